@@ -1,0 +1,52 @@
+# Every target does its own set-up: `make test` and `make demo` work in a fresh clone with
+# nothing but python3 (3.11 or newer) and make. The environment lives in .venv; a stamp
+# inside it records what was installed, so that a second call starts at once.
+#
+#   PYTHON=python3.12 make test        another interpreter
+#   TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu" make test
+#                                      the small CPU-only torch (PyPI's Linux wheel has CUDA)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TORCH_ARGS ?=
+DEMO_DIR ?= demo_output
+PYTEST_ARGS ?=
+
+.DELETE_ON_ERROR:
+.PHONY: all setup test demo lint format clean
+
+all: test
+
+setup: $(STAMP)
+
+# torch goes first and alone: it decides what everything after it may be
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "fermi-unek needs Python 3.11 or newer; set PYTHON=..." >&2; exit 1; }
+	@echo "installing into $(VENV) (minutes the first time)"
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(TORCH_ARGS) \
+	  "$$(grep -m1 '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+demo: $(STAMP)
+	$(BIN)/fermi-unek demo --output $(DEMO_DIR) --overwrite
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# the environment stays; remove .venv by hand to start over
+clean:
+	rm -rf build dist $(DEMO_DIR) .pytest_cache .mypy_cache .ruff_cache src/*.egg-info

@@ -1,0 +1,209 @@
+"""From candidates to a catalog: names, ellipses, flags, nearest 4FGL sources, provenance."""
+
+from __future__ import annotations
+
+import math
+import string
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from scipy.spatial import cKDTree
+
+from .. import __version__
+from ..errors import InputError
+from ..sky.frame import lonlat_to_vectors
+from .candidates import Candidates
+from .record import Catalog, HeaderValue
+from .schema import (
+    CLASSES,
+    DEFAULT_YEAR_EDGES_MET,
+    FLAG_NEAR_EDGE,
+    PROBABILITY_COLUMNS,
+    blank_table,
+)
+
+ASSOCIATION_RADIUS_DEG = 1.0
+"""Beyond this the nearest 4FGL source is not named; its distance is given all the same."""
+
+# 4FGL gives c, e, i and s after a name a meaning of their own (confused, extended, ...)
+NAME_SUFFIXES = [letter for letter in string.ascii_lowercase if letter not in "ceis"]
+
+RATIO_95_TO_68 = math.sqrt(math.log(0.05) / math.log(0.32))
+"""Radius that holds 95% of a 2D Gaussian over the one that holds 68%."""
+
+# what the numbers may depend on
+_VERSIONED = ("numpy", "scipy", "astropy", "healpy", "torch", "scikit-learn")
+
+
+def build_catalog(
+    candidates: Candidates,
+    *,
+    provenance: Mapping[str, object] | None = None,
+    reference: Table | None = None,
+    coverage: np.ndarray | None = None,
+    year_edges_met: np.ndarray | None = None,
+) -> Catalog:
+    """Make the catalog of a list of candidates.
+
+    Parameters
+    ----------
+    candidates : Candidates
+        What the search found, N of them; N may be 0.
+    provenance : mapping, optional
+        Model hashes, thresholds, inputs with checksums: any name to text, number or bool,
+        kept in the primary header. Software versions are added here.
+    reference : astropy Table, optional
+        4FGL release of `load_release`; fills ASSOC_FGL and Sep_FGL.
+    coverage : bool array (12 * 4**COVERAGE_ORDER,), optional
+        NESTED Galactic mask of where was looked; the whole sky when absent.
+    year_edges_met : float array (n_years + 1,), optional
+        Edges of the history columns; DR3's twelve years when absent.
+
+    Returns
+    -------
+    Catalog
+        N rows sorted by right ascension, then by declination.
+
+    Raises
+    ------
+    InputError
+        When more candidates share one name than there are letters to tell them apart.
+    """
+    edges = DEFAULT_YEAR_EDGES_MET if year_edges_met is None else np.asarray(year_edges_met, float)
+    icrs = SkyCoord(candidates.lon_deg, candidates.lat_deg, unit="deg", frame="galactic").icrs
+    order = np.lexsort((icrs.dec.deg, icrs.ra.deg))
+    candidates, icrs = candidates.select(order), icrs[order]
+    table = blank_table(len(candidates), len(edges) - 1)
+    table["Source_Name"] = source_names(icrs.ra.deg, icrs.dec.deg, candidates.probability)
+    table["RAJ2000"][:], table["DEJ2000"][:] = icrs.ra.deg, icrs.dec.deg
+    table["SpectrumType"] = np.full(len(table), "PowerLaw", dtype="U17")
+    _fill_candidates(table, candidates)
+    header: dict[str, HeaderValue] = {k: _plain(v) for k, v in (provenance or {}).items()}
+    header |= {"reference catalog": "none"}
+    if reference is not None:
+        header["reference catalog"] = str(reference.meta.get("RELEASE", "a table"))
+        _fill_nearest(table, reference)
+    return Catalog(table, header | _software(), coverage, edges)
+
+
+def _fill_candidates(table: Table, candidates: Candidates) -> None:
+    table["GLON"][:] = candidates.lon_deg % 360.0
+    table["GLAT"][:] = candidates.lat_deg
+    for percent, scale in ((68, 1.0), (95, RATIO_95_TO_68)):
+        table[f"Conf_{percent}_SemiMajor"][:] = candidates.semimajor68_deg * scale
+        table[f"Conf_{percent}_SemiMinor"][:] = candidates.semiminor68_deg * scale
+        table[f"Conf_{percent}_PosAng"][:] = candidates.position_angle_deg
+    table["Probability"][:] = candidates.probability
+    table["Flags"][:] = np.where(candidates.near_edge, FLAG_NEAR_EDGE, 0)
+    if candidates.counts is not None:
+        table["Counts_Band"][:] = candidates.counts
+    if candidates.fake is not None:
+        table["Fake"][:] = candidates.fake
+    if candidates.class_probabilities is not None:
+        chances = candidates.class_probabilities
+        for name, column in zip(PROBABILITY_COLUMNS, chances.T, strict=True):
+            table[name][:] = column
+        known = np.all(np.isfinite(chances[:, :4]), axis=1)
+        best = np.argmax(np.where(np.isnan(chances[:, :4]), -1.0, chances[:, :4]), axis=1)
+        table["CLASS1"][:] = np.where(known, np.array(CLASSES[:4])[best], "")
+
+
+def _fill_nearest(table: Table, reference: Table) -> None:
+    if len(reference) == 0 or len(table) == 0:
+        return
+    index, separation = nearest(
+        np.asarray(table["GLON"], float),
+        np.asarray(table["GLAT"], float),
+        np.asarray(reference["GLON"], float),
+        np.asarray(reference["GLAT"], float),
+    )
+    names = np.asarray(reference["Source_Name"], dtype=str)[index]
+    table["Sep_FGL"][:] = separation
+    table["ASSOC_FGL"][:] = np.where(separation <= ASSOCIATION_RADIUS_DEG, names, "")
+
+
+def nearest(
+    lon_deg: np.ndarray, lat_deg: np.ndarray, other_lon_deg: np.ndarray, other_lat_deg: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Index of the nearest of M >= 1 other places to each of N, and its distance in degrees."""
+    tree = cKDTree(lonlat_to_vectors(other_lon_deg, other_lat_deg))
+    chord, index = tree.query(lonlat_to_vectors(lon_deg, lat_deg))
+    return index, np.degrees(2.0 * np.arcsin(np.clip(chord / 2.0, 0.0, 1.0)))
+
+
+def source_names(ra_deg: np.ndarray, dec_deg: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Names `UNEK JHHMM.m+DDMM`, digits truncated as 4FGL and the IAU do.
+
+    Names that fall together get the letters a, b, d, f, ... in falling probability (c, e, i
+    and s mean something in 4FGL).
+
+    Parameters
+    ----------
+    ra_deg, dec_deg : arrays (N,)
+        ICRS degrees.
+    probability : array (N,)
+        Decides the order of the letters.
+
+    Returns
+    -------
+    array (N,) of str
+        Unique, at most 18 characters.
+
+    Raises
+    ------
+    InputError
+        When more than 22 sources fall together.
+    """
+    names = [_iau_name(ra, dec) for ra, dec in zip(ra_deg, dec_deg, strict=True)]
+    totals = Counter(names)
+    used: Counter[str] = Counter()
+    result = list(names)
+    for i in np.argsort(-np.asarray(probability), kind="stable"):
+        name = names[i]
+        if totals[name] > 1:
+            if used[name] == len(NAME_SUFFIXES):
+                raise InputError(
+                    f"{totals[name]} candidates would be called {name}; at most "
+                    f"{len(NAME_SUFFIXES)} can be told apart, are they duplicates?"
+                )
+            result[i] = name + NAME_SUFFIXES[used[name]]
+            used[name] += 1
+    return np.array(result, dtype="U18")
+
+
+def _iau_name(ra_deg: float, dec_deg: float) -> str:
+    # a hair is added so that 15.0 deg held as 14.999999999999998 stays 01h00.0m
+    hair = 1e-9
+    tenths = int((ra_deg % 360.0) * 40.0 + hair) % 14400
+    minutes = int(abs(dec_deg) * 60.0 + hair)
+    sign = "-" if dec_deg < 0 else "+"
+    hour, tenth = divmod(tenths, 600)
+    return (
+        f"UNEK J{hour:02d}{tenth // 10:02d}.{tenth % 10}{sign}{minutes // 60:02d}{minutes % 60:02d}"
+    )
+
+
+def _plain(value: object) -> HeaderValue:
+    """A value as a header can hold it."""
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)
+
+
+def _software() -> dict[str, HeaderValue]:
+    """Versions of what the numbers may depend on, and the date."""
+    found: dict[str, HeaderValue] = {"version fermi_unek": __version__}
+    for package in _VERSIONED:
+        try:
+            found[f"version {package}"] = version(package)
+        except PackageNotFoundError:  # never required to read or write a catalog
+            continue
+    found["date"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return found

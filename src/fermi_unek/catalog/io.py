@@ -1,0 +1,270 @@
+"""Write and read the catalog file, in the form gammapy and fermipy open.
+
+HDUs: PRIMARY with the provenance; LAT_Point_Source_Catalog; ExtendedSources (one row "NONE",
+fermipy fails on none); EnergyBounds and Hist_Start for gammapy's flux points and light curves;
+COVERAGE with ranges of HEALPIX pixels where only a field was looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+
+from .. import __version__
+from ..errors import InputError, OutputError
+from ..outputs import check_file, replacing
+from ..sky.bins import COVERAGE_ORDER, ENERGY_EDGES_MEV, N_BINS
+from .record import Catalog, HeaderValue
+from .schema import (
+    COLUMNS,
+    EXTENDED_COLUMNS,
+    NOT_A_FERMI_PRODUCT,
+    ColumnSpec,
+    blank_table,
+)
+
+SUFFIXES = (".fits", ".fit")
+SOURCES_HDU = "LAT_Point_Source_Catalog"
+
+_SHORT_KEYWORD = re.compile(r"[A-Z][A-Z0-9_-]{0,7}")
+_OWN_KEYWORDS = {"NOTICE", "CREATOR", "TELESCOP", "INSTRUME"}
+_MJDREFI, _MJDREFF = 51910, 7.428703703703703e-4
+
+
+def write_catalog(catalog: Catalog, path: str | Path, overwrite: bool = False) -> None:
+    """Write a catalog as FITS.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        May have no rows.
+    path : str or Path
+        Must end in .fits or .fit (fermipy knows catalogs by it).
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        For another suffix, an existing file, or a place that cannot be written to.
+    """
+    path = check_file(path, overwrite)
+    if path.suffix not in SUFFIXES:
+        raise OutputError(f"{path}: a catalog's name must end in .fits or .fit")
+    hdus = [
+        fits.PrimaryHDU(header=_primary_header(catalog.header)),
+        _sources_hdu(catalog),
+        _table_hdu(_extended_table(), EXTENDED_COLUMNS, "ExtendedSources"),
+        _energy_hdu(),
+        _history_hdu(catalog.year_edges_met),
+    ]
+    if catalog.coverage is not None:
+        hdus.append(_coverage_hdu(catalog.coverage))
+    with replacing(path) as temporary:
+        fits.HDUList(hdus).writeto(temporary, checksum=True)
+
+
+def read_catalog(path: str | Path) -> Catalog:
+    """Read a catalog that `write_catalog` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        FITS file.
+
+    Returns
+    -------
+    Catalog
+        Columns added by others are kept.
+
+    Raises
+    ------
+    InputError
+        When there is no such file or it is not such a catalog.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file, expected a catalog written by fermi-unek")
+    try:
+        with fits.open(path, memmap=False) as hdus:
+            if SOURCES_HDU not in hdus or "Hist_Start" not in hdus:
+                raise InputError(
+                    f"{path}: has no HDU {SOURCES_HDU} and Hist_Start, expected a catalog written "
+                    "by fermi-unek"
+                )
+            table = Table.read(hdus[SOURCES_HDU], mask_invalid=False)
+            edges = np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
+            coverage = _read_coverage(hdus["COVERAGE"]) if "COVERAGE" in hdus else None
+            header = _read_header(hdus[0].header)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read as a catalog ({error})") from error
+    try:
+        return Catalog(_tidied(table), header, coverage, edges)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _sources_hdu(catalog: Catalog) -> fits.BinTableHDU:
+    hdu = _table_hdu(catalog.table, COLUMNS, SOURCES_HDU)
+    hdu.header.update(
+        {
+            # fermipy tells the catalog by CDS-NAME, gammapy needs digits in VERSION
+            "CDS-NAME": "4FGL",
+            "VERSION": f"unek-{__version__}",
+            "TELESCOP": "GLAST",
+            "INSTRUME": "LAT",
+            "ORIGIN": "fermi_unek",
+            "RADESYS": "ICRS",
+            "EQUINOX": 2000.0,
+            "TSTART": float(catalog.year_edges_met[0]),
+            "TSTOP": float(catalog.year_edges_met[-1]),
+        }
+        | _time_keywords()
+    )
+    return hdu
+
+
+def _table_hdu(table: Table, specs: tuple[ColumnSpec, ...], name: str) -> fits.BinTableHDU:
+    """Table HDU in which text is as wide as the schema says, whatever the rows hold."""
+    kinds = {spec.name: spec.kind for spec in specs}
+    plain = Table()
+    for column in table.itercols():
+        kind = kinds.get(column.name, column.dtype.str.lstrip("<>=|"))
+        if kind[0] in "US":
+            width = max(int(kind[1:]), 1) if column.name in kinds else _text_width(column)
+            # fermipy and other readers would cut later text to the widest found here
+            values = np.char.encode(np.asarray(column, dtype=str), "ascii", "backslashreplace")
+            plain[column.name] = values.astype(f"S{width}").reshape(column.shape)
+        else:
+            plain[column.name] = column
+    hdu = fits.table_to_hdu(plain)
+    hdu.name = name
+    for index, column in enumerate(table.itercols(), start=1):
+        if column.description:
+            hdu.header[f"TCOMM{index}"] = str(column.description)
+    return hdu
+
+
+def _text_width(column: np.ndarray) -> int:
+    text = np.asarray(column, dtype=str)
+    return max(1, int(np.char.str_len(text).max())) if text.size else 1
+
+
+def _extended_table() -> Table:
+    table = blank_table(1, 1, EXTENDED_COLUMNS)
+    table["Source_Name"] = "NONE"
+    return table
+
+
+def _energy_hdu() -> fits.BinTableHDU:
+    table = Table(
+        {
+            "LowerEnergy": ENERGY_EDGES_MEV[:-1].astype("f4"),
+            "UpperEnergy": ENERGY_EDGES_MEV[1:].astype("f4"),
+            "SysRel": np.zeros(N_BINS, "f4"),
+            "ENumBins": np.ones(N_BINS, "i2"),
+        },
+        units={"LowerEnergy": "MeV", "UpperEnergy": "MeV"},
+    )
+    return fits.BinTableHDU(table, name="EnergyBounds")
+
+
+def _history_hdu(edges: np.ndarray) -> fits.BinTableHDU:
+    hdu = fits.BinTableHDU(
+        Table({"Hist_Start": np.asarray(edges, "f8")}, units={"Hist_Start": "s"}), name="Hist_Start"
+    )
+    hdu.header.update(_time_keywords())
+    return hdu
+
+
+def _time_keywords() -> dict[str, HeaderValue]:
+    return {"TIMEUNIT": "s", "TIMESYS": "TT", "MJDREFI": _MJDREFI, "MJDREFF": _MJDREFF}
+
+
+def _coverage_hdu(coverage: np.ndarray) -> fits.BinTableHDU:
+    """Ranges [START, STOP) of covered pixels."""
+    steps = np.diff(np.concatenate([[0], coverage.astype(np.int8), [0]]))
+    table = Table(
+        {
+            "START": np.flatnonzero(steps == 1).astype("i4"),
+            "STOP": np.flatnonzero(steps == -1).astype("i4"),
+        }
+    )
+    hdu = fits.BinTableHDU(table, name="COVERAGE")
+    hdu.header.update({"ORDERING": "NESTED", "COORDSYS": "G", "ORDER": COVERAGE_ORDER})
+    return hdu
+
+
+def _read_coverage(hdu: fits.BinTableHDU) -> np.ndarray:
+    if hdu.header.get("ORDER") != COVERAGE_ORDER:
+        raise InputError(
+            f"coverage is of HEALPIX order {hdu.header.get('ORDER')}, expected {COVERAGE_ORDER}"
+        )
+    mask = np.zeros(12 * 4**COVERAGE_ORDER, dtype=bool)
+    for start, stop in zip(hdu.data["START"], hdu.data["STOP"], strict=True):
+        mask[start:stop] = True
+    return mask
+
+
+def _primary_header(values: Mapping[str, HeaderValue]) -> fits.Header:
+    header = fits.Header()
+    header["NOTICE"] = NOT_A_FERMI_PRODUCT
+    header["CREATOR"] = f"fermi_unek {__version__}"
+    header["TELESCOP"] = "GLAST"
+    header["INSTRUME"] = "LAT"
+    number = 0
+    for name, value in values.items():
+        value = _card_value(value)
+        if _SHORT_KEYWORD.fullmatch(name) and name not in header:
+            header[name] = value
+            continue
+        # names longer than a keyword go in pairs: HIERARCH would lose case and length
+        number += 1
+        header[f"PNAM{number:04d}"] = _card_value(name)
+        header[f"PVAL{number:04d}"] = value
+    return header
+
+
+def _card_value(value: HeaderValue) -> HeaderValue:
+    """Value that a FITS card can hold: printable ASCII, finite numbers."""
+    if isinstance(value, float) and not np.isfinite(value):
+        return str(value)
+    if isinstance(value, str):
+        ascii_text = value.encode("ascii", "backslashreplace").decode("ascii")
+        return "".join(c if c.isprintable() else " " for c in ascii_text)
+    return value
+
+
+def _read_header(header: fits.Header) -> dict[str, HeaderValue]:
+    skip = _OWN_KEYWORDS | {"SIMPLE", "BITPIX", "NAXIS", "EXTEND", "CHECKSUM", "DATASUM", ""}
+    found: dict[str, HeaderValue] = {}
+    for key, value in header.items():
+        if key in skip or key in ("COMMENT", "HISTORY") or re.fullmatch(r"PVAL\d{4}", key):
+            continue
+        if re.fullmatch(r"PNAM\d{4}", key):
+            found[str(value)] = header.get("PVAL" + key[4:], "")
+        else:
+            found[key] = value
+    return found
+
+
+def _tidied(table: Table) -> Table:
+    """Columns in the machine's byte order, text as str, descriptions from TCOMM."""
+    known = {spec.name: spec for spec in COLUMNS}
+    tidy = Table()
+    for column in table.itercols():
+        spec = known.get(column.name)
+        if column.dtype.kind in "US":
+            text = np.asarray(column)
+            text = np.char.decode(text, "ascii") if text.dtype.kind == "S" else text
+            values = np.char.rstrip(text).astype(spec.kind if spec else text.dtype)
+        else:
+            values = np.asarray(column).astype(column.dtype.newbyteorder("="))
+        tidy[column.name] = values
+        tidy[column.name].unit = column.unit
+        tidy[column.name].description = spec.description if spec else None
+    return tidy

@@ -1,0 +1,451 @@
+"""The command line: arguments into settings, errors into one line, work to the stages.
+
+Heavy libraries are imported inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import __version__
+from .config import (
+    BinConfig,
+    CompareConfig,
+    EvaluateConfig,
+    FindConfig,
+    SimulateConfig,
+    TrainConfig,
+    build,
+    load_yaml,
+)
+from .errors import UnekError, UnekWarning
+from .progress import Progress, bar, silent
+
+PROGRAM = "fermi-unek"
+USER_ERROR = 2
+INTERRUPTED = 130
+
+log = logging.getLogger("fermi_unek")
+
+
+class Program(click.Group):
+    """The group of commands; turns what the user got wrong into one line and status 2."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run, and in standalone mode exit with a status as a shell expects it."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, False, **extra)
+        try:
+            with one_line_warnings():
+                status = super().main(args, PROGRAM, complete_var, False, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            status = USER_ERROR
+        except click.ClickException as error:
+            _say(f"error: {_usage_message(error)}")
+            status = error.exit_code
+        except UnekError as error:
+            _say(f"error: {error}")
+            status = USER_ERROR
+        except click.Abort:
+            _say("interrupted")
+            status = INTERRUPTED
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+class ListOptions(click.Command):
+    """A command whose repeatable options take several values after one flag.
+
+    ``--yearly a b c`` is read as ``--yearly a --yearly b --yearly c``, up to the next option.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, after repeatable options were spelt out."""
+        repeatable = {
+            flag
+            for parameter in self.params
+            if isinstance(parameter, click.Option) and parameter.multiple
+            for flag in parameter.opts
+        }
+        return super().parse_args(ctx, spell_out(args, repeatable))
+
+
+def spell_out(args: Sequence[str], repeatable: set[str]) -> list[str]:
+    """Arguments with a repeatable flag put before each of the values that follow it."""
+    result: list[str] = []
+    current = ""
+    for arg in args:
+        if arg.startswith("-"):
+            current = arg if arg in repeatable else ""
+            if not current:
+                result.append(arg)
+        elif current:
+            result += [current, arg]
+        else:
+            result.append(arg)
+    return result
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Tell each `UnekWarning` once, a line each, when the block ends; none of other libraries'.
+
+    They are held back until then so that an error of the user's, which ends the block, stands
+    alone: what a warning says of the input matters only where there is a result.
+    """
+    held: dict[str, int] = {}
+
+    def hold(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        ours = issubclass(category, UnekWarning)
+        text = str(message) if ours else f"{category.__name__}: {message}"
+        held[_one_line(text)] = logging.WARNING if ours else logging.DEBUG
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UnekWarning)
+        warnings.showwarning = hold
+        try:
+            yield
+        except (UnekError, click.ClickException):
+            held = {text: logging.DEBUG for text in held}
+            raise
+        finally:
+            for text, level in held.items():
+                log.log(level, text)
+
+
+class _LogFormat(logging.Formatter):
+    """`fermi-unek: warning: text` on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = f"{PROGRAM}: {record.levelname.lower()}: {_one_line(record.getMessage())}"
+        return text if not record.exc_info else f"{text}\n{self.formatException(record.exc_info)}"
+
+
+class _ToStderr(logging.Handler):
+    """Writes to what stderr is at the time, which tests and callers may exchange."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(self.format(record), err=True)
+
+
+def _set_up_log(level: str) -> None:
+    """Send the package's log to stderr, once, at a level."""
+    handler = _ToStderr()
+    handler.setFormatter(_LogFormat())
+    log.handlers = [handler]
+    log.setLevel(level.upper())
+
+
+def _say(text: str) -> None:
+    click.echo(f"{PROGRAM}: {_one_line(text)}", err=True)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _usage_message(error: click.ClickException) -> str:
+    message = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    return f"{message} (see {context.command_path} --help)" if context else message
+
+
+class _Session:
+    """What the global options decide for every command."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.progress: Progress = silent if quiet else bar
+        self.quiet = quiet
+
+    def tell(self, text: str) -> None:
+        """Print a result for people, unless `-q` was given."""
+        if not self.quiet:
+            click.echo(text)
+
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+region_option: Decorator = click.option(
+    "--region", metavar="LON,LAT,RADIUS", help="Galactic cone, degrees."
+)
+evtype_option: Decorator = click.option(
+    "--evtype",
+    type=click.Choice(["front", "back", "all"]),
+    help="Photons to take from photon files; FRONT unless given.",
+)
+zmax_option: Decorator = click.option(
+    "--zmax",
+    type=float,
+    metavar="DEG",
+    help="Largest zenith angle of photons; 100 below 1 GeV and 105 above unless given.",
+)
+overwrite_option: Decorator = click.option(
+    "--overwrite", is_flag=True, help="Replace outputs that exist."
+)
+inputs_argument: Decorator = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+
+
+def folder_option(required: bool = False) -> Decorator:
+    """`-o DIR`."""
+    return click.option(
+        "-o", "--output", required=required, metavar="DIR", type=Path, help="Folder to write in."
+    )
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="Least weight of what is told on stderr.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Errors only: no summary, no progress bar.")
+@click.version_option(__version__, prog_name=PROGRAM)
+@click.pass_context
+def main(context: click.Context, log_level: str, quiet: bool) -> None:
+    """Find and classify point sources in Fermi-LAT photons with neural networks.
+
+    Exit status: 0 on success (an empty sky is success), 2 for what can be mended in the
+    call or the files, told in one line.
+    """
+    _set_up_log("error" if quiet else log_level)
+    if log_level == "debug":
+        warnings.simplefilter("default")
+    context.obj = _Session(quiet)
+
+
+@main.command(cls=ListOptions)
+@inputs_argument
+@click.option(
+    "-o", "--output", required=True, metavar="CATALOG.fits", type=Path, help="Catalog to write."
+)
+@click.option(
+    "--threshold",
+    type=float,
+    default=FindConfig().threshold,
+    show_default=True,
+    help="Probability a source must reach.",
+)
+@click.option(
+    "--centers",
+    type=click.Choice(["kmeans", "peaks"]),
+    default=FindConfig().centers,
+    show_default=True,
+    help="How centres are found in the source mask.",
+)
+@region_option
+@click.option("--model", metavar="NAME|FILE", help="Localizer; the shipped one unless given.")
+@click.option(
+    "--yearly", multiple=True, metavar="INPUT...", type=Path, help="The photons year by year."
+)
+@click.option(
+    "--exposure", type=Path, metavar="FILE", help="gtexpcube2 or gtltcube file of the photons."
+)
+@click.option("--no-classify", is_flag=True, help="Leave the classes blank.")
+@evtype_option
+@zmax_option
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default=FindConfig().device, show_default=True
+)
+@click.option("--scheduler", metavar="ADDRESS", help="dask scheduler to work on.")
+@click.option("--report", type=Path, metavar="DIR", help="Folder for a picture and DS9 regions.")
+@click.option(
+    "--reference",
+    default=FindConfig().reference,
+    show_default=True,
+    metavar="NAME|FILE",
+    help="4FGL release for ASSOC_FGL; 'none' for no look.",
+)
+@overwrite_option
+@click.pass_obj
+def find(
+    session: _Session, inputs: tuple[str, ...], output: Path, overwrite: bool, **options: Any
+) -> None:
+    """Find sources in count cubes or photon files and write a 4FGL-style catalog.
+
+    INPUT is one or more FT1 photon files, @lists of them, gtbin HEALPIX files or gtbin WCS
+    cubes that together are one sky.
+    """
+    options["classify"] = not options.pop("no_classify")
+    config = build(FindConfig, options)
+    from .pipeline import find_to_file
+
+    catalog = find_to_file(inputs, output, config, overwrite=overwrite, progress=session.progress)
+    from .report import summary_line
+
+    session.tell(f"{summary_line(catalog)}, written to {output}")
+
+
+@main.command()
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    type=Path,
+    default=Path("demo_output"),
+    show_default=True,
+    help="Folder to write in.",
+)
+@overwrite_option
+@click.pass_obj
+def demo(session: _Session, output: Path, overwrite: bool) -> None:
+    """Run `find` on a simulated field that ships inside the package, and score it."""
+    from .pipeline import run_demo
+
+    done = run_demo(output, overwrite=overwrite, progress=session.progress)
+    session.tell(done.summary)
+
+
+@main.command("bin")
+@click.argument("photons", nargs=-1, required=True, metavar="PHOTONS...")
+@click.option("-o", "--output", required=True, metavar="SKY", type=Path, help="File to write.")
+@evtype_option
+@zmax_option
+@overwrite_option
+@click.pass_obj
+def bin_photons(
+    session: _Session, photons: tuple[str, ...], output: Path, overwrite: bool, **options: Any
+) -> None:
+    """Bin photon files once into one file that `find` reads quickly."""
+    config = build(BinConfig, options)
+    from .pipeline import bin_to_file
+    from .report import describe_sky
+
+    sky = bin_to_file(photons, output, config, overwrite=overwrite)
+    session.tell(f"{describe_sky(sky)}\nwritten to {output}")
+
+
+@main.command()
+@folder_option(required=True)
+@click.option(
+    "--population",
+    default=SimulateConfig().population,
+    show_default=True,
+    metavar="dr2|mock|FILE",
+    help="Sources: a name, or an XML or FITS list.",
+)
+@click.option(
+    "--years", type=float, default=SimulateConfig().years, show_default=True, help="Live span."
+)
+@click.option(
+    "--seed", type=int, default=SimulateConfig().seed, show_default=True, help="One seed, one sky."
+)
+@region_option
+@click.option(
+    "--format",
+    type=click.Choice(["photons", "healpix", "wcs"]),
+    default=SimulateConfig().format,
+    show_default=True,
+    help="What the counts are written as.",
+)
+@overwrite_option
+@click.pass_obj
+def simulate(session: _Session, output: Path, overwrite: bool, **options: Any) -> None:
+    """Simulate a sky with a known truth, written beside it as truth.fits."""
+    config = build(SimulateConfig, options)
+    from .simulate.command import simulate_to_dir
+
+    written = simulate_to_dir(config, output, overwrite=overwrite, progress=session.progress)
+    session.tell("\n".join(str(path) for path in written))
+
+
+@main.command()
+@click.argument("network", type=click.Choice(["localizer"]))
+@click.argument("config_file", metavar="CONFIG.yaml", type=Path)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@click.pass_obj
+def train(session: _Session, network: str, config_file: Path, resume: bool) -> None:
+    """Train a network as a YAML file says."""
+    config = load_yaml(config_file, TrainConfig)
+    from .training.localizer import train_localizer
+
+    weights = train_localizer(config, resume=resume, progress=session.progress)
+    session.tell(f"weights written to {weights}")
+
+
+@main.command()
+@click.argument("catalog", metavar="CATALOG.fits", type=Path)
+@click.option("--truth", required=True, metavar="truth.fits", type=Path, help="From `simulate`.")
+@click.option(
+    "--radius",
+    type=float,
+    default=EvaluateConfig().radius,
+    show_default=True,
+    metavar="DEG",
+    help="Greatest distance of a match.",
+)
+@folder_option()
+@overwrite_option
+@click.pass_obj
+def evaluate(
+    session: _Session,
+    catalog: Path,
+    truth: Path,
+    radius: float,
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """Purity, completeness and position errors of a catalog against the simulated truth."""
+    config = build(EvaluateConfig, {"radius": radius})
+    from .evaluate import evaluate_files
+
+    text = evaluate_files(catalog, truth, output, radius_deg=config.radius, overwrite=overwrite)
+    session.tell(text.rstrip())
+
+
+@main.command()
+@click.argument("catalog", metavar="CATALOG.fits", type=Path)
+@click.option(
+    "--reference",
+    default=CompareConfig().reference,
+    show_default=True,
+    metavar="NAME|FILE",
+    help="4FGL release.",
+)
+@click.option(
+    "--radius",
+    type=float,
+    default=CompareConfig().radius,
+    show_default=True,
+    metavar="DEG",
+    help="Greatest distance of a match.",
+)
+@folder_option()
+@overwrite_option
+@click.pass_obj
+def compare(
+    session: _Session, catalog: Path, output: Path | None, overwrite: bool, **options: Any
+) -> None:
+    """Which sources of a 4FGL release a catalog has, by significance and latitude."""
+    config = build(CompareConfig, options)
+    from .evaluate import compare_files
+
+    text = compare_files(catalog, config.reference, config.radius, output, overwrite=overwrite)
+    session.tell(text.rstrip())
+
+
+@main.command()
+@click.argument("item", metavar="CATALOG.fits|MODEL|INPUT")
+@click.pass_obj
+def info(session: _Session, item: str) -> None:
+    """Tell what a catalog, a model or an input holds."""
+    from .pipeline import describe
+
+    click.echo(describe(item))

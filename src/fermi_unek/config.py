@@ -1,0 +1,261 @@
+"""The settings of every command: typed, bounded, and deaf to nothing.
+
+A key that is not known is an error that names the nearest key that is; a value out of
+range is an error in one line. The command line, YAML files and `find_sources` all pass
+through `build`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from .errors import ConfigError
+
+EventType = Literal["front", "back", "all"]
+
+
+def _split_region(value: object) -> object:
+    """`"LON,LAT,RADIUS"` as a list of its parts; anything else unchanged."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _check_region(value: tuple[float, float, float]) -> tuple[float, float, float]:
+    lon, lat, radius = value
+    if not -90.0 <= lat <= 90.0:
+        raise ValueError(f"latitude {lat:g} lies outside -90 to 90 degrees")
+    if not 0.0 < radius <= 180.0:
+        raise ValueError(f"radius {radius:g} lies outside 0 to 180 degrees")
+    return lon % 360.0, lat, radius
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Region = Annotated[
+    tuple[Finite, Finite, Finite], BeforeValidator(_split_region), AfterValidator(_check_region)
+]
+"""A cone on the sky: Galactic longitude, latitude and radius, degrees."""
+
+
+class Config(BaseModel):
+    """Base of all settings: immutable, and unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class FindConfig(Config):
+    """How sources are sought.
+
+    Attributes
+    ----------
+    threshold : float
+        Source probability a candidate must reach, in (0, 1).
+    centers : {"kmeans", "peaks"}
+        How centres are found in the source mask.
+    region : (lon, lat, radius) or None
+        Galactic cone in degrees to which the list is limited; None is all that is covered.
+    model : str or None
+        Name of a shipped localizer or path of a weights file; None is the default one.
+    yearly : tuple of paths
+        The same photons year by year, for classification.
+    exposure : path or None
+        gtexpcube2 or gtltcube file; None is the package's own table.
+    classify : bool
+        Whether candidates are classified, where the package has a classifier.
+    evtype : {"front", "back", "all"} or None
+        Photons to take from photon files; None is FRONT, which the networks are trained for.
+    zmax : float or None
+        Largest zenith angle in degrees of photons to take; None is 100 below 1 GeV and 105
+        above in photon files that were not cut already.
+    device : {"cpu", "cuda"}
+        Where the network runs.
+    scheduler : str or None
+        Address of a dask scheduler.
+    report : path or None
+        Folder for a picture of what was found and its DS9 regions.
+    seed : int
+        Seed for what is drawn: where in its pixel a photon of a cube lies.
+    reference : str
+        4FGL release (or file) in which the nearest source is looked up; "none" for no look.
+    """
+
+    threshold: float = Field(0.2, gt=0.0, lt=1.0)
+    centers: Literal["kmeans", "peaks"] = "kmeans"
+    region: Region | None = None
+    model: str | None = None
+    yearly: tuple[Path, ...] = ()
+    exposure: Path | None = None
+    classify: bool = True
+    evtype: EventType | None = None
+    zmax: float | None = Field(None, gt=0.0, le=180.0)
+    device: Literal["cpu", "cuda"] = "cpu"
+    scheduler: str | None = None
+    report: Path | None = None
+    seed: int = Field(0, ge=0)
+    reference: str = "4FGL-DR2"
+
+
+class BinConfig(Config):
+    """Which photons `fermi-unek bin` keeps; see `FindConfig` for the cuts."""
+
+    evtype: EventType | None = None
+    zmax: float | None = Field(None, gt=0.0, le=180.0)
+    seed: int = Field(0, ge=0)
+
+
+class SimulateConfig(Config):
+    """A sky with a known truth.
+
+    Attributes
+    ----------
+    population : str
+        "dr2" (4FGL-DR2 as it is), "mock" (its sources at new positions with a faint tail),
+        or the path of an XML or FITS source list.
+    years : float
+        Live span in years of 365.25 days.
+    seed : int
+        Seed of all randomness: one seed, one sky.
+    region : (lon, lat, radius) or None
+        Galactic cone in degrees; None is the whole sky.
+    format : {"photons", "healpix", "wcs"}
+        What is written: an FT1-like photon list, gtbin HEALPIX files or a gtbin cube.
+    """
+
+    population: str = "dr2"
+    years: float = Field(10.0, gt=0.0, le=30.0)
+    seed: int = Field(0, ge=0)
+    region: Region | None = None
+    format: Literal["photons", "healpix", "wcs"] = "healpix"
+
+
+class TrainConfig(Config):
+    """How a localizer is trained.
+
+    Attributes
+    ----------
+    out : path
+        Folder of the run: checkpoints, log, final weights.
+    bank : path
+        Folder in which simulated training patches are kept between runs.
+    data : path or None
+        Folder with the shared diffuse files; without it only the package's own model works.
+    backgrounds : tuple of str
+        Diffuse models that the skies take in turn.
+    skies, patches : int
+        Independent simulated skies and patches rendered from each.
+    steps, batch : int
+        Optimizer steps and patches in each.
+    lr : float
+        Peak learning rate of the cosine schedule.
+    widths : tuple of four int
+        Filters of the U-Net at 64, 32, 16 and 8 pixels.
+    threads : int
+        CPU threads torch may use; 0 leaves it to torch.
+    seed : int
+        Seed of the network's start and of the feed.
+    sky_seed : int
+        Seed of the first sky; the others count on from it.
+    """
+
+    out: Path = Path("runs/localizer")
+    bank: Path = Path("runs/bank")
+    data: Path | None = None
+    backgrounds: tuple[str, ...] = ("own",)
+    skies: int = Field(24, ge=1)
+    patches: int = Field(700, ge=1)
+    steps: int = Field(5000, ge=1)
+    batch: int = Field(16, ge=1)
+    lr: float = Field(2e-3, gt=0.0)
+    widths: tuple[int, int, int, int] = (40, 64, 96, 128)
+    threads: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
+    sky_seed: int = Field(1000, ge=0)
+
+
+class EvaluateConfig(Config):
+    """How detections are matched to the truth: greatest distance in degrees."""
+
+    radius: float = Field(0.3, gt=0.0, le=10.0)
+
+
+class CompareConfig(Config):
+    """Comparison with a 4FGL release: its name or file, greatest distance in degrees."""
+
+    reference: str = "4FGL-DR2"
+    radius: float = Field(0.3, gt=0.0, le=10.0)
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def build(model: type[AnyConfig], values: Mapping[str, Any], where: str = "") -> AnyConfig:
+    """Settings of kind `model` from a mapping.
+
+    Parameters
+    ----------
+    model : type
+        One of the classes of this module.
+    values : mapping
+        Keys and values; what is absent takes its default.
+    where : str
+        Where the values come from, for the message.
+
+    Raises
+    ------
+    ConfigError
+        On the first unknown key or value that cannot be used, in one line.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        prefix = f"{where}: " if where else ""
+        raise ConfigError(prefix + _one_line(error, model)) from None
+
+
+def load_yaml(path: str | Path, model: type[AnyConfig]) -> AnyConfig:
+    """Settings of kind `model` from a YAML file; an empty file is all defaults.
+
+    Raises
+    ------
+    ConfigError
+        When the file cannot be read, is not a mapping, or `build` refuses it.
+    """
+    import yaml
+
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is no YAML ({' '.join(str(error).split())})") from None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{path}: holds a {type(values).__name__}, expected lines of `key: value`"
+        )
+    return build(model, {str(key): value for key, value in values.items()}, str(path))
+
+
+def _one_line(error: ValidationError, model: type[Config]) -> str:
+    """The first complaint of pydantic, with the nearest key where a key is unknown."""
+    complaints = error.errors(include_url=False)
+    # a misspelt key explains more than the values beside it
+    first = min(complaints, key=lambda one: one["type"] != "extra_forbidden")
+    key = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r}, {_nearest(key, list(model.model_fields))}"
+    message = first["msg"].removeprefix("Value error, ")
+    given = first["input"]
+    shown = given if isinstance(given, (str, int, float, bool, type(None))) else str(given)
+    return f"{key} is {shown!r}: {message[:1].lower()}{message[1:]}"
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    """The allowed key most like `key`, or all of them when none is."""
+    close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"expected one of: {', '.join(known)}"

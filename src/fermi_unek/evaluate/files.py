@@ -1,0 +1,185 @@
+"""Score or compare a catalog file in one call: tables, figures and a text in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from astropy.table import Table
+
+from ..catalog.io import read_catalog
+from ..catalog.releases import load_release
+from ..errors import InputError
+from ..outputs import check_folder, staging
+from .compare import Comparison, compare
+from .scores import TRUTH_COLUMNS, Scores, score
+
+WIDE_RADIUS_DEG = 0.5
+"""Also reported: the radius of the first study (Panes et al. 2021)."""
+
+SCORE_FILES = (
+    "summary.txt",
+    "completeness_flux.ecsv",
+    "completeness_ts.ecsv",
+    "completeness_signif.ecsv",
+    "completeness_latitude.ecsv",
+    "purity.ecsv",
+    "curve.ecsv",
+    "offsets.ecsv",
+    "pairs.ecsv",
+    "completeness.png",
+    "purity.png",
+    "offsets.png",
+)
+COMPARISON_FILES = (
+    "summary.txt",
+    "detected.ecsv",
+    "curve.ecsv",
+    "missed.ecsv",
+    "side_by_side.ecsv",
+    "detected.png",
+    "curve.png",
+    "missed.png",
+)
+
+
+def read_truth_table(path: str | Path) -> Table:
+    """The true sources of a simulated sky.
+
+    Parameters
+    ----------
+    path : str or Path
+        FITS table with at least GLON, GLAT, Flux1000 and Ideal_TS in its first extension.
+
+    Returns
+    -------
+    astropy Table
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or it lacks a column.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file, expected the truth.fits of a simulation")
+    try:
+        table = Table.read(path, hdu=1, format="fits", mask_invalid=False)
+    except (OSError, ValueError, TypeError, IndexError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read as a table of true sources ({error})") from error
+    missing = [name for name in TRUTH_COLUMNS if name not in table.colnames]
+    if missing:
+        raise InputError(
+            f"{path}: has no column {', '.join(missing)}, expected the truth.fits of a simulation"
+        )
+    return table
+
+
+def evaluate_files(
+    catalog_path: str | Path,
+    truth_path: str | Path,
+    out_dir: str | Path | None = None,
+    *,
+    radius_deg: float = 0.3,
+    overwrite: bool = False,
+) -> str:
+    """Score a catalog of a simulated sky.
+
+    Parameters
+    ----------
+    catalog_path, truth_path : str or Path
+        Written by `find` and by `simulate`.
+    out_dir : str or Path, optional
+        Folder for the files of `SCORE_FILES`; nothing is written when absent.
+    radius_deg : float
+        Matching radius; the rates at 0.5 deg are reported beside.
+    overwrite : bool
+        Whether files of these names may be replaced.
+
+    Returns
+    -------
+    str
+        The summary, as in summary.txt.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be used.
+    OutputError
+        When the output exists or cannot be written; nothing is left half-written.
+    """
+    if out_dir is not None:
+        check_folder(out_dir, SCORE_FILES, overwrite)
+    catalog, truth = read_catalog(catalog_path), read_truth_table(truth_path)
+    scores = score(catalog, truth, radius_deg)
+    parts = [f"{catalog_path} against {truth_path}", scores.to_text()]
+    if radius_deg != WIDE_RADIUS_DEG:
+        parts.append(score(catalog, truth, WIDE_RADIUS_DEG).to_text(brief=True))
+    text = "\n\n".join(parts) + "\n"
+    if out_dir is not None:
+        from .plots import plot_scores
+
+        _write(out_dir, text, scores, lambda folder: plot_scores(scores, folder))
+    return text
+
+
+def compare_files(
+    catalog_path: str | Path,
+    reference: str | Path = "4FGL-DR2",
+    radius_deg: float = 0.3,
+    out_dir: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+) -> str:
+    """Compare a catalog with a LAT catalog.
+
+    Parameters
+    ----------
+    catalog_path : str or Path
+        Written by `find`.
+    reference : str or Path
+        One of `RELEASES` or a FITS file.
+    radius_deg : float
+        Matching radius; the rates at 0.5 deg are reported beside.
+    out_dir : str or Path, optional
+        Folder for the files of `COMPARISON_FILES`; nothing is written when absent.
+    overwrite : bool
+        Whether files of these names may be replaced.
+
+    Returns
+    -------
+    str
+        The summary, as in summary.txt.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be used or an unknown release.
+    OutputError
+        When the output exists or cannot be written; nothing is left half-written.
+    """
+    if out_dir is not None:
+        check_folder(out_dir, COMPARISON_FILES, overwrite)
+    catalog, release = read_catalog(catalog_path), load_release(reference)
+    comparison = compare(catalog, release, radius_deg)
+    parts = [f"{catalog_path} against {reference}", comparison.to_text()]
+    if radius_deg != WIDE_RADIUS_DEG:
+        parts.append(compare(catalog, release, WIDE_RADIUS_DEG).to_text(brief=True))
+    text = "\n\n".join(parts) + "\n"
+    if out_dir is not None:
+        from .plots import plot_comparison
+
+        _write(out_dir, text, comparison, lambda folder: plot_comparison(comparison, folder))
+    return text
+
+
+def _write(
+    out_dir: str | Path,
+    text: str,
+    result: Scores | Comparison,
+    draw: Callable[[Path], object],
+) -> None:
+    with staging(out_dir) as folder:
+        (folder / "summary.txt").write_text(text, encoding="utf-8")
+        for name, table in result.to_tables().items():
+            table.write(folder / f"{name}.ecsv", format="ascii.ecsv")
+        draw(folder)

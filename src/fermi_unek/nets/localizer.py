@@ -1,0 +1,162 @@
+"""The localizer: a multi-input U-Net that marks the pixels that belong to point sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .filters import banded_factors, smooth
+
+N_BINS = 6
+BIN_PIXELS = (32, 32, 64, 64, 128, 128)
+OUTPUT_PLANES = 4
+"""Mask logit, offset to the source in columns and in rows, log of the offset's error."""
+
+_RANK = 3
+
+
+@dataclass(frozen=True)
+class LocalizerShape:
+    """Widths of the U-Net at 64, 32, 16 and 8 pixels a side."""
+
+    widths: tuple[int, int, int, int] = (40, 64, 96, 128)
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for n_in in (inputs, outputs):
+        layers += [
+            nn.Conv2d(n_in, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)
+
+
+class BinInput(nn.Module):
+    """Counts of one energy bin to three planes: stabilised counts, contrast, mask.
+
+    The contrast is a matched filter: counts smoothed with the PSF of the bin less counts
+    smoothed with a PSF three times wider, over the Poisson error of that background. Filters
+    and scaling are buffers, kept in the weights file; `fit` sets them.
+
+    Parameters
+    ----------
+    n_pixels : int
+        Pixels along the side of the planes of this bin.
+    """
+
+    core: Tensor
+    core_signs: Tensor
+    wide: Tensor
+    wide_signs: Tensor
+    noise: Tensor
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, n_pixels: int) -> None:
+        super().__init__()
+        for name in ("core", "wide"):
+            self.register_buffer(name, torch.zeros(_RANK, n_pixels, n_pixels))
+            self.register_buffer(f"{name}_signs", torch.ones(_RANK))
+        self.register_buffer("noise", torch.ones(()))
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("scale", torch.ones(()))
+
+    def fit(self, core: np.ndarray, wide: np.ndarray, mean: float, scale: float) -> None:
+        """Set the two kernels (k, k), sum one, and mean and scale of the stabilised counts."""
+        n_pixels = self.core.shape[-1]
+        for name, kernel in (("core", core), ("wide", wide)):
+            matrices, signs = banded_factors(kernel, n_pixels, _RANK)
+            getattr(self, name).copy_(matrices)
+            getattr(self, f"{name}_signs").copy_(signs)
+        self.noise.fill_(float((core**2).sum()))
+        self.mean.fill_(mean)
+        self.scale.fill_(scale)
+
+    def forward(self, counts: Tensor, mask: Tensor) -> Tensor:
+        """(B, n, n) counts and mask to (B, 3, n, n)."""
+        counts = counts * mask
+        # bright sources would swamp the rest: linear near the mean, logarithmic far above
+        stable = (2.0 * torch.sqrt(counts + 0.375) - self.mean) / self.scale
+        stable = torch.asinh(stable) * mask
+        core = self._mean(counts, mask, "core")
+        background = self._mean(counts, mask, "wide").clamp_min(0.0)
+        contrast = (core - background) / torch.sqrt((background + 0.005) * self.noise)
+        contrast = torch.asinh(contrast / 3.0) * mask
+        return torch.stack([stable, contrast, mask], dim=1)
+
+    def _mean(self, counts: Tensor, mask: Tensor, name: str) -> Tensor:
+        matrices, signs = getattr(self, name), getattr(self, f"{name}_signs")
+        seen = smooth(mask, matrices, signs).clamp_min(0.05)
+        return smooth(counts, matrices, signs) / seen
+
+
+class Localizer(nn.Module):
+    """Multi-input U-Net over six energy bins.
+
+    Bins of 128 and 64 pixels enter at the first level (the former as 2 x 2 sub-pixels, so
+    that all convolutions run at 64 pixels or coarser), bins of 32 pixels at the second; the
+    output is at 128 pixels.
+
+    Parameters
+    ----------
+    shape : LocalizerShape
+    """
+
+    def __init__(self, shape: LocalizerShape | None = None) -> None:
+        super().__init__()
+        self.shape = shape or LocalizerShape()
+        w0, w1, w2, w3 = self.shape.widths
+        self.inputs = nn.ModuleList(BinInput(n) for n in BIN_PIXELS)
+        self.down0 = _block(2 * 12 + 2 * 3, w0)
+        self.down1 = _block(w0 + 2 * 3, w1)
+        self.down2 = _block(w1, w2)
+        self.down3 = _block(w2, w3)
+        self.up2 = _block(w3 + w2, w2)
+        self.up1 = _block(w2 + w1, w1)
+        self.squeeze = nn.Conv2d(w1, w0, 1)
+        self.up0 = _block(w0 + w0, w0)
+        self.head = nn.Sequential(
+            nn.Conv2d(w0, w0, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(w0, 4 * OUTPUT_PLANES, 1),
+        )
+        # start from the share of pixels that belong to sources, about two percent
+        nn.init.constant_(self.head[-1].bias[:4], -4.0)
+
+    def forward(self, counts: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
+        """Source mask and offsets of a batch of patches.
+
+        Parameters
+        ----------
+        counts : six tensors (B, n_b, n_b), photons per pixel
+        masks : six tensors (B, n_b, n_b), one where observed, else zero
+
+        Returns
+        -------
+        Tensor (B, 4, 128, 128)
+            Mask logit; offset to the source in pixels (columns, rows); log of its error.
+        """
+        planes = [
+            module(c.float(), m.float())
+            for module, c, m in zip(self.inputs, counts, masks, strict=True)
+        ]
+        fine = F.pixel_unshuffle(torch.cat(planes[4:6], dim=1), 2)
+        x0 = self.down0(torch.cat([fine, *planes[2:4]], dim=1))
+        x1 = self.down1(torch.cat([F.max_pool2d(x0, 2), *planes[0:2]], dim=1))
+        x2 = self.down2(F.max_pool2d(x1, 2))
+        x3 = self.down3(F.max_pool2d(x2, 2))
+        y2 = self.up2(torch.cat([_double(x3), x2], dim=1))
+        y1 = self.up1(torch.cat([_double(y2), x1], dim=1))
+        y0 = self.up0(torch.cat([_double(self.squeeze(y1)), x0], dim=1))
+        return F.pixel_shuffle(self.head(y0), 2)
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

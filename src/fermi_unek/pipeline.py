@@ -1,0 +1,340 @@
+"""The stages in a row: from files to a catalog, and the sample that ships with the package."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .config import BinConfig, FindConfig, build
+from .errors import InputError, OutputError, UnekWarning
+from .outputs import check_file, check_folder, staging
+from .progress import Progress, silent
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from .catalog.record import Catalog
+    from .evaluate import Scores
+    from .sky.counts import SkyCounts
+
+Inputs = str | Path | Sequence[str | Path]
+"""A photon file, cube, or @list, or several that belong together."""
+
+REPORT_FILES = ("field.png", "catalog.reg")
+DEMO_FILES = ("catalog.fits", "catalog.reg", "field.png")
+
+BRIGHT_TS = 25.0
+"""Ideal TS of the faintest true sources the demo's picture marks."""
+
+
+def find_sources(
+    inputs: Inputs,
+    config: FindConfig | Mapping[str, Any] | None = None,
+    *,
+    progress: Progress = silent,
+) -> Catalog:
+    """Sources in the photons of some files.
+
+    Parameters
+    ----------
+    inputs : path or list of paths
+        FT1 photon files, @lists of them, gtbin HEALPIX files or gtbin WCS cubes. Several
+        files are one sky: other energies, other components, or other weeks.
+    config : FindConfig, mapping of its keys, or None
+        How to look; None is all defaults.
+    progress : Progress
+        Wraps the long loops; silent unless asked.
+
+    Returns
+    -------
+    Catalog
+        Sources in the 4FGL schema; of no rows when nothing was found.
+
+    Raises
+    ------
+    InputError
+        A file is missing, damaged, of no known kind, too coarse, or holds no photons.
+    ConfigError
+        A key is unknown or its value out of range.
+    """
+    config = _as_config(config)
+    tools = load_tools(config)
+    return search(read_photons(inputs, config), config, tools, progress=progress)
+
+
+def read_photons(inputs: Inputs, config: FindConfig | BinConfig | None = None) -> SkyCounts:
+    """The photons of some files, with the cuts of `config`; errors as `find_sources`."""
+    from .sky.readers import read_sky
+
+    config = config or FindConfig()
+    return read_sky(
+        inputs,
+        rng=np.random.default_rng(config.seed),
+        event_type=config.evtype,
+        zmax_deg=config.zmax,
+    )
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a search needs beside photons: the network, and the 4FGL release to look into."""
+
+    localizer: Any
+    reference: Table | None
+
+
+def load_tools(config: FindConfig) -> Tools:
+    """Network and release that `config` names; quick to fail, so it comes before photons.
+
+    Raises
+    ------
+    InputError
+        When there is no such model or release.
+    """
+    from .catalog import load_release
+    from .nets.weights import load_localizer
+
+    _warn_of_unused(config)
+    reference = None if config.reference == "none" else load_release(config.reference)
+    return Tools(load_localizer(config.model), reference)
+
+
+def search(
+    sky: SkyCounts,
+    config: FindConfig | None = None,
+    tools: Tools | None = None,
+    *,
+    progress: Progress = silent,
+) -> Catalog:
+    """Sources in photons that are in memory; see `find_sources`."""
+    from .catalog import build_catalog
+    from .detect.find import find_candidates
+
+    config = config or FindConfig()
+    tools = tools or load_tools(config)
+    candidates = find_candidates(
+        sky,
+        tools.localizer,
+        threshold=config.threshold,
+        centers=config.centers,
+        region=config.region,
+        device=config.device,
+        progress=progress,
+    )
+    return build_catalog(
+        candidates,
+        provenance=_provenance(sky, config, tools.localizer),
+        reference=tools.reference,
+        coverage=where_looked(sky, config.region),
+    )
+
+
+def find_to_file(
+    inputs: Inputs,
+    output: str | Path,
+    config: FindConfig | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Catalog:
+    """`find_sources`, written to a catalog file and, where asked for, a report folder.
+
+    Raises
+    ------
+    OutputError
+        Before anything is read, when an output exists and may not be replaced, or cannot
+        be written. Other errors as `find_sources`.
+    """
+    config = config or FindConfig()
+    output = check_catalog_name(output, overwrite)
+    if config.report is not None:
+        check_folder(config.report, REPORT_FILES, overwrite)
+    tools = load_tools(config)
+    sky = read_photons(inputs, config)
+    catalog = search(sky, config, tools, progress=progress)
+    from .catalog import write_catalog
+
+    write_catalog(catalog, output, overwrite=overwrite)
+    if config.report is not None:
+        _write_report(config.report, sky, catalog)
+    return catalog
+
+
+def check_catalog_name(path: str | Path, overwrite: bool = False) -> Path:
+    """`path`, once it is sure that a catalog can be written there; else `OutputError`."""
+    from .catalog.io import SUFFIXES
+
+    path = check_file(path, overwrite)
+    if path.suffix not in SUFFIXES:
+        raise OutputError(f"{path}: a catalog's name must end in {' or '.join(SUFFIXES)}")
+    return path
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What `run_demo` made: the catalog, its score against the truth, and where they lie."""
+
+    catalog: Catalog
+    scores: Scores
+    folder: Path
+
+    @property
+    def summary(self) -> str:
+        """A few lines for people."""
+        from .report import summary_line
+
+        lines = [f"found {summary_line(self.catalog)} in the sample field; against its truth:"]
+        lines += [f"  {name:<28} {rate}" for name, rate in self.scores.summary.items()]
+        return "\n".join([*lines, f"{', '.join(DEMO_FILES)} written to {self.folder}"])
+
+
+def run_demo(folder: str | Path, *, overwrite: bool = False, progress: Progress = silent) -> Demo:
+    """The main job on the simulated field that ships with the package.
+
+    Writes ``catalog.fits``, ``catalog.reg`` and ``field.png`` into `folder`, which is made.
+
+    Raises
+    ------
+    OutputError
+        When one of them exists and `overwrite` is false, or they cannot be written.
+    """
+    folder = check_folder(folder, DEMO_FILES, overwrite)
+    from .catalog import write_catalog, write_regions
+    from .evaluate import read_truth_table, score
+    from .report import draw_sky
+
+    cubes, truth_file = demo_sample()
+    truth = read_truth_table(truth_file)
+    sky = read_photons(cubes)
+    catalog = search(sky, progress=progress)
+    bright = truth[np.asarray(truth["Ideal_TS"]) > BRIGHT_TS]
+    with staging(folder) as temporary:
+        write_catalog(catalog, temporary / "catalog.fits")
+        write_regions(catalog, temporary / "catalog.reg")
+        found, true = _positions(catalog.table), _positions(bright)
+        draw_sky(sky, temporary / "field.png", found=found, true=true)
+    return Demo(catalog, score(catalog, truth), folder)
+
+
+def demo_sample() -> tuple[list[Path], Path]:
+    """Count files and truth of the sample inside the package; `InputError` where it is not."""
+    folder = Path(str(files("fermi_unek") / "data" / "demo"))
+    truth = folder / "truth.fits"
+    cubes = sorted(path for path in folder.glob("*.fits*") if path != truth)
+    if not cubes or not truth.is_file():
+        raise InputError(f"{folder}: the sample field is missing; was the package installed whole?")
+    return cubes, truth
+
+
+def bin_to_file(
+    photons: Inputs,
+    output: str | Path,
+    config: BinConfig | None = None,
+    *,
+    overwrite: bool = False,
+) -> SkyCounts:
+    """Photon files binned into one file that `find_sources` reads quickly.
+
+    Raises
+    ------
+    OutputError
+        Before anything is read, when the file exists and may not be replaced, or cannot be
+        written.
+    InputError
+        As `find_sources`.
+    """
+    output = check_file(output, overwrite)
+    sky = read_photons(photons, config)
+    from .sky.skyfile import write_sky
+
+    write_sky(sky, output, overwrite=overwrite)
+    return sky
+
+
+def describe(item: str) -> str:
+    """What a catalog, a model (by name or file) or an input holds, in lines for people.
+
+    Raises
+    ------
+    InputError
+        When it is none of these.
+    """
+    from .catalog.io import SOURCES_HDU, read_catalog
+    from .report import describe_catalog, describe_sky
+    from .sky.files import open_fits, resolve_inputs
+
+    path = Path(item)
+    if not item.startswith("@") and (not path.exists() or _is_safetensors(path)):
+        return _describe_model(item)
+    with open_fits(resolve_inputs(item)[0]) as hdus:
+        is_catalog = SOURCES_HDU in hdus
+    return describe_catalog(read_catalog(path)) if is_catalog else describe_sky(read_photons(item))
+
+
+def where_looked(
+    sky: SkyCounts, region: tuple[float, float, float] | None = None
+) -> np.ndarray | None:
+    """NESTED Galactic coverage of any energy bin inside `region`; None is the whole sky."""
+    from .sky.coverage import circle_coverage, intersect, unite
+
+    covered = reduce(unite, [one.coverage for one in sky.bins if one is not None])
+    return covered if region is None else intersect(covered, circle_coverage(*region))
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do: eight bytes of length, then JSON."""
+    return path.is_file() and path.open("rb").read(9)[8:] == b"{"
+
+
+def _describe_model(item: str) -> str:
+    from .nets.weights import load_localizer
+
+    localizer = load_localizer(item)
+    return "\n".join(f"{key}: {value}" for key, value in localizer.provenance.items())
+
+
+def _as_config(config: FindConfig | Mapping[str, Any] | None) -> FindConfig:
+    return config if isinstance(config, FindConfig) else build(FindConfig, config or {})
+
+
+def _warn_of_unused(config: FindConfig) -> None:
+    """Settings of the interface that nothing in this version depends on."""
+    for name in ("yearly", "exposure", "scheduler"):
+        if getattr(config, name):
+            warnings.warn(
+                f"{name} has no effect on this version: its network takes counts alone, on "
+                "this machine, and nothing is classified",
+                UnekWarning,
+                stacklevel=3,
+            )
+
+
+def _provenance(sky: SkyCounts, config: FindConfig, localizer: Any) -> dict[str, object]:
+    """What the catalog's header says of how it came about."""
+    settings = config.model_dump(exclude={"report"}, exclude_defaults=False)
+    told = {f"setting {key}": value for key, value in settings.items() if value not in (None, ())}
+    told |= {f"photons bin {index}": int(total) for index, total in enumerate(sky.totals)}
+    told |= {"event type": sky.event_type}
+    told |= {f"input {key}": value for key, value in sky.origin.items()}
+    told |= {f"model {key}": value for key, value in localizer.provenance.items()}
+    return told
+
+
+def _positions(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    return np.asarray(table["GLON"], float), np.asarray(table["GLAT"], float)
+
+
+def _write_report(folder: Path, sky: SkyCounts, catalog: Catalog) -> None:
+    from .catalog import write_regions
+    from .report import draw_sky
+
+    with staging(folder) as temporary:
+        write_regions(catalog, temporary / "catalog.reg")
+        draw_sky(sky, temporary / "field.png", found=_positions(catalog.table))

@@ -1,0 +1,160 @@
+"""Source lists: the real 4FGL-DR2 sky, new skies resampled from it, and their faint tail.
+
+A population is an astropy table with the spectral columns of 4FGL. Faint sources continue the
+counts of DR2 at abs(b) > 20 deg, where N(>S) = 3.4e-7 / S per 27,140 square degrees holds from
+5e-9 down to DR2's threshold near 2e-10 ph cm-2 s-1 (1 to 100 GeV).
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import Table, vstack
+
+from ..errors import InputError
+from .spectra import energy_flux, photon_flux
+
+COLUMNS = (
+    "Source_Name", "GLON", "GLAT", "Signif_Avg", "Pivot_Energy", "SpectrumType", "PL_Flux_Density",
+    "PL_Index", "LP_Flux_Density", "LP_Index", "LP_beta", "PLEC_Flux_Density", "PLEC_Index",
+    "PLEC_Expfactor", "PLEC_Exp_Index", "CLASS1",
+)  # fmt: skip
+_NORMS = ("PL_Flux_Density", "LP_Flux_Density", "PLEC_Flux_Density")
+_GALACTIC = ("psr", "pwn", "snr", "spp", "glc", "hmb", "lmb", "bin", "sfr", "nov", "unk")
+_COUNTS_AT_1 = 3.4e-7 / 0.658
+_TAIL_FLUX = (2e-11, 6e-10)
+_BREAK_FLUX, _SLOPE_BELOW = 1e-10, 0.9
+
+
+def dr2_table() -> Table:
+    """The rows of 4FGL-DR2 with the columns of `COLUMNS`, extended sources left out.
+
+    Raises
+    ------
+    InputError
+        When the fermipy package, which ships the file, is not installed.
+    """
+    spec = find_spec("fermipy")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    for folder in folders:
+        path = Path(folder) / "data" / "catalogs" / "gll_psc_v27.fit"
+        if path.is_file():
+            table = Table.read(path, hdu=1)
+            point = np.char.strip(np.asarray(table["Extended_Source_Name"]).astype(str)) == ""
+            return _clean(table[point])
+    raise InputError("gll_psc_v27.fit of 4FGL-DR2 was not found in the fermipy package; install it")
+
+
+def _clean(table: Table) -> Table:
+    clean = Table({name: np.asarray(table[name]) for name in COLUMNS if name in table.colnames})
+    for name in ("Source_Name", "SpectrumType", "CLASS1"):
+        clean[name] = np.char.strip(np.asarray(clean[name]).astype("U24"))
+    clean["CLASS1"] = np.char.lower(np.asarray(clean["CLASS1"]))
+    return clean
+
+
+def dr2_population(rng: np.random.Generator, tail: bool = True) -> Table:
+    """The real DR2 sources at their places, with the faint sources DR2 does not list.
+
+    Parameters
+    ----------
+    rng : Generator
+        Draws the tail.
+    tail : bool
+        False leaves the catalog alone.
+    """
+    real = dr2_table()
+    return complete(vstack([real, faint_tail(real, rng)]) if tail else real)
+
+
+def resampled_population(rng: np.random.Generator) -> Table:
+    """A new sky: DR2's spectra at new places and slightly other fluxes, and a faint tail."""
+    real = dr2_table()
+    galactic = is_galactic(real)
+    high = ~galactic & (np.abs(real["GLAT"]) > 10.0)
+    number = rng.poisson(high.sum() / (1.0 - np.sin(np.radians(10.0))))
+    isotropic = real[rng.choice(np.flatnonzero(high), number)]
+    isotropic["GLON"], isotropic["GLAT"] = isotropic_positions(number, rng)
+    plane = real[rng.choice(np.flatnonzero(galactic), rng.poisson(galactic.sum()))]
+    plane["GLON"], plane["GLAT"] = plane_positions(plane, rng)
+    fresh = vstack([isotropic, plane])
+    scale(fresh, np.exp(rng.normal(0.0, 0.25, len(fresh))))
+    fresh["Signif_Avg"] = np.nan
+    return complete(vstack([fresh, faint_tail(real, rng)]))
+
+
+def is_galactic(table: Table) -> np.ndarray:
+    """Rows that follow the Milky Way: Galactic classes, and anything unnamed near the plane."""
+    named = np.isin(table["CLASS1"], _GALACTIC)
+    return named | ((table["CLASS1"] == "") & (np.abs(table["GLAT"]) < 10.0))
+
+
+def isotropic_positions(number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Longitudes and latitudes, degrees, uniform on the sphere."""
+    return rng.uniform(0, 360, number), np.degrees(np.arcsin(rng.uniform(-1, 1, number)))
+
+
+def plane_positions(table: Table, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """New places for Galactic rows: mirrored at random, moved along, latitude rescaled."""
+    signs = rng.choice([-1.0, 1.0], (2, len(table)))
+    lon = signs[0] * np.asarray(table["GLON"], float) + rng.normal(0.0, 8.0, len(table))
+    stretched = np.asarray(table["GLAT"], float) * np.exp(rng.normal(0.0, 0.3, len(table)))
+    lat = signs[1] * stretched + rng.normal(0.0, 0.1, len(table))
+    return lon % 360.0, np.clip(lat, -89.9, 89.9)
+
+
+def scale(table: Table, factor: np.ndarray) -> None:
+    """Multiply the flux of each row in place."""
+    for name in _NORMS:
+        table[name] = np.asarray(table[name], float) * factor
+
+
+def faint_tail(real: Table, rng: np.random.Generator) -> Table:
+    """Sources below DR2's threshold: what the counts law predicts less what DR2 lists.
+
+    Spectra are those of DR2's faint isotropic sources; uniform over the sphere, and one in
+    eight along the plane.
+    """
+    edges = np.geomspace(*_TAIL_FLUX, 36)
+    flux = photon_flux(real)
+    high = (np.abs(real["GLAT"]) > 20.0) & ~is_galactic(real)
+    listed = np.histogram(flux[high], edges)[0] / (1.0 - np.sin(np.radians(20.0)))
+    missing = np.clip(-np.diff(_cumulative_counts(edges)) - listed, 0.0, None)
+    numbers = rng.poisson(missing * 9.0 / 8.0)
+    wanted = np.concatenate(
+        [np.exp(rng.uniform(np.log(lo), np.log(hi), n))
+         for lo, hi, n in zip(edges[:-1], edges[1:], numbers, strict=True)]
+    )  # fmt: skip
+    faint = np.flatnonzero(high & (flux < np.median(flux[high])))
+    tail = real[rng.choice(faint, wanted.size)]
+    scale(tail, wanted / photon_flux(tail))
+    along_plane = rng.random(wanted.size) < 1.0 / 9.0
+    tail["GLON"], tail["GLAT"] = isotropic_positions(wanted.size, rng)
+    hosts = real[rng.choice(np.flatnonzero(is_galactic(real)), int(along_plane.sum()))]
+    tail["GLON"][along_plane], tail["GLAT"][along_plane] = plane_positions(hosts, rng)
+    tail["Signif_Avg"] = np.nan
+    tail["Source_Name"] = ""
+    return tail
+
+
+def _cumulative_counts(flux: np.ndarray) -> np.ndarray:
+    """Sources on the whole sphere above a flux (1 to 100 GeV, ph cm-2 s-1)."""
+    above = _COUNTS_AT_1 / np.maximum(flux, _BREAK_FLUX)
+    below = (np.minimum(flux, _BREAK_FLUX) / _BREAK_FLUX) ** -_SLOPE_BELOW - 1.0
+    return above + _COUNTS_AT_1 / _BREAK_FLUX / _SLOPE_BELOW * below
+
+
+def complete(table: Table) -> Table:
+    """Add celestial positions, fluxes and names of unnamed rows to a population."""
+    sky = SkyCoord(table["GLON"], table["GLAT"], unit="deg", frame="galactic").icrs
+    table["RAJ2000"], table["DEJ2000"] = sky.ra.deg, sky.dec.deg
+    table["Flux1000"] = photon_flux(table)
+    table["Energy_Flux100"] = energy_flux(table)
+    names = np.asarray(table["Source_Name"]).astype("U24")
+    blank = names == ""
+    names[blank] = [f"SIM {i:05d}" for i in np.flatnonzero(blank)]
+    table["Source_Name"] = names
+    return table

@@ -1,0 +1,201 @@
+"""`SkyModel`: everything a simulated sky is drawn from, in expected counts per year."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import healpy as hp
+import numpy as np
+from astropy.table import Table
+from scipy.spatial import cKDTree
+
+from ..sky.bins import N_BINS
+from ..sky.frame import lonlat_to_vectors
+from .diffuse import DIFFUSE_NSIDE, DiffuseModel, smear
+from .instrument import FINE_EDGES_MEV, FINE_ENERGIES_MEV, Instrument, ResponseTables, sin_declination
+from .spectra import fine_flux
+
+_ANGLES_DEG = np.concatenate([[0.0], np.geomspace(0.004, 25.0, 56)])
+_NEIGHBOUR_DEG = 4.0
+
+
+@dataclass(frozen=True)
+class SkyModel:
+    """Sources and background as an instrument of one event type sees them.
+
+    Attributes
+    ----------
+    sources : Table
+        The population, one row a source (see `population`).
+    rates : tuple of float32 arrays (N, 45), one per response
+        Expected photons per year and true-energy bin of each source.
+    background : float32 array (6, npix)
+        Expected diffuse photons per year and sr, PSF included, NESTED Galactic.
+    fine_background : float32 array (N, 45)
+        Expected diffuse photons per year, sr and true-energy bin at each source, summed over
+        the responses; what the ideal TS needs.
+    responses : tuple of ResponseTables
+        FRONT, BACK, or both.
+    event_type : str
+    background_name : str
+    """
+
+    sources: Table
+    rates: tuple[np.ndarray, ...]
+    background: np.ndarray
+    fine_background: tuple[np.ndarray, ...]
+    responses: tuple[ResponseTables, ...]
+    event_type: str
+    background_name: str
+
+    @cached_property
+    def vectors(self) -> np.ndarray:
+        """Galactic unit vectors (N, 3) of the sources."""
+        return lonlat_to_vectors(
+            np.asarray(self.sources["GLON"], float), np.asarray(self.sources["GLAT"], float)
+        )
+
+    @cached_property
+    def expected_counts(self) -> np.ndarray:
+        """Expected photons (N, 6) per year of each source in the six bins."""
+        return sum(
+            rate @ response.bin_fractions
+            for rate, response in zip(self.rates, self.responses, strict=True)
+        )
+
+    @cached_property
+    def ideal_ts(self) -> np.ndarray:
+        """Ideal TS (N, 6) per year of live time of each source in each energy bin.
+
+        The Asimov value 2 sum[(s+b) ln(1+s/b) - s] over true energy and angle, background
+        the diffuse emission and the other sources at the source's place. It grows linearly
+        with live time, and bins that are absent drop out of the sum.
+        """
+        return sum(
+            ideal_ts(rate, background, self.vectors, response)
+            for rate, background, response in zip(
+                self.rates, self.fine_background, self.responses, strict=True
+            )
+        )
+
+
+def build_sky_model(
+    sources: Table,
+    diffuse: DiffuseModel,
+    instrument: Instrument,
+    event_type: str = "front",
+) -> SkyModel:
+    """Expected counts of a population over a diffuse model.
+
+    The isotropic emission of `diffuse` holds the unresolved sources of the real sky; that of
+    the tail's sources, which are simulated one by one, is taken out of it.
+    """
+    responses = instrument.parts(event_type)
+    vectors = lonlat_to_vectors(
+        np.asarray(sources["GLON"], float), np.asarray(sources["GLAT"], float)
+    )
+    flux = fine_flux(sources).astype(np.float32)
+    unlisted = ~np.isfinite(np.asarray(sources["Signif_Avg"], float)) & (
+        np.asarray(sources["Flux1000"]) < 2e-10
+    )
+    resolved = flux[unlisted].sum(axis=0) / (4.0 * np.pi)
+    seen = sin_declination(vectors)
+    rates = tuple(flux * r.exposure(seen).T.astype(np.float32) for r in responses)
+    background = np.zeros((N_BINS, 12 * DIFFUSE_NSIDE**2), np.float32)
+    fine = []
+    for response in responses:
+        maps, at_sources = _diffuse_counts(diffuse, response, resolved, vectors, seen)
+        background += maps
+        fine.append(at_sources)
+    return SkyModel(
+        sources, rates, background, tuple(fine), responses, event_type, diffuse.name
+    )
+
+
+def _diffuse_counts(
+    diffuse: DiffuseModel,
+    response: ResponseTables,
+    resolved: np.ndarray,
+    vectors: np.ndarray,
+    seen: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Diffuse photons per year and sr: six maps after the PSF, and per true energy at sources."""
+    npix = 12 * DIFFUSE_NSIDE**2
+    pixel_sin = sin_declination(np.array(hp.pix2vec(DIFFUSE_NSIDE, np.arange(npix), nest=True)).T)
+    theta, phi = hp.vec2ang(vectors)
+    near, weights = hp.get_interp_weights(DIFFUSE_NSIDE, theta, phi, nest=True)
+    exposure = response.exposure(pixel_sin).astype(np.float32)
+    at_sources = np.empty((len(vectors), FINE_ENERGIES_MEV.size), np.float32)
+    maps = np.zeros((N_BINS, npix), np.float32)
+    for k in range(FINE_ENERGIES_MEV.size):
+        edges = FINE_EDGES_MEV[k : k + 2]
+        isotropic = diffuse.isotropic(edges)[0]
+        fine = diffuse.galactic(edges)[0]
+        fine += np.float32(max(isotropic - resolved[k], 0.3 * isotropic))
+        fine *= exposure[k]
+        at_sources[:, k] = (fine[near] * weights).sum(axis=0)
+        for b in np.flatnonzero(response.bin_fractions[k] > 1e-4):
+            maps[b] += fine * np.float32(response.bin_fractions[k, b])
+    if not diffuse.psf_included:
+        maps = smear(maps, [mean_psf(response, b) for b in range(N_BINS)])
+    return maps, at_sources
+
+
+def mean_psf(response: ResponseTables, b: int, index: float = 2.4) -> tuple[np.ndarray, np.ndarray]:
+    """PSF of bin `b` for a power law: angles in rad and density per sr."""
+    k_of_bin = np.flatnonzero(response.bin_fractions[:, b] > 0.01)
+    energies = FINE_ENERGIES_MEV[k_of_bin]
+    exposure = response.exposure_per_year[k_of_bin].mean(axis=1)
+    weights = energies ** (1.0 - index) * exposure * response.bin_fractions[k_of_bin, b]
+    angles = np.concatenate([[0.0], np.geomspace(1e-3, 44.0, 400)])
+    density = sum(
+        w * response.psf_per_sr(k, angles) for w, k in zip(weights, k_of_bin, strict=True)
+    )
+    return np.radians(angles), density / weights.sum()
+
+
+def ideal_ts(
+    rates: np.ndarray, background: np.ndarray, vectors: np.ndarray, response: ResponseTables
+) -> np.ndarray:
+    """Asimov TS (N, 6) per year; see `SkyModel.ideal_ts`.
+
+    Parameters
+    ----------
+    rates : array (N, 45)
+        Photons per year of each source.
+    background : array (N, 45)
+        Diffuse photons per year and sr at each source.
+    """
+    total = background + _neighbours(rates, vectors, response)
+    middle = np.sqrt(_ANGLES_DEG[1:] * np.maximum(_ANGLES_DEG[:-1], 0.25 * _ANGLES_DEG[1]))
+    ring_sr = -2.0 * np.pi * np.diff(np.cos(np.radians(_ANGLES_DEG)))
+    result = np.zeros((len(rates), N_BINS))
+    for k in range(FINE_ENERGIES_MEV.size):
+        psf = response.psf_per_sr(k, middle)
+        # the rings are finite: give them the whole photon
+        psf = psf / max((psf * ring_sr).sum(), 1e-9)
+        signal = rates[:, k, None] * (psf * ring_sr)[None].astype(np.float32)
+        noise = total[:, k, None] * ring_sr[None].astype(np.float32) + np.float32(1e-12)
+        ts = 2.0 * ((signal + noise) * np.log1p(signal / noise) - signal).sum(axis=1)
+        result += ts[:, None] * response.bin_fractions[k]
+    return result
+
+
+def _neighbours(rates: np.ndarray, vectors: np.ndarray, response: ResponseTables) -> np.ndarray:
+    """Photons per year and sr at each source from the other sources within four degrees."""
+    pairs = cKDTree(vectors).query_pairs(2 * np.sin(np.radians(_NEIGHBOUR_DEG) / 2), output_type="ndarray")
+    first, second = np.concatenate([pairs, pairs[:, ::-1]]).T
+    # a neighbour a hundred times fainter changes nothing
+    bright = rates.sum(axis=1)
+    counts = bright[second] > 0.01 * bright[first]
+    first, second = first[counts], second[counts]
+    chord = np.linalg.norm(vectors[first] - vectors[second], axis=1)
+    angle = np.degrees(2 * np.arcsin(chord / 2))
+    result = np.empty_like(rates)
+    for k in range(rates.shape[1]):
+        light = rates[second, k] * response.psf_per_sr(k, angle)
+        result[:, k] = np.bincount(first, light, minlength=len(rates))
+    return result
+
+

@@ -1,0 +1,121 @@
+"""`SkyCounts`: the photons of a sky or a field, ready to be cut into patches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import InputError
+from .bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
+from .coverage import unite
+
+EVENT_TYPES = ("front", "back", "all")
+
+
+@dataclass(frozen=True)
+class BinCounts:
+    """Counts of one energy bin, sparse and sorted by HEALPIX index.
+
+    Attributes
+    ----------
+    order : int
+        HEALPIX order (nside = 2**order), NESTED, Galactic.
+    pixels : uint32 array (N,)
+        Occupied pixels, strictly increasing.
+    counts : uint32 array (N,)
+        Photons in each, at least one.
+    coverage : bool array (12 * 4**COVERAGE_ORDER,) or None
+        NESTED Galactic mask of what was observed; None is the whole sky.
+    """
+
+    order: int
+    pixels: np.ndarray
+    counts: np.ndarray
+    coverage: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixels.shape != self.counts.shape or self.pixels.ndim != 1:
+            raise InputError(
+                f"pixels {self.pixels.shape} and counts {self.counts.shape} must be two lists "
+                "of one length"
+            )
+        if self.pixels.size and (
+            np.any(self.pixels[1:] <= self.pixels[:-1])
+            or int(self.pixels[-1]) >= 12 * 4**self.order
+        ):
+            raise InputError(f"pixels must increase and lie below 12 * 4**{self.order}")
+        if self.coverage is not None and self.coverage.shape != (12 * 4**COVERAGE_ORDER,):
+            raise InputError(
+                f"coverage has shape {self.coverage.shape}, expected {(12 * 4**COVERAGE_ORDER,)}"
+            )
+
+    @property
+    def total(self) -> int:
+        """All photons of the bin."""
+        return int(self.counts.sum(dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class SkyCounts:
+    """Photons in the six energy bins, one `BinCounts` a bin, None where a bin is absent.
+
+    Attributes
+    ----------
+    bins : tuple of six BinCounts or None
+    event_type : {"front", "back", "all"}
+    livetime_years : float
+        Calendar years of data (of 365.25 d) the photons were taken in; NaN when not known.
+    years : tuple of SkyCounts
+        The same photons year by year, or empty when times are not known.
+    origin : mapping
+        What the counts came from: file names with checksums, cuts; kept for the header.
+    """
+
+    bins: tuple[BinCounts | None, ...]
+    event_type: str = "front"
+    livetime_years: float = float("nan")
+    years: tuple[SkyCounts, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.bins) != N_BINS:
+            raise InputError(f"got {len(self.bins)} energy bins, expected {N_BINS}")
+        if all(b is None for b in self.bins):
+            raise InputError("no energy bin has data")
+        if self.event_type not in EVENT_TYPES:
+            raise InputError(f"event type {self.event_type!r} is none of {EVENT_TYPES}")
+        for index, one in enumerate(self.bins):
+            if one is not None and one.order != NATIVE_ORDERS[index]:
+                raise InputError(
+                    f"bin {index} is kept at HEALPIX order {one.order}, expected "
+                    f"{NATIVE_ORDERS[index]}"
+                )
+
+    @property
+    def present(self) -> np.ndarray:
+        """Bool array (6,): which energy bins have data."""
+        return np.array([b is not None for b in self.bins])
+
+    @property
+    def coverage(self) -> np.ndarray | None:
+        """What any bin covers: NESTED Galactic mask, None is the whole sky."""
+        masks = [one.coverage for one in self.bins if one is not None]
+        total = masks[0]
+        for mask in masks[1:]:
+            total = unite(total, mask)
+        return total
+
+    @property
+    def totals(self) -> np.ndarray:
+        """Photons per bin, int array (6,); 0 where a bin is absent."""
+        return np.array([0 if b is None else b.total for b in self.bins], dtype=np.int64)
+
+
+def bin_from_pixels(
+    index: int, pixels: np.ndarray, coverage: np.ndarray | None = None
+) -> BinCounts:
+    """`BinCounts` of energy bin `index` from one HEALPIX pixel a photon, in any order."""
+    unique, counts = np.unique(np.asarray(pixels, dtype=np.uint32), return_counts=True)
+    return BinCounts(NATIVE_ORDERS[index], unique, counts.astype(np.uint32), coverage)

@@ -1,0 +1,177 @@
+"""Training patches on disk: shards of counts with the sources behind them.
+
+A shard holds patches of one simulated sky, each with its own Poisson draw, at a live time of
+sixteen years. Shorter live times are thinned from it when a patch is fed, and the ideal TS,
+which is linear in live time and a sum over energy bins, is scaled with them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..simulate.diffuse import by_name, vary
+from ..simulate.instrument import load_instrument
+from ..simulate.photons import render_patch
+from ..simulate.population import resampled_population
+from ..simulate.skymodel import SkyModel, build_sky_model
+from ..sky.bins import N_BINS, OUTPUT_PIXELS
+from ..sky.frame import PatchFrame
+
+BANK_YEARS = 16.0
+_MARGIN_PIXELS = 6.0
+_LOWEST_TS = 1.0
+
+
+@dataclass(frozen=True)
+class ShardRecipe:
+    """What one shard is made of: a seed, a background, an event type."""
+
+    seed: int
+    background: str
+    event_type: str
+    n_patches: int
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Sources in one patch.
+
+    Attributes
+    ----------
+    x, y : float32 arrays (S,)
+        Pixel coordinates in the source mask.
+    ts_per_year : float32 array (S, 6)
+        Ideal TS per year of live time and energy bin.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    ts_per_year: np.ndarray
+
+
+class Shard:
+    """Read access to a shard; counts stay on disk until a patch is asked for."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.counts = [np.load(self.folder / f"counts{b}.npy", mmap_mode="r") for b in range(N_BINS)]
+        truth = np.load(self.folder / "truth.npz")
+        self._truth = {name: truth[name] for name in truth.files}
+        self.recipe = ShardRecipe(**json.loads((self.folder / "recipe.json").read_text()))
+
+    def __len__(self) -> int:
+        return len(self.counts[0])
+
+    def truth(self, index: int) -> Truth:
+        """Sources of patch `index`."""
+        part = slice(*self._truth["offsets"][index : index + 2])
+        return Truth(*(self._truth[name][part] for name in ("x", "y", "ts_per_year")))
+
+
+def default_recipes(
+    n_skies: int, patches_per_sky: int, first_seed: int, backgrounds: Sequence[str]
+) -> list[ShardRecipe]:
+    """One shard a sky; backgrounds take turns and every fourth sky is FRONT+BACK."""
+    return [
+        ShardRecipe(
+            seed=first_seed + i,
+            background=_seeded(backgrounds[i % len(backgrounds)], first_seed + i),
+            event_type="all" if i % 4 == 3 else "front",
+            n_patches=patches_per_sky,
+        )
+        for i in range(n_skies)
+    ]
+
+
+def _seeded(background: str, seed: int) -> str:
+    # the small-scale structure of the package's own model is drawn anew for each sky
+    return f"own-{seed}" if background == "own" else background
+
+
+def make_sky_model(recipe: ShardRecipe, data_dir: str | Path | None) -> SkyModel:
+    """The sky of a shard: new sources over a varied background."""
+    rng = np.random.default_rng(recipe.seed)
+    diffuse = by_name(recipe.background, data_dir, recipe.event_type)
+    diffuse = vary(diffuse, rng)
+    return build_sky_model(resampled_population(rng), diffuse, load_instrument(), recipe.event_type)
+
+
+def make_shard(recipe: ShardRecipe, folder: str | Path, data_dir: str | Path | None) -> Path:
+    """Simulate a shard and move it to its place when it is whole."""
+    folder = Path(folder)
+    if folder.exists():
+        return folder
+    temporary = folder.with_name(folder.name + ".part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    model = make_sky_model(recipe, data_dir)
+    rng = np.random.default_rng([recipe.seed, 1])
+    stacks: list[list[np.ndarray]] = [[] for _ in range(N_BINS)]
+    truths = []
+    for frame in random_frames(recipe.n_patches, rng):
+        patch = render_patch(model, frame, BANK_YEARS, rng)
+        for stack, counts in zip(stacks, patch.counts, strict=True):
+            stack.append(np.minimum(counts, 65535).astype(np.uint16))
+        truths.append(truth_in(model, frame))
+    for b, stack in enumerate(stacks):
+        np.save(temporary / f"counts{b}.npy", np.stack(stack))
+    offsets = np.cumsum([0] + [len(t.x) for t in truths])
+    columns = {n: np.concatenate([getattr(t, n) for t in truths]) for n in ("x", "y", "ts_per_year")}
+    np.savez(temporary / "truth.npz", allow_pickle=False, offsets=offsets, **columns)
+    (temporary / "recipe.json").write_text(json.dumps(asdict(recipe)))
+    os.replace(temporary, folder)
+    return folder
+
+
+def random_frames(number: int, rng: np.random.Generator) -> Iterator[PatchFrame]:
+    """Patches centred and turned at random; about one in seven more than chance at abs(b) < 15 degrees."""
+    for _ in range(number):
+        sine = rng.uniform(-1, 1) if rng.random() > 0.15 else rng.uniform(-0.26, 0.26)
+        lon = rng.uniform(0, 360)
+        yield PatchFrame(lon, float(np.degrees(np.arcsin(sine))), rng.uniform(0, 360))
+
+
+def truth_in(model: SkyModel, frame: PatchFrame) -> Truth:
+    """Sources on the patch or within half a degree of it."""
+    cosine = model.vectors @ frame.axes[2]
+    rows = np.flatnonzero(cosine > np.cos(np.radians(9.0)))
+    x, y = frame.project(model.vectors[rows], OUTPUT_PIXELS)
+    ts = model.ideal_ts[rows]
+    low, high = -_MARGIN_PIXELS, OUTPUT_PIXELS + _MARGIN_PIXELS
+    kept = (x > low) & (x < high) & (y > low) & (y < high)
+    kept &= ts.sum(axis=1) * BANK_YEARS > _LOWEST_TS
+    return Truth(*(a[kept].astype(np.float32) for a in (x, y, ts)))
+
+
+def make_bank(recipes: Sequence[ShardRecipe], bank: str | Path, data_dir: str | Path | None) -> None:
+    """Make the shards that are missing from a bank."""
+    for recipe in recipes:
+        make_shard(recipe, shard_path(bank, recipe), data_dir)
+
+
+def shard_path(bank: str | Path, recipe: ShardRecipe) -> Path:
+    """Folder of a shard."""
+    return Path(bank) / f"sky{recipe.seed:06d}-{recipe.background}-{recipe.event_type}"
+
+
+def open_bank(bank: str | Path) -> list[Shard]:
+    """All finished shards of a bank, in order of seed.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    folders = sorted(p for p in Path(bank).glob("sky*") if not p.name.endswith(".part"))
+    if not folders:
+        raise InputError(f"no training shards in {bank}; run the bank step first")
+    return [Shard(p) for p in folders]
+

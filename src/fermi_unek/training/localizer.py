@@ -1,0 +1,200 @@
+"""Training of the localizer: resumable, with averaged weights and a log of every run."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..config import TrainConfig
+from ..errors import ConfigError
+from ..nets.filters import pixel_kernel
+from ..nets.localizer import BIN_PIXELS, Localizer, LocalizerShape
+from ..nets.weights import save_localizer
+from ..progress import silent
+from ..simulate.instrument import ResponseTables, load_instrument
+from ..simulate.skymodel import mean_psf
+from ..sky.bins import PATCH_DEG
+from .bank import BANK_YEARS, Shard, default_recipes, make_bank, open_bank
+from .feed import Batch, batches
+from .losses import localizer_loss
+
+CHECKPOINT_EVERY = 200
+_WARM_UP = 200
+_AVERAGE = 0.998
+_WIDE = 3.0
+_KERNEL_RADIUS_DEG = (3.0, 1.8, 1.2, 0.8, 0.5, 0.4)
+
+
+def train_localizer(
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    progress: Callable[..., Iterable[Any]] = silent,
+) -> Path:
+    """Train a localizer and write `weights.safetensors` into the run's folder.
+
+    Patches are simulated first where the bank lacks them. A checkpoint is written every 200
+    steps; `resume` goes on from the last.
+
+    Returns
+    -------
+    Path
+        The weights file, without calibration (see `training.calibrate`).
+
+    Raises
+    ------
+    ConfigError
+        When the run's folder holds a checkpoint and `resume` was not asked for.
+    """
+    out = Path(config.out)
+    checkpoint = out / "checkpoint.pt"
+    if checkpoint.exists() and not resume:
+        raise ConfigError(f"{checkpoint} exists; give --resume to go on, or another out folder")
+    out.mkdir(parents=True, exist_ok=True)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    recipes = default_recipes(config.skies, config.patches, config.sky_seed, config.backgrounds)
+    make_bank(list(progress(recipes, label="skies")), config.bank, config.data)
+    return run_training(config, checkpoint, progress)
+
+
+def run_training(
+    config: TrainConfig, checkpoint: Path, progress: Callable[..., Iterable[Any]] = silent
+) -> Path:
+    """Train on the shards that are in the bank; see `train_localizer`."""
+    trainer = Trainer(config, open_bank(config.bank))
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+    feed = batches(
+        lambda: open_bank(config.bank), trainer.step, config.steps, config.batch, config.seed
+    )
+    log = checkpoint.with_name("log.jsonl")
+    for batch in progress(feed, total=config.steps - trainer.step, label="training"):
+        trainer.train_step(batch)
+        if trainer.step % CHECKPOINT_EVERY == 0 or trainer.step == config.steps:
+            trainer.save(checkpoint)
+            with log.open("a") as lines:
+                lines.write(json.dumps(trainer.report()) + "\n")
+    history = {
+        "skies": str(len(open_bank(config.bank))),
+        "steps": str(trainer.step),
+        "batch": str(config.batch),
+        "seed": str(config.seed),
+        "seconds": f"{trainer.seconds:.0f}",
+    }
+    return save_localizer(trainer.averaged, checkpoint.with_name("weights.safetensors"), history)
+
+
+class Trainer:
+    """Network, averaged network, optimizer and schedule, saved and loaded as one."""
+
+    def __init__(self, config: TrainConfig, shards: list[Shard]) -> None:
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.network = Localizer(LocalizerShape(config.widths)).to(memory_format=torch.channels_last)
+        fit_inputs(self.network, shards, np.random.default_rng(config.seed))
+        self.averaged = Localizer(LocalizerShape(config.widths))
+        self.averaged.load_state_dict(self.network.state_dict())
+        self.averaged.eval()
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=config.lr, weight_decay=1e-2, betas=(0.9, 0.99)
+        )
+        self.step = 0
+        self.seconds = 0.0
+        self._sums: dict[str, float] = {}
+        self._last_report = 0
+
+    def train_step(self, batch: Batch) -> None:
+        """One optimizer step."""
+        start = time.monotonic()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * schedule(self.step, self.config.steps)
+        self.network.train()
+        loss, parts = localizer_loss(self.network(batch.counts, batch.masks), batch.target)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        for name, value in parts.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self.seconds += time.monotonic() - start
+
+    def _average(self) -> None:
+        decay = min(_AVERAGE, (self.step + 1) / (self.step + 10))
+        pairs = zip(
+            self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True
+        )
+        with torch.no_grad():
+            for mean, current in pairs:
+                if mean.dtype.is_floating_point:
+                    mean.lerp_(current, 1.0 - decay)
+                else:
+                    mean.copy_(current)
+
+    def report(self) -> dict[str, float]:
+        """Mean loss parts since the last report, with step, seconds and learning rate."""
+        steps = max(self.step - self._last_report, 1)
+        parts = {name: round(value / steps, 5) for name, value in self._sums.items()}
+        self._sums, self._last_report = {}, self.step
+        rate = self.optimizer.param_groups[0]["lr"]
+        return {"step": self.step, "seconds": round(self.seconds), "lr": rate, **parts}
+
+    def save(self, path: Path) -> None:
+        """Checkpoint (temporary name, then moved)."""
+        state = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        temporary = path.with_name(path.name + ".part")
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        state = torch.load(path, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self._last_report = self.step
+
+
+def schedule(step: int, steps: int) -> float:
+    """Learning rate over its peak: a short rise, then a cosine down to one percent."""
+    rise = min(1.0, (step + 1) / min(_WARM_UP, max(steps // 5, 1)))
+    return rise * (0.01 + 0.99 * 0.5 * (1.0 + float(np.cos(np.pi * step / steps))))
+
+
+def fit_inputs(network: Localizer, shards: list[Shard], rng: np.random.Generator) -> None:
+    """Set the matched filters from the FRONT PSF and the scaling from ten years of the bank."""
+    front = load_instrument().front
+    for b, n_pixels in enumerate(BIN_PIXELS):
+        sample = np.concatenate(
+            [s.counts[b][rng.integers(len(s), size=8)].astype(float) for s in shards]
+        )
+        stable = 2.0 * np.sqrt(sample * 10.0 / BANK_YEARS + 0.375)
+        core, wide = input_kernels(front, b, PATCH_DEG / n_pixels)
+        network.inputs[b].fit(core, wide, float(stable.mean()), float(stable.std()))
+
+
+def input_kernels(
+    response: ResponseTables, b: int, pixel_deg: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """PSF of energy bin `b` on its pixels, and the same stretched three times."""
+    angles, profile = mean_psf(response, b)
+    radius = _KERNEL_RADIUS_DEG[b]
+    core = pixel_kernel(angles, profile, pixel_deg, radius)
+    return core, pixel_kernel(angles * _WIDE, profile, pixel_deg, radius * _WIDE / 1.5)

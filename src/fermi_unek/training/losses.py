@@ -1,0 +1,44 @@
+"""What the localizer is trained to lower."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+DICE_SHARE = 0.02
+OFFSET_SHARE = 0.05
+ERROR_SHARE = 0.01
+_NORM_FLOOR = 50.0
+
+
+def localizer_loss(output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Loss of a batch and its parts.
+
+    Weighted cross entropy and a little dice for the mask; smooth L1 for the offsets and a
+    Gaussian likelihood for their error, both on the pixels of sources. The likelihood sees
+    the offsets as given, so that it cannot blur them to please itself.
+
+    Parameters
+    ----------
+    output : Tensor (B, 4, n, n)
+        As `Localizer.forward` returns.
+    target : Tensor (B, 4, n, n)
+        Mask, weight, offset in columns and rows.
+    """
+    logit, offset, log_error = output[:, 0], output[:, 1:3], output[:, 3].clamp(-4.0, 3.0)
+    mask, weight, true_offset = target[:, 0], target[:, 1], target[:, 2:4]
+    entropy = F.binary_cross_entropy_with_logits(logit, mask, weight=weight, reduction="sum")
+    entropy = entropy / weight.sum().clamp_min(1.0)
+    probability = torch.sigmoid(logit) * weight
+    overlap = 2.0 * (probability * mask).sum() / (probability.sum() + (mask * weight).sum() + 1.0)
+    on_source = mask * weight
+    norm = on_source.sum() + _NORM_FLOOR
+    distance = F.smooth_l1_loss(offset, true_offset, reduction="none").sum(dim=1)
+    shift = (distance * on_source).sum() / norm
+    squared = ((offset - true_offset).detach() ** 2).sum(dim=1)
+    likelihood = squared / 2.0 * torch.exp(-2.0 * log_error) + 2.0 * log_error
+    error = (likelihood * on_source).sum() / norm
+    loss = entropy + DICE_SHARE * (1.0 - overlap) + OFFSET_SHARE * shift + ERROR_SHARE * error
+    parts = {"entropy": entropy, "dice": 1.0 - overlap, "offset": shift, "error": error}
+    return loss, {name: float(value.detach()) for name, value in parts.items()}

@@ -1,0 +1,206 @@
+"""A list of candidates becomes a catalog: names, flags, classes, neighbours."""
+
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from catalog_samples import some
+
+from fermi_unek.catalog import Candidates, Catalog, build_catalog, load_release
+from fermi_unek.catalog.build import NAME_SUFFIXES, RATIO_95_TO_68, nearest, source_names
+from fermi_unek.catalog.schema import COLUMNS, FLAG_NEAR_EDGE
+from fermi_unek.errors import InputError
+from fermi_unek.sky.frame import vectors_to_lonlat
+
+
+@pytest.fixture(scope="module")
+def dr2():
+    return load_release("4FGL-DR2")
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec", "name"),
+    [
+        (0.0, 0.0, "UNEK J0000.0+0000"),
+        (359.9999, 0.999, "UNEK J2359.9+0059"),
+        (83.6331, 22.0199, "UNEK J0534.5+2201"),
+        (15.0, -0.9999, "UNEK J0100.0-0059"),
+        (-15.0, -0.001, "UNEK J2300.0-0000"),
+        (0.0, -90.0, "UNEK J0000.0-9000"),
+    ],
+)
+def test_names_are_truncated_not_rounded(ra, dec, name):
+    assert source_names([ra], [dec], [0.5])[0] == name
+
+
+def test_names_agree_with_those_the_lat_team_gave():
+    release = load_release("FL16Y")
+    ra, dec = (np.asarray(release[c], float) for c in ("RAJ2000", "DEJ2000"))
+    given = np.array([n.split(" J")[1][:11] for n in release["Source_Name"]])
+    ours = np.array([n.split(" J")[1][:11] for n in source_names(ra, dec, np.ones(len(ra)))])
+    # the rest lie on an edge of a digit: positions are kept in single precision
+    assert np.mean(given == ours) > 0.995
+
+
+def test_sources_of_one_name_get_letters_in_falling_probability():
+    names = source_names([10.0, 10.001, 50.0], [5.0, 5.001, 5.0], [0.3, 0.9, 0.5])
+    assert list(names) == ["UNEK J0040.0+0500b", "UNEK J0040.0+0500a", "UNEK J0320.0+0500"]
+
+
+def test_more_sources_of_one_name_than_letters_are_refused():
+    n = len(NAME_SUFFIXES) + 1
+    with pytest.raises(InputError, match="at most 22 can be told apart"):
+        source_names(np.full(n, 10.0), np.full(n, 5.0), np.full(n, 0.5))
+
+
+def test_a_sky_without_sources_has_all_columns_and_no_rows(dr2):
+    catalog = build_catalog(Candidates.empty(), reference=dr2)
+    assert len(catalog) == 0
+    assert catalog.table.colnames == [c.name for c in COLUMNS]
+
+
+def test_columns_and_units_follow_4fgl_dr3():
+    release = load_release("4FGL-DR3")
+    ours = build_catalog(some()).table
+    assert set(release.colnames) <= set(ours.colnames)
+    for name in release.colnames:
+        if release[name].dtype.kind == "U":
+            assert ours[name].dtype.itemsize >= release[name].dtype.itemsize, name
+        elif "Band" not in name:
+            assert ours[name].dtype == release[name].dtype, name
+            assert ours[name].shape[1:] == release[name].shape[1:], name
+
+
+def test_what_was_not_measured_is_blank():
+    table = build_catalog(some()).table
+    for name in ("Signif_Avg", "Flux1000", "PL_Index", "Sep_FGL", "Prob_BLL", "Counts_Band"):
+        assert np.all(np.isnan(table[name])), name
+    for name in ("CLASS1", "ASSOC_FGL", "ASSOC1", "Extended_Source_Name"):
+        assert np.all(table[name] == ""), name
+    assert not table["Fake"].any()
+
+
+def test_rows_are_sorted_by_right_ascension_and_keep_what_belongs_together():
+    rng = np.random.default_rng(2)
+    n = 50
+    candidates = some(
+        n,
+        lon_deg=rng.uniform(0, 360, n),
+        lat_deg=rng.uniform(-90, 90, n),
+        probability=np.arange(n) / n,
+        counts=np.arange(6.0 * n).reshape(n, 6),
+        near_edge=np.arange(n) % 2 == 0,
+        fake=np.arange(n) % 3 == 0,
+        position_angle_deg=np.arange(n, dtype=float),
+    )
+    table = build_catalog(candidates).table
+    assert np.all(np.diff(table["RAJ2000"]) >= 0)
+    row = np.round(np.asarray(table["Probability"], float) * n).astype(int)
+    assert sorted(row) == list(range(n))
+    icrs = SkyCoord(table["RAJ2000"], table["DEJ2000"], unit="deg")
+    galactic = SkyCoord(candidates.lon_deg, candidates.lat_deg, unit="deg", frame="galactic")
+    assert icrs.separation(galactic[row].icrs).arcsec.max() < 0.2
+    np.testing.assert_array_equal(table["Counts_Band"][:, 1], 6 * row + 1)
+    np.testing.assert_array_equal(table["Flags"], np.where(row % 2 == 0, FLAG_NEAR_EDGE, 0))
+    np.testing.assert_array_equal(table["Fake"], row % 3 == 0)
+    np.testing.assert_array_equal(table["Conf_95_PosAng"], row)
+
+
+def test_the_95_percent_ellipse_holds_95_percent_where_the_68_percent_one_holds_68():
+    draws = np.random.default_rng(3).normal(size=(200_000, 2))
+    radius = np.hypot(*draws.T)
+    r68 = np.percentile(radius, 68)
+    assert np.mean(radius < r68 * RATIO_95_TO_68) == pytest.approx(0.95, abs=0.002)
+    table = build_catalog(some()).table
+    ratio = table["Conf_95_SemiMajor"] / table["Conf_68_SemiMajor"]
+    np.testing.assert_allclose(ratio, RATIO_95_TO_68, rtol=1e-6)
+
+
+def test_the_likeliest_of_four_classes_is_named_and_the_unclassified_stay_blank():
+    chances = np.array(
+        [[0.1, 0.2, 0.1, 0.5, 0.1], [0.1, 0.05, 0.05, 0.0, 0.8], [np.nan] * 5], dtype=float
+    )
+    table = build_catalog(some(class_probabilities=chances)).table
+    named = dict(zip(np.round(table["GLON"]), table["CLASS1"], strict=True))
+    assert named == {10: "pwn", 155: "bll", 300: ""}
+    assert np.sort(table["Prob_Fake"])[1] == pytest.approx(0.8)
+
+
+def test_the_nearest_4fgl_source_is_named_within_a_degree_and_its_distance_always_given(dr2):
+    crab = np.flatnonzero(dr2["Source_Name"] == "4FGL J0534.5+2200")[0]
+    lon, lat = float(dr2["GLON"][crab]), float(dr2["GLAT"][crab])
+    spots = some(2, lon_deg=np.array([lon, lon]), lat_deg=np.array([lat + 0.05, -89.0]))
+    table = build_catalog(spots, reference=dr2).table
+    near = np.argmin(np.abs(table["GLAT"]))
+    assert table["ASSOC_FGL"][near].startswith("4FGL J0534.5+220")
+    everything = SkyCoord(dr2["GLON"], dr2["GLAT"], unit="deg", frame="galactic")
+    ours = SkyCoord(table["GLON"], table["GLAT"], unit="deg", frame="galactic")
+    brute = [o.separation(everything).deg.min() for o in ours]
+    np.testing.assert_allclose(table["Sep_FGL"], brute, atol=1e-5)
+    # the south pole has no neighbour so near
+    assert [a == "" for a in table["ASSOC_FGL"]] == [s > 1 for s in brute]
+
+
+def test_an_empty_release_leaves_neighbours_blank(dr2):
+    table = build_catalog(some(), reference=dr2[:0]).table
+    assert np.all(np.isnan(table["Sep_FGL"]))
+
+
+def test_the_nearest_place_is_found_across_zero_longitude():
+    index, separation = nearest([359.9], [0.0], np.array([0.1, 359.0]), np.array([0.0, 0.0]))
+    assert index[0] == 0
+    assert separation[0] == pytest.approx(0.2, abs=1e-9)
+
+
+def test_the_header_tells_where_the_catalog_came_from(dr2):
+    told = {"model sha256": "ab" * 32, "threshold": np.float32(0.25), "edges": (1, 2)}
+    header = build_catalog(some(), provenance=told, reference=dr2).header
+    assert header["model sha256"] == "ab" * 32
+    assert header["threshold"] == 0.25
+    assert header["edges"] == "(1, 2)"
+    assert header["reference catalog"] == "4FGL-DR2"
+    assert header["version numpy"] == np.__version__
+    assert build_catalog(some()).header["reference catalog"] == "none"
+    assert (
+        build_catalog(some(), reference=Table(dr2[:1], meta={})).header["reference catalog"]
+        == "a table"
+    )
+
+
+def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
+    monkeypatch.setattr("fermi_unek.catalog.build._VERSIONED", ("no-such-package",))
+    assert "version no-such-package" not in build_catalog(some()).header
+
+
+def test_a_table_of_something_else_is_no_catalog():
+    with pytest.raises(InputError, match="no column Source_Name"):
+        Catalog(Table({"a": [1]}))
+
+
+def test_histories_and_their_years_must_agree():
+    assert build_catalog(some(), year_edges_met=[0.0, 1.0, 2.0]).table["Flux_History"].shape == (
+        3,
+        2,
+    )
+    with pytest.raises(InputError, match="must be one more and grow"):
+        build_catalog(some(), year_edges_met=[0.0, 2.0, 1.0])
+
+
+def test_coverage_of_another_order_is_refused():
+    with pytest.raises(InputError, match="coverage has shape"):
+        build_catalog(some(), coverage=np.ones(12, bool))
+
+
+def test_a_catalog_knows_where_was_looked_and_how_near_the_edge_a_place_is():
+    import healpy as hp
+
+    nside = 512
+    lon, lat = vectors_to_lonlat(np.array(hp.pix2vec(nside, np.arange(12 * nside**2), nest=True)).T)
+    catalog = build_catalog(some(), coverage=lat > 80.0)
+    lat_tried = np.array([79.5, 80.3, 80.7, 89.99, -90.0])
+    lon_tried = np.array([0.0, 120.0, 240.0, 10.0, 0.0])
+    assert list(catalog.covers(lon_tried, lat_tried)) == [False, True, True, True, False]
+    edge = catalog.covers(lon_tried, lat_tried, margin_deg=0.5)
+    assert list(edge) == [False, False, True, True, False]
+    assert build_catalog(some()).covers(lon_tried, lat_tried, 0.5).all()
+    assert catalog.covers(np.zeros(0), np.zeros(0), 0.5).shape == (0,)

@@ -1,0 +1,285 @@
+"""The catalog file survives a round trip, and gammapy and fermipy open it."""
+
+import warnings
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from catalog_samples import some
+
+from fermi_unek.catalog import (
+    Candidates,
+    build_catalog,
+    load_release,
+    read_catalog,
+    write_catalog,
+    write_regions,
+)
+from fermi_unek.catalog.schema import NOT_A_FERMI_PRODUCT
+from fermi_unek.errors import InputError, OutputError
+
+
+def made(n, **more):
+    rng = np.random.default_rng(4)
+    chances = rng.dirichlet(np.ones(5), n) if n else np.zeros((0, 5))
+    candidates = some(
+        n,
+        lon_deg=rng.uniform(0, 360, n),
+        lat_deg=np.degrees(np.arcsin(rng.uniform(-1, 1, n))),
+        position_angle_deg=rng.uniform(-90, 90, n),
+        class_probabilities=chances,
+    )
+    return build_catalog(candidates, **more)
+
+
+def refitted(n):
+    """A catalog whose first spectra were measured, one of each form."""
+    catalog = made(n)
+    table = catalog.table
+    forms = ["PowerLaw", "LogParabola", "PLSuperExpCutoff"]
+    table["SpectrumType"][: len(forms)] = forms
+    for name in table.colnames:
+        if table[name].dtype.kind == "f" and not name.startswith(("RA", "DE", "GL", "Conf")):
+            table[name][:] = 1.5
+    return catalog
+
+
+@pytest.mark.parametrize("n", [0, 1, 200])
+def test_a_catalog_comes_back_as_it_was_written(tmp_path, n):
+    path = tmp_path / "c.fits"
+    coverage = np.random.default_rng(0).random(12 * 4**9) > 0.5
+    told = {"model sha256": "ab" * 40, "THRESHLD": 0.2, "bins": 6, "front": True, "odd": np.nan}
+    told["input /data/ä\nb.fits"] = "x" * 200
+    catalog = made(n, provenance=told, coverage=coverage, reference=load_release("4FGL-DR2"))
+    write_catalog(catalog, path)
+    back = read_catalog(path)
+    assert back.table.colnames == catalog.table.colnames
+    for name in catalog.table.colnames:
+        one, two = catalog.table[name], back.table[name]
+        assert one.dtype == two.dtype, name
+        assert one.unit == two.unit, name
+        np.testing.assert_array_equal(one, two, err_msg=name)
+    np.testing.assert_array_equal(back.coverage, coverage)
+    np.testing.assert_array_equal(back.year_edges_met, catalog.year_edges_met)
+    assert back.header["model sha256"] == "ab" * 40
+    assert back.header["THRESHLD"] == 0.2
+    assert back.header["bins"] == 6
+    assert back.header["front"] is True
+    assert back.header["odd"] == "nan"
+    assert back.header["input /data/\\xe4 b.fits"] == "x" * 200
+
+
+def test_a_second_round_trip_changes_nothing(tmp_path):
+    write_catalog(made(3, provenance={"a": 1}), tmp_path / "one.fits")
+    first = read_catalog(tmp_path / "one.fits")
+    write_catalog(first, tmp_path / "two.fits")
+    second = read_catalog(tmp_path / "two.fits")
+    assert dict(first.header) == dict(second.header)
+    assert first.table.colnames == second.table.colnames
+
+
+def test_columns_added_by_others_survive(tmp_path):
+    catalog = made(2)
+    catalog.table["Note"] = ["short", "much longer"]
+    catalog.table["Extra"] = [1.0, 2.0]
+    write_catalog(catalog, tmp_path / "c.fits")
+    back = read_catalog(tmp_path / "c.fits").table
+    assert list(back["Note"]) == ["short", "much longer"]
+    assert list(back["Extra"]) == [1.0, 2.0]
+
+
+def test_the_file_says_that_it_is_not_a_product_of_the_collaboration(tmp_path):
+    write_catalog(made(0), tmp_path / "c.fits")
+    assert fits.getheader(tmp_path / "c.fits")["NOTICE"] == NOT_A_FERMI_PRODUCT
+
+
+def test_fits_itself_finds_nothing_wrong_with_the_file(tmp_path):
+    write_catalog(made(5, provenance={"long": "x" * 300}), tmp_path / "c.fits")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with fits.open(tmp_path / "c.fits", checksum=True) as hdus:
+            hdus.verify("exception")
+            # fermipy would cut text that it puts in to what is there
+            assert hdus[1].columns["SpectrumType"].format == "17A"
+
+
+def test_a_catalog_is_not_replaced_unasked(tmp_path):
+    path = tmp_path / "c.fits"
+    write_catalog(made(1), path)
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        write_catalog(made(2), path)
+    assert path.read_bytes() == before
+    write_catalog(made(2), path, overwrite=True)
+    assert len(read_catalog(path)) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["c.fits"]
+
+
+@pytest.mark.parametrize("name", ["c.csv", "c", "c.fits.gz"])
+def test_a_name_that_fermipy_would_not_know_is_refused(tmp_path, name):
+    with pytest.raises(OutputError, match="must end in .fits or .fit"):
+        write_catalog(made(1), tmp_path / name)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(OutputError, match="no folder"):
+        write_catalog(made(1), tmp_path / "none" / "c.fits")
+    with pytest.raises(OutputError, match="no folder"):
+        write_regions(made(1), tmp_path / "none" / "c.reg")
+
+
+def test_bad_files_are_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        read_catalog(tmp_path / "none.fits")
+    junk = tmp_path / "junk.fits"
+    junk.write_text("no FITS here")
+    with pytest.raises(InputError, match="junk.fits: cannot be read"):
+        read_catalog(junk)
+    fits.PrimaryHDU().writeto(tmp_path / "bare.fits")
+    with pytest.raises(InputError, match="has no HDU LAT_Point_Source_Catalog"):
+        read_catalog(tmp_path / "bare.fits")
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    path = tmp_path / "c.fits"
+    write_catalog(made(300), path)
+    path.write_bytes(path.read_bytes()[:100_000])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(InputError, match="c.fits: "):
+            read_catalog(path)
+
+
+def test_a_published_catalog_is_not_taken_for_one_of_ours():
+    from fermi_unek.catalog.releases import release_path
+
+    with pytest.raises(InputError, match="not a fermi_unek catalog"):
+        read_catalog(release_path("4FGL-DR3"))
+
+
+def test_coverage_of_an_unknown_order_is_refused(tmp_path):
+    path = tmp_path / "c.fits"
+    write_catalog(made(1, coverage=np.ones(12 * 4**9, bool)), path)
+    fits.setval(path, "ORDER", value=5, extname="COVERAGE")
+    with pytest.raises(InputError, match="coverage is of HEALPIX order 5"):
+        read_catalog(path)
+
+
+@pytest.mark.parametrize("n", [0, 1, 30])
+def test_gammapy_opens_the_catalog(tmp_path, n):
+    from gammapy.catalog import SourceCatalog4FGL
+
+    write_catalog(made(n, reference=load_release("4FGL-DR2")), tmp_path / "c.fits")
+    opened = SourceCatalog4FGL(tmp_path / "c.fits")
+    assert len(opened.table) == n
+    assert len(opened.positions) == n
+    if n:
+        catalog = read_catalog(tmp_path / "c.fits")
+        source = opened[n - 1]
+        assert source.name == catalog.table["Source_Name"][n - 1]
+        assert source.is_pointlike
+        assert source.position.separation(catalog.positions[n - 1]).arcsec < 0.1
+        with warnings.catch_warnings():
+            # gammapy formats masked numbers
+            warnings.simplefilter("ignore")
+            assert source.name in str(source)
+            assert len(source.flux_points_table) == 6
+        assert opened[source.name].row_index == n - 1
+
+
+def test_gammapy_makes_models_of_a_refitted_catalog(tmp_path):
+    from gammapy.catalog import SourceCatalog4FGL
+
+    write_catalog(refitted(3), tmp_path / "c.fits")
+    opened = SourceCatalog4FGL(tmp_path / "c.fits")
+    models = opened.to_models()
+    assert len(models) == 3
+    tags = [m.spectral_model.tag[0] for m in models]
+    assert tags == [
+        "PowerLawSpectralModel",
+        "LogParabolaSpectralModel",
+        "SuperExpCutoffPowerLaw4FGLDR3SpectralModel",
+    ]
+    assert opened[0].lightcurve().geom.axes["time"].nbin == 12
+    np.testing.assert_allclose(
+        opened[0].flux_points_table["e_min"], [300, 500, 1000, 2000, 7000, 20000]
+    )
+
+
+@pytest.mark.parametrize("n", [1, 30])
+def test_fermipy_opens_the_catalog(tmp_path, n):
+    from fermipy.catalog import Catalog, Catalog4FGLDR3
+
+    write_catalog(made(n), tmp_path / "c.fits")
+    opened = Catalog.create(str(tmp_path / "c.fits"))
+    assert isinstance(opened, Catalog4FGLDR3)
+    assert len(opened.table) == n
+    assert not np.any(opened.table["extended"])
+    np.testing.assert_allclose(
+        np.sort(opened.radec[:, 0]), read_catalog(tmp_path / "c.fits").positions.ra.deg, rtol=1e-6
+    )
+
+
+def test_fermipy_reads_the_parameters_of_a_refitted_catalog(tmp_path):
+    from fermipy.catalog import Catalog
+
+    write_catalog(refitted(3), tmp_path / "c.fits")
+    table = Catalog.create(str(tmp_path / "c.fits")).table
+    assert set(table["SpectrumType"]) == {"PowerLaw", "LogParabola", "PLSuperExpCutoff4"}
+    assert np.all(np.isfinite(table["param_values"][:, 0]))
+    np.testing.assert_allclose(table["TS"], 2.25)
+
+
+def test_fermipy_cannot_open_an_empty_catalog_and_this_is_known(tmp_path):
+    from fermipy.catalog import Catalog
+
+    write_catalog(made(0), tmp_path / "c.fits")
+    with pytest.raises(ValueError, match="must both have at least one row"):
+        Catalog.create(str(tmp_path / "c.fits"))
+
+
+def test_ds9_regions_hold_the_ellipses_and_the_names(tmp_path):
+    import astropy.units as u
+    from regions import EllipseSkyRegion, Regions
+
+    catalog = made(20)
+    write_regions(catalog, tmp_path / "c.reg")
+    read = Regions.read(tmp_path / "c.reg", format="ds9")
+    assert len(read) == 20
+    table = catalog.table
+    for row, region in zip(table, read, strict=True):
+        assert isinstance(region, EllipseSkyRegion)
+        assert region.meta["text"] == row["Source_Name"]
+        # regions keeps full axes; height lies along north before it is turned
+        assert region.height.to_value("deg") == pytest.approx(2 * row["Conf_95_SemiMajor"], 1e-3)
+        assert region.width.to_value("deg") == pytest.approx(2 * row["Conf_95_SemiMinor"], 1e-3)
+    row, region = table[7], read[7]
+    along = catalog.positions[7].directional_offset_by(
+        row["Conf_95_PosAng"] * u.deg, 0.99 * row["Conf_95_SemiMajor"] * u.deg
+    )
+    across = catalog.positions[7].directional_offset_by(
+        (row["Conf_95_PosAng"] + 90) * u.deg, 0.99 * row["Conf_95_SemiMajor"] * u.deg
+    )
+    from astropy.wcs import WCS
+
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval = [row["RAJ2000"], row["DEJ2000"]]
+    wcs.wcs.cdelt = [-0.001, 0.001]
+    assert region.contains(along, wcs)
+    assert not region.contains(across, wcs)
+
+
+def test_regions_of_an_empty_catalog_are_a_header(tmp_path):
+    write_regions(build_catalog(Candidates.empty()), tmp_path / "c.reg")
+    assert (tmp_path / "c.reg").read_text().splitlines()[-1] == "icrs"
+
+
+def test_sources_without_an_ellipse_are_crosses_and_fakes_are_red(tmp_path):
+    lost = some(1, semimajor68_deg=np.array([np.nan]), fake=np.array([True]))
+    write_regions(build_catalog(lost), tmp_path / "c.reg")
+    line = (tmp_path / "c.reg").read_text().splitlines()[-1]
+    assert line.startswith("point(")
+    assert "color=red" in line
+    with pytest.raises(OutputError, match="exists already"):
+        write_regions(build_catalog(lost), tmp_path / "c.reg")

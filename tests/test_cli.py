@@ -1,0 +1,367 @@
+"""The command line: what an analyst may get wrong ends in one line and status 2."""
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+from click.testing import CliRunner
+
+import fermi_unek
+from fermi_unek import cli
+from fermi_unek.catalog.build import build_catalog
+from fermi_unek.catalog.candidates import Candidates
+from fermi_unek.catalog.io import write_catalog
+from fermi_unek.errors import UnekWarning
+
+FRONT_EDGES_MEV = (300, 500, 1000, 2000, 7000, 20000, 1000000)
+
+
+def run(*args):
+    """Result of a call, checked to be free of tracebacks unless that is asked for."""
+    return CliRunner().invoke(cli.main, [str(arg) for arg in args])
+
+
+def refused(*args):
+    """The one line on stderr of a call that must end with status 2."""
+    result = run(*args)
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("fermi-unek: error: ")
+    return lines[0]
+
+
+def listing(folder):
+    """Names and contents of all that lies in a folder."""
+    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def write_ccube(path, edges_mev=FRONT_EDGES_MEV, with_bounds=True):
+    """A gtbin cube of 40 x 40 pixels of 0.2 degrees with one photon everywhere."""
+    n_bins = len(edges_mev) - 1
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["GLON-CAR", "GLAT-CAR"]
+    wcs.wcs.crval, wcs.wcs.cdelt, wcs.wcs.crpix = [80.0, 0.0], [-0.2, 0.2], [20.5, 20.5 - 150]
+    header = wcs.to_header()
+    header["NDSKEYS"] = 0
+    hdus = [fits.PrimaryHDU(np.ones((n_bins, 40, 40), "i4"), header)]
+    if with_bounds:
+        edges_kev = np.asarray(edges_mev, float) * 1000.0
+        table = Table({"CHANNEL": np.arange(1, n_bins + 1, dtype="i2")})
+        table["E_MIN"], table["E_MAX"] = edges_kev[:-1], edges_kev[1:]
+        table["E_MIN"].unit = table["E_MAX"].unit = "keV"
+        hdus.append(fits.BinTableHDU(table, name="EBOUNDS"))
+    fits.HDUList(hdus).writeto(path)
+    return path
+
+
+def write_ft1(path, energy_mev=2000.0, zenith_deg=50.0, n=200):
+    """A photon file of FRONT photons within a few degrees of the Crab."""
+    rng = np.random.default_rng(0)
+    table = Table()
+    table["ENERGY"] = np.full(n, energy_mev, "f4")
+    table["RA"], table["DEC"] = rng.uniform(81, 86, n), rng.uniform(20, 24, n)
+    table["ZENITH_ANGLE"] = np.full(n, zenith_deg, "f4")
+    table["TIME"] = 239557417.0 + np.sort(rng.uniform(0, 3e7, n))
+    bits = np.zeros((n, 32), bool)
+    bits[:, -8:] = True  # SOURCE and below
+    kind = np.zeros((n, 32), bool)
+    kind[:, -1] = True  # FRONT
+    columns = [
+        fits.Column(name, "E" if name in ("ENERGY", "ZENITH_ANGLE") else "D", array=table[name])
+        for name in table.colnames
+    ]
+    columns += [
+        fits.Column("EVENT_CLASS", "32X", array=bits),
+        fits.Column("EVENT_TYPE", "32X", array=kind),
+        fits.Column("CONVERSION_TYPE", "I", array=np.zeros(n, "i2")),
+    ]
+    events = fits.BinTableHDU.from_columns(columns, name="EVENTS")
+    cuts = [("TIME", "s", "TABLE"), ("POS(RA,DEC)", "deg", "CIRCLE(83.6,22.0,6.0)")]
+    events.header["NDSKEYS"] = len(cuts)
+    for index, (kind_, unit, value) in enumerate(cuts, 1):
+        events.header[f"DSTYP{index}"], events.header[f"DSUNI{index}"] = kind_, unit
+        events.header[f"DSVAL{index}"] = value
+    events.header["DSREF1"] = ":GTI"
+    gti = fits.BinTableHDU(Table({"START": [239557417.0], "STOP": [239557417.0 + 3e7]}), name="GTI")
+    fits.HDUList([fits.PrimaryHDU(), events, gti]).writeto(path)
+    return path
+
+
+# what the user named is wrong ---------------------------------------------------------------
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    line = refused("find", tmp_path / "none.fits", "-o", tmp_path / "out.fits")
+    assert f"{tmp_path / 'none.fits'}: no such file" in line
+    assert listing(tmp_path) == {}
+
+
+def test_a_truncated_file_is_named(tmp_path):
+    path = write_ccube(tmp_path / "ccube.fits")
+    path.write_bytes(path.read_bytes()[:-3000])
+    before = listing(tmp_path)
+    assert str(path) in refused("find", path, "-o", tmp_path / "out.fits")
+    assert listing(tmp_path) == before
+
+
+def test_a_file_that_is_no_fits_is_named(tmp_path):
+    (tmp_path / "notes.txt").write_text("photons")
+    assert "notes.txt" in refused("find", tmp_path / "notes.txt", "-o", tmp_path / "out.fits")
+
+
+def test_a_cube_without_energy_bounds_is_refused(tmp_path):
+    path = write_ccube(tmp_path / "ccube.fits", with_bounds=False)
+    assert "nerg" in refused("find", path, "-o", tmp_path / "out.fits")
+    assert not (tmp_path / "out.fits").exists()
+
+
+def test_a_cube_coarser_than_the_network_is_refused(tmp_path):
+    path = write_ccube(tmp_path / "ccube.fits", edges_mev=(1000, 20000, 1000000))
+    assert "coarser" in refused("find", path, "-o", tmp_path / "out.fits")
+
+
+@pytest.mark.parametrize(
+    "file", [{"energy_mev": 150.0}, {"zenith_deg": 120.0}], ids=["energy", "zenith"]
+)
+def test_no_photon_left_after_the_cuts_is_an_error(tmp_path, file):
+    path = write_ft1(tmp_path / "ft1.fits", **file)
+    assert "no " in refused("find", path, "-o", tmp_path / "out.fits")
+
+
+def test_an_option_out_of_range_is_told_with_its_value(tmp_path):
+    line = refused("find", "x.fits", "-o", tmp_path / "o.fits", "--threshold", "1.5")
+    assert "threshold is 1.5" in line
+    line = refused("find", "x.fits", "-o", tmp_path / "o.fits", "--region", "10,20")
+    assert "region is" in line
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["find", "-o", "o.fits"], "Missing argument 'INPUT...'"),
+        (["find", "x.fits"], "Missing option '-o'"),
+        (["find", "x.fits", "-o", "o.fits", "--treshold", "1"], "--threshold"),
+        (["find", "x.fits", "-o", "o.fits", "--centers", "mean"], "'kmeans', 'peaks'"),
+        (["seek", "x.fits"], "No such command 'seek'"),
+        (["train", "oracle", "x.yaml"], "'localizer'"),
+    ],
+)
+def test_a_wrong_call_is_one_line_that_points_to_the_help(args, said):
+    line = refused(*args)
+    assert said in line
+    assert "--help" in line
+
+
+def test_an_unknown_config_key_is_named_with_the_one_that_was_meant(tmp_path):
+    (tmp_path / "train.yaml").write_text("stepz: 3\n")
+    line = refused("train", "localizer", tmp_path / "train.yaml")
+    assert "unknown key 'stepz', did you mean 'steps'" in line
+
+
+def test_an_unknown_model_is_named(tmp_path):
+    path = write_ccube(tmp_path / "ccube.fits")
+    assert "no-such-model" in refused(
+        "find", path, "-o", tmp_path / "o.fits", "--model", "no-such-model"
+    )
+
+
+def test_a_graphics_card_that_is_not_there_is_told(tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a graphics card")
+    path = write_ccube(tmp_path / "ccube.fits")
+    assert "cuda" in refused("find", path, "-o", tmp_path / "o.fits", "--device", "cuda")
+
+
+def test_an_unknown_reference_is_named(tmp_path):
+    path = write_ccube(tmp_path / "ccube.fits")
+    assert "5FGL" in refused("find", path, "-o", tmp_path / "o.fits", "--reference", "5FGL")
+
+
+# outputs --------------------------------------------------------------------------------------
+
+OUTPUT_CALLS = {
+    "find": lambda out: ["find", "no-input.fits", "-o", out / "catalog.fits"],
+    "find --report": lambda out: ["find", "x.fits", "-o", out / "c.fits", "--report", out],
+    "bin": lambda out: ["bin", "no-input.fits", "-o", out / "sky.fits"],
+    "simulate": lambda out: ["simulate", "-o", out],
+    "demo": lambda out: ["demo", "-o", out],
+    "evaluate": lambda out: ["evaluate", "no.fits", "--truth", "no.fits", "-o", out],
+    "compare": lambda out: ["compare", "no.fits", "-o", out],
+}
+"""Calls whose input does not exist either: a refusal that names the output came first."""
+
+EXISTING = {
+    "find": "catalog.fits",
+    "find --report": "catalog.reg",
+    "bin": "sky.fits",
+    "simulate": "truth.fits",
+    "demo": "field.png",
+    "evaluate": "summary.txt",
+    "compare": "summary.txt",
+}
+
+
+@pytest.mark.parametrize("call", EXISTING)
+def test_an_output_that_exists_is_refused_before_anything_is_read(tmp_path, call):
+    (tmp_path / EXISTING[call]).write_text("precious")
+    before = listing(tmp_path)
+    line = refused(*OUTPUT_CALLS[call](tmp_path))
+    assert f"{tmp_path / EXISTING[call]}: exists already; give --overwrite" in line
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize("call", OUTPUT_CALLS)
+def test_an_output_in_a_missing_folder_is_refused_before_anything_is_read(tmp_path, call):
+    line = refused(*OUTPUT_CALLS[call](tmp_path / "none" / "deep"))
+    assert "there is no folder" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("call", OUTPUT_CALLS)
+def test_an_output_that_cannot_be_written_is_refused(tmp_path, monkeypatch, call):
+    def refuse(**_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert "Read-only file system" in refused(*OUTPUT_CALLS[call](tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_catalog_name_that_fermipy_would_not_know_is_refused(tmp_path):
+    assert ".fits or .fit" in refused("find", "x.fits", "-o", tmp_path / "catalog.txt")
+
+
+def test_a_failed_run_leaves_the_catalog_it_was_to_replace(tmp_path):
+    out = tmp_path / "catalog.fits"
+    out.write_text("precious")
+    refused("find", tmp_path / "none.fits", "-o", out, "--overwrite")
+    assert listing(tmp_path) == {out: b"precious"}
+
+
+# the program ----------------------------------------------------------------------------------
+
+
+def test_the_version_is_told():
+    assert run("--version").stdout == f"fermi-unek, version {fermi_unek.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in sorted(cli.main.commands))])
+def test_help_succeeds_for_every_command(command):
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: fermi-unek")
+
+
+def test_a_call_without_a_command_shows_the_help_and_fails():
+    result = run()
+    assert result.exit_code == 2
+    assert "Commands:" in result.stderr
+
+
+def test_the_module_runs_as_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "fermi_unek", "find"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "Missing argument" in done.stderr
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Puts a function in place of the work of `fermi-unek info`."""
+
+    def put(function):
+        monkeypatch.setattr("fermi_unek.pipeline.describe", function)
+
+    return put
+
+
+def test_a_fault_of_ours_keeps_its_traceback(stand_in):
+    def fail(item):
+        raise ZeroDivisionError("ours")
+
+    stand_in(fail)
+    result = run("info", "x")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_an_interrupt_is_one_line_and_the_shells_status(stand_in):
+    def interrupt(item):
+        raise KeyboardInterrupt
+
+    stand_in(interrupt)
+    result = run("info", "x")
+    assert result.exit_code == 130
+    assert result.stderr.strip().splitlines() == ["fermi-unek: interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], ["fermi-unek: warning: few photons"]),
+        (["-q"], []),
+        (["--log-level", "error"], []),
+        (
+            ["--log-level", "debug"],
+            ["fermi-unek: debug: UserWarning: theirs", "fermi-unek: warning: few photons"],
+        ),
+    ],
+)
+def test_a_warning_is_one_line_told_once(stand_in, options, told):
+    def warn(item):
+        warnings.warn("theirs", UserWarning, stacklevel=1)
+        for _ in range(3):
+            warnings.warn("few\nphotons", UnekWarning, stacklevel=1)
+        return "done"
+
+    stand_in(warn)
+    result = run(*options, "info", "x")
+    assert (result.exit_code, result.stdout) == (0, "done\n")
+    assert result.stderr.splitlines() == told
+
+
+def test_values_after_a_repeatable_option_belong_to_it_up_to_the_next():
+    args = ["sky.fits", "--yearly", "a", "b", "-o", "c.fits", "d"]
+    spelt = cli.spell_out(args, {"--yearly"})
+    assert spelt == ["sky.fits", "--yearly", "a", "--yearly", "b", "-o", "c.fits", "d"]
+
+
+def test_info_tells_what_a_catalog_holds(tmp_path):
+    write_catalog(build_catalog(Candidates.empty()), tmp_path / "catalog.fits")
+    result = run("info", tmp_path / "catalog.fits")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("0 sources\n")
+
+
+def test_info_tells_what_an_input_holds(tmp_path):
+    result = run("info", write_ft1(tmp_path / "ft1.fits"))
+    assert result.exit_code == 0
+    assert result.stdout.startswith("200 photons (front), within ")
+    assert "  2 to 7 GeV: 200\n" in result.stdout
+
+
+def test_binned_photons_are_told_as_the_photons_were(tmp_path):
+    path = write_ft1(tmp_path / "ft1.fits")
+    assert run("bin", path, "-o", tmp_path / "sky.fits").exit_code == 0
+    assert run("info", tmp_path / "sky.fits").stdout == run("info", path).stdout
+
+
+def test_quiet_work_says_nothing(tmp_path):
+    result = run("-q", "bin", write_ft1(tmp_path / "ft1.fits"), "-o", tmp_path / "sky.fits")
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_info_refuses_what_is_nothing_it_knows(tmp_path):
+    assert "no-such" in refused("info", tmp_path / "no-such")

@@ -1,0 +1,193 @@
+"""The stages are put together as the settings say, with stand-ins for the network."""
+
+import sys
+from types import SimpleNamespace
+
+import healpy
+import numpy as np
+import pytest
+from astropy.io import fits
+
+import fermi_unek
+from fermi_unek import pipeline
+from fermi_unek.catalog.candidates import Candidates
+from fermi_unek.catalog.io import read_catalog
+from fermi_unek.config import FindConfig
+from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
+from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
+from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
+
+CRAB = (184.5575, -5.7844)  # 4FGL J0534.5+2200
+
+
+def cone(lon, lat, radius):
+    mask = np.zeros(12 * 4**COVERAGE_ORDER, bool)
+    vector = healpy.ang2vec(lon, lat, lonlat=True)
+    mask[healpy.query_disc(2**COVERAGE_ORDER, vector, np.radians(radius), nest=True)] = True
+    return mask
+
+
+def sky(coverages):
+    return SkyCounts(
+        tuple(
+            bin_from_pixels(
+                index,
+                healpy.ang2pix(2 ** NATIVE_ORDERS[index], *CRAB, nest=True, lonlat=True),
+                coverages[index],
+            )
+            for index in range(N_BINS)
+        ),
+        origin={"file 1": "crab.fits"},
+    )
+
+
+@pytest.fixture
+def stages(monkeypatch):
+    """Stand-ins for reading, the network and the search; each call is recorded in order."""
+    calls = []
+
+    def read_sky(inputs, **cuts):
+        calls.append(("read", inputs, cuts))
+        if inputs == "missing.fits":
+            raise InputError("missing.fits: no such file")
+        return sky([cone(*CRAB, 5.0)] * N_BINS)
+
+    def load_localizer(name=None):
+        calls.append(("model", name))
+        if name == "none-such":
+            raise InputError("none-such: no such model")
+        return SimpleNamespace(provenance={"name": "stand-in", "sha256": "00"})
+
+    def find_candidates(found_in, localizer, **settings):
+        calls.append(("find", settings))
+        if settings["threshold"] > 0.9:
+            return Candidates.empty()
+        one = np.ones(1)
+        return Candidates(
+            one * CRAB[0], one * CRAB[1], one * 0.9, one * 0.02, one * 0.01, one * 0, one > 2
+        )
+
+    for name, functions in {
+        "fermi_unek.sky.readers": {"read_sky": read_sky},
+        "fermi_unek.nets.weights": {"load_localizer": load_localizer},
+        "fermi_unek.detect.find": {"find_candidates": find_candidates},
+    }.items():
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**functions))
+    return calls
+
+
+def test_settings_reach_the_stages_they_are_for(stages):
+    fermi_unek.find_sources(
+        ["a.fits", "b.fits"],
+        {
+            "threshold": 0.3,
+            "centers": "peaks",
+            "region": "10,20,5",
+            "model": "m",
+            "evtype": "back",
+            "zmax": 90,
+        },
+    )
+    named = {call[0]: call[1:] for call in stages}
+    inputs, cuts = named["read"]
+    assert inputs == ["a.fits", "b.fits"]
+    assert (cuts["event_type"], cuts["zmax_deg"]) == ("back", 90.0)
+    assert named["model"] == ("m",)
+    settings = named["find"][0]
+    assert settings["threshold"] == 0.3
+    assert settings["centers"] == "peaks"
+    assert settings["region"] == (10.0, 20.0, 5.0)
+
+
+def test_the_catalog_says_how_it_was_made_and_names_the_4fgl_source(stages):
+    catalog = fermi_unek.find_sources("crab.fits", FindConfig(threshold=0.3))
+    assert catalog.table["ASSOC_FGL"][0].startswith("4FGL J0534.5+220")
+    assert catalog.header["setting threshold"] == 0.3
+    assert catalog.header["model sha256"] == "00"
+    assert catalog.header["input file 1"] == "crab.fits"
+    assert catalog.header["photons bin 5"] == 1
+
+
+def test_without_a_reference_no_4fgl_source_is_named(stages):
+    catalog = fermi_unek.find_sources("crab.fits", {"reference": "none"})
+    assert list(catalog.table["ASSOC_FGL"]) == [""]
+
+
+def test_the_same_seed_reads_the_same_sky(stages):
+    for _ in range(2):
+        fermi_unek.find_sources("crab.fits", {"seed": 3, "reference": "none"})
+    draws = [call[2]["rng"].integers(2**60) for call in stages if call[0] == "read"]
+    assert draws[0] == draws[1]
+
+
+def test_an_unknown_setting_is_refused_before_anything_is_done(stages):
+    with pytest.raises(ConfigError, match="unknown key 'treshold'"):
+        fermi_unek.find_sources("crab.fits", {"treshold": 0.3})
+    assert stages == []
+
+
+@pytest.mark.parametrize("bad", [{"model": "none-such"}, {"reference": "5FGL"}])
+def test_a_wrong_model_or_reference_is_refused_before_photons_are_read(stages, bad):
+    with pytest.raises(InputError, match=next(iter(bad.values()))):
+        fermi_unek.find_sources("missing.fits", bad)
+    assert not any(call[0] == "read" for call in stages)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"yearly": ["a.fits"]}, {"exposure": "b.fits"}, {"scheduler": "tcp://c"}]
+)
+def test_a_setting_without_effect_is_told(stages, setting):
+    with pytest.warns(UnekWarning, match=f"{next(iter(setting))} has no effect"):
+        fermi_unek.find_sources("crab.fits", setting)
+
+
+def test_a_catalog_file_and_a_report_are_written_and_an_empty_one_replaces_them(stages, tmp_path):
+    out, report = tmp_path / "crab.fits", tmp_path / "report"
+    for threshold, rows in ((0.3, 1), (0.95, 0)):
+        config = FindConfig(threshold=threshold, report=report)
+        pipeline.find_to_file("crab.fits", out, config, overwrite=rows == 0)
+        assert len(read_catalog(out)) == rows
+        assert sorted(path.name for path in report.iterdir()) == ["catalog.reg", "field.png"]
+    assert sorted(tmp_path.iterdir()) == [out, report]
+
+
+def test_a_report_that_exists_is_refused_before_photons_are_read(stages, tmp_path):
+    (tmp_path / "catalog.reg").write_text("mine")
+    with pytest.raises(OutputError, match="catalog.reg: exists already"):
+        pipeline.find_to_file("x.fits", tmp_path / "c.fits", FindConfig(report=tmp_path))
+    assert stages == []
+
+
+def test_looked_at_is_what_any_bin_covers_inside_the_region():
+    west, east = cone(0.0, 0.0, 4.0), cone(6.0, 0.0, 4.0)
+    both = sky([west, east, west, west, west, west])
+    np.testing.assert_array_equal(pipeline.where_looked(both), west | east)
+    region = (6.0, 0.0, 2.0)
+    np.testing.assert_array_equal(pipeline.where_looked(both, region), cone(*region))
+    whole = sky([None] * N_BINS)
+    assert pipeline.where_looked(whole) is None
+    np.testing.assert_array_equal(pipeline.where_looked(whole, region), cone(*region))
+
+
+def test_a_sample_that_was_not_installed_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(pipeline, "files", lambda package: tmp_path)
+    with pytest.raises(InputError, match="was the package installed whole"):
+        pipeline.demo_sample()
+
+
+def test_no_other_name_can_be_had_from_the_package():
+    with pytest.raises(AttributeError, match="no attribute 'find_sauces'"):
+        fermi_unek.find_sauces  # noqa: B018
+    assert fermi_unek.FindConfig is FindConfig
+
+
+def test_a_model_file_is_told_by_its_provenance(stages, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes((2).to_bytes(8, "little") + b"{}")
+    assert pipeline.describe(str(path)) == "name: stand-in\nsha256: 00"
+    assert ("model", str(path)) in stages
+
+
+def test_a_fits_file_that_is_no_catalog_is_told_as_an_input(stages, tmp_path):
+    fits.PrimaryHDU().writeto(tmp_path / "crab.fits")
+    assert pipeline.describe(str(tmp_path / "crab.fits")).startswith("6 photons (front), within 5")

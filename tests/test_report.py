@@ -1,0 +1,141 @@
+"""Pictures show the photons where they are."""
+
+import healpy
+import numpy as np
+import pytest
+
+from fermi_unek.catalog.build import build_catalog
+from fermi_unek.catalog.candidates import Candidates
+from fermi_unek.report import (
+    covered_cone,
+    describe_catalog,
+    describe_sky,
+    draw_sky,
+    field_image,
+    field_wcs,
+    photons_to_draw,
+    summary_line,
+)
+from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
+from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
+from fermi_unek.sky.frame import lonlat_to_vectors
+
+NONE = (np.array([]), np.array([]))
+
+
+def cone_mask(lon, lat, radius):
+    mask = np.zeros(12 * 4**COVERAGE_ORDER, bool)
+    vector = lonlat_to_vectors(lon, lat)
+    mask[healpy.query_disc(2**COVERAGE_ORDER, vector, np.radians(radius), nest=True)] = True
+    return mask
+
+
+def sky_with(lon, lat, present=range(N_BINS), coverage=None):
+    return SkyCounts(
+        tuple(
+            bin_from_pixels(
+                index,
+                healpy.ang2pix(2 ** NATIVE_ORDERS[index], lon, lat, nest=True, lonlat=True),
+                coverage,
+            )
+            if index in present
+            else None
+            for index in range(N_BINS)
+        )
+    )
+
+
+@pytest.mark.parametrize("where", [(0.0, 0.0), (302.2, -44.4), (100.0, 90.0)])
+def test_the_cone_around_a_field_is_the_one_it_was_made_with(where):
+    sky = sky_with(*where, coverage=cone_mask(*where, 9.0))
+    lon, lat, radius = covered_cone(sky)
+    apart = np.degrees(
+        np.arccos(np.clip(lonlat_to_vectors(lon, lat) @ lonlat_to_vectors(*where), -1, 1))
+    )
+    assert apart < 0.1
+    assert radius == pytest.approx(9.0, abs=0.2)
+
+
+def test_a_sky_covered_all_over_on_both_sides_or_nowhere_is_the_whole_sky():
+    both = cone_mask(0, 90, 5) | cone_mask(0, -90, 5)
+    for coverage in (None, both, np.zeros_like(both)):
+        assert covered_cone(sky_with(10.0, 20.0, coverage=coverage)) == (0.0, 0.0, 180.0)
+
+
+@pytest.mark.parametrize("coverage", [None, cone_mask(350.0, 10.0, 5.0)])
+@pytest.mark.parametrize("found", [NONE, (np.array([350.0, 1.0]), np.array([10.0, 12.0]))])
+def test_fields_and_whole_skies_are_drawn_with_and_without_candidates(tmp_path, coverage, found):
+    from PIL import Image
+
+    sky = sky_with(350.0, 10.0, coverage=coverage)
+    draw_sky(sky, tmp_path / "a.png", found=found, true=found)
+    picture = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).astype(int)
+    # the marker in the legend alone is a handful of reddish pixels
+    red = picture[..., 0] - picture[..., 1] > 60
+    assert min(picture.shape[:2]) > 500
+    assert red.sum() > 0
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.png"]
+
+
+def test_a_source_lies_in_the_pixel_that_the_frame_says():
+    rng = np.random.default_rng(0)
+    lon, lat = rng.uniform(346, 354, 3000), rng.uniform(6, 14, 3000)
+    sky = sky_with(
+        np.append(lon, np.full(500, 352.0)),
+        np.append(lat, np.full(500, 11.0)),
+        coverage=cone_mask(350.0, 10.0, 6.0),
+    )
+    wcs, n_pixels = field_wcs(*covered_cone(sky))
+    vectors, counts, _ = photons_to_draw(sky)
+    image = field_image(wcs, n_pixels, vectors, counts)
+    row, column = np.unravel_index(image.argmax(), image.shape)
+    x, y = wcs.wcs_world2pix(352.0, 11.0, 0)
+    assert image.sum() == counts.sum() == sky.totals[2:].sum()
+    assert np.hypot(column - x, row - y) < 1.0
+
+
+def test_photons_below_a_gev_are_drawn_where_there_are_no_others():
+    _, counts, lowest = photons_to_draw(sky_with(350.0, 10.0, present=(0, 1)))
+    assert (counts.sum(), lowest) == (2, 300.0)
+    _, counts, lowest = photons_to_draw(sky_with(350.0, 10.0))
+    assert (counts.sum(), lowest) == (4, 1000.0)
+
+
+def candidates(n, near_edge=0, fake=0):
+    lon, one = np.linspace(10, 200, n), np.ones(n)
+    count = np.arange(n)
+    return Candidates(
+        lon, lon / 10, one * 0.5, one * 0.1, one * 0.1, one, count < near_edge, fake=count < fake
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "line"),
+    [
+        (Candidates.empty(), "0 sources"),
+        (candidates(1), "1 source"),
+        (candidates(5, near_edge=2), "5 sources (2 near an edge)"),
+        (candidates(5, 1, 3), "5 sources (1 near an edge, 3 likely fake)"),
+    ],
+)
+def test_the_summary_counts_sources_and_those_that_ask_for_care(made, line):
+    assert summary_line(build_catalog(made)) == line
+
+
+def test_a_long_catalog_is_told_by_its_ten_most_probable_sources():
+    made = candidates(12)
+    made.probability[7] = 0.9
+    catalog = build_catalog(made, provenance={"model": "unek-1"})
+    lines = describe_catalog(catalog).splitlines()
+    assert f"glon {made.lon_deg[7]:8.3f}" in lines[1]
+    assert "probability 0.900" in lines[1]
+    assert lines[11] == "  and 2 more"
+    assert "model: unek-1" in lines
+
+
+def test_a_sky_is_told_with_its_field_and_absent_bins():
+    field = sky_with(350.0, 10.0, present=(2, 3), coverage=cone_mask(350.0, 10.0, 5.0))
+    lines = describe_sky(field).splitlines()
+    assert lines[0].startswith("2 photons (front), within 5.")
+    assert lines[1:4] == ["  0.3 to 0.5 GeV: absent", "  0.5 to 1 GeV: absent", "  1 to 2 GeV: 1"]
+    assert describe_sky(sky_with(0.0, 0.0)).startswith("6 photons (front), the whole sky\n")
