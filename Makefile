@@ -3,8 +3,9 @@
 # inside it records what was installed, so that a second call starts at once.
 #
 #   PYTHON=python3.12 make test        another interpreter
-#   TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu" make test
-#                                      the small CPU-only torch (PyPI's Linux wheel has CUDA)
+#   TORCH_ARGS="--index-url URL" make test
+#                                      the small CPU-only torch from PyTorch's own index
+#                                      (PyPI's Linux wheel brings CUDA)
 
 PYTHON ?= python3
 VENV := .venv

@@ -137,13 +137,13 @@ def test_the_patches_own_photons_add_up_to_the_whole_sky_with_poles_and_longitud
     rng = np.random.default_rng(3)
     places = [(0.0, 0.0), (0.0, 90.0), (0.0, -90.0), (180.0, 3.9), (0.0, 45.0)]
     near = [vectors_near(rng, 500, lon, lat, 3.0) for lon, lat in places]
-    sky = sky_of(np.concatenate([random_vectors(rng, 4000), *near]))
+    sky = sky_of(np.concatenate([random_vectors(rng, 2000), *near]))
     assert np.array_equal(own_total(sky, sky_grid()), sky.totals)
 
 
 def test_counts_of_a_healpix_file_are_conserved_through_reading_and_cutting(tmp_path):
     rng = np.random.default_rng(4)
-    sky = sky_of(random_vectors(rng, 2500))
+    sky = sky_of(random_vectors(rng, 1200))
     files = write_healpix_counts(sky, tmp_path / "a.fits", 6, rng=rng, ordering="RING")
     read = read_sky(files, rng=rng)
     assert np.array_equal(read.totals, sky.totals)

@@ -17,7 +17,6 @@ from .skymodel import SkyModel
 _NEAR_DEG, _FAR_DEG = 10.0, 25.0
 _BRIGHT_PER_YEAR = 100.0
 _BRIGHT_PHOTONS = 500.0
-_ONES = np.ones(3, np.float32)
 _SMOOTH_BINS, _SMOOTH_TRUE_MEV = 3, 1000.0
 
 
@@ -192,14 +191,16 @@ def _sources_density(
 ) -> np.ndarray:
     """Expected photons per year and sr of some sources, (n_b, n_b), mean of 2 x 2 sub-pixels."""
     n_pixels = NATIVE_PIXELS[b]
-    fine = frame.pixel_vectors(2 * n_pixels).reshape(-1, 3).astype(np.float32)
+    fine = frame.pixel_vectors(2 * n_pixels).reshape(-1, 3).T.astype(np.float32)
     profiles = sum(
         (rates[rows] * response.bin_fractions[:, b]) @ response.psf_profiles
         for rates, response in zip(model.rates, model.responses, strict=True)
     )
-    total = np.zeros(len(fine), np.float32)
+    total = np.zeros(fine.shape[1], np.float32)
     for row, profile in zip(rows, np.asarray(profiles, np.float32), strict=True):
+        place = model.vectors[row].astype(np.float32)
         # differences, not 2 - 2 cos, keep float32 exact near the source
-        chord_squared = ((fine - model.vectors[row].astype(np.float32)) ** 2) @ _ONES
+        x, y, z = (axis - v for axis, v in zip(fine, place, strict=True))
+        chord_squared = x * x + y * y + z * z
         total += profile[profile_index(chord_squared)]
     return total.reshape(n_pixels, 2, n_pixels, 2).mean(axis=(1, 3))

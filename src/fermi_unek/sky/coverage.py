@@ -19,6 +19,7 @@ from .frame import lonlat_to_vectors
 
 N_COVERAGE = 12 * 4**COVERAGE_ORDER
 _NSIDE = 2**COVERAGE_ORDER
+_SKY_ORDER = 2  # 15 degrees: cells none of which is empty on a whole sky
 _CELL_ORDER = 4  # 3.7 degrees: cells that stand for a region of unknown, not convex shape
 
 
@@ -109,8 +110,8 @@ def _disc(centre: np.ndarray, radius_deg: float) -> np.ndarray | None:
 def estimated_coverage(seen: np.ndarray) -> np.ndarray | None:
     """What was probably observed, from where photons were seen.
 
-    For files that do not say which part of the sky they hold. Photons on nearly all cells of
-    3.7 degrees: the whole sky. All within 60 degrees of one point: their convex hull on the
+    For files that do not say which part of the sky they hold. Photons in all 192 cells of 15
+    degrees: the whole sky. All within 60 degrees of one point: their convex hull on the
     sphere, which is right for circles and for boxes and too large for other shapes. Otherwise
     the cells of 3.7 degrees that hold a photon.
 
@@ -127,10 +128,7 @@ def estimated_coverage(seen: np.ndarray) -> np.ndarray | None:
     pixels = np.flatnonzero(seen)
     if not pixels.size:
         return seen.copy()
-    shift = 2 * (COVERAGE_ORDER - _CELL_ORDER)
-    cells = np.zeros(N_COVERAGE >> shift, dtype=bool)
-    cells[pixels >> shift] = True
-    if cells.mean() > 0.95:
+    if len(np.unique(pixels >> 2 * (COVERAGE_ORDER - _SKY_ORDER))) == 12 * 4**_SKY_ORDER:
         return None
     vectors = coverage_vectors(pixels)
     centre = vectors.mean(axis=0)
@@ -138,6 +136,9 @@ def estimated_coverage(seen: np.ndarray) -> np.ndarray | None:
         centre /= np.linalg.norm(centre)
         if np.min(vectors @ centre) > np.cos(np.radians(60.0)):
             return _hull(centre, vectors)
+    shift = 2 * (COVERAGE_ORDER - _CELL_ORDER)
+    cells = np.zeros(N_COVERAGE >> shift, dtype=bool)
+    cells[pixels >> shift] = True
     return np.repeat(cells, 1 << shift)
 
 

@@ -94,6 +94,8 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
     if not magic.startswith(_GZIP) and magic != _FITS:
         raise InputError(f"{path}: not a FITS file, or damaged at its start")
     try:
+        if magic.startswith(_GZIP):
+            _check_gzip(path)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             hdus = fits.open(path, mode="readonly", memmap=False)
@@ -115,6 +117,13 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
             yield hdus
         except (OSError, EOFError, zlib.error, fits.VerifyError) as error:
             raise InputError(f"{path}: the file is truncated or corrupt ({error})") from error
+
+
+def _check_gzip(path: Path) -> None:
+    """Unpack a file once: astropy takes a stream that breaks off for the end of the file."""
+    with gzip.open(path, "rb") as file:
+        while file.read(_BLOCK_BYTES):
+            pass
 
 
 def stream_table(

@@ -96,6 +96,8 @@ class PatchFrame:
         wcs = WCS(naxis=2)
         wcs.wcs.ctype = ["GLON-TAN", "GLAT-TAN"]
         wcs.wcs.crval = [self.lon_deg, self.lat_deg]
+        # the default flips to 0 where the tangent point is the pole itself
+        wcs.wcs.lonpole = 180.0
         wcs.wcs.crpix = [(n_pixels + 1) / 2.0] * 2
         wcs.wcs.cdelt = [-PATCH_DEG / n_pixels, PATCH_DEG / n_pixels]
         turn = np.radians(self.rotation_deg)

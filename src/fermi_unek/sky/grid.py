@@ -153,7 +153,9 @@ def covering_grid(coverage: np.ndarray | None) -> tuple[PatchFrame, ...]:
 def _single_patch(vectors: np.ndarray) -> PatchFrame | None:
     """One patch that holds all `vectors` within SINGLE_REACH_DEG, or None."""
     mean = vectors.mean(axis=0)
-    if np.linalg.norm(mean) < 0.9:
+    length = np.linalg.norm(mean)
+    # quickly dismiss what is too large for any square, whose corners are sqrt(2) times away
+    if length < 0.9 or np.min(vectors @ mean) < length * np.cos(np.radians(2 * SINGLE_REACH_DEG)):
         return None
     for rotation in range(0, 90, 5):
         lon, lat = (float(v) for v in vectors_to_lonlat(mean))

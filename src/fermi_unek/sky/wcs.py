@@ -113,7 +113,14 @@ def celestial_wcs(path: Path, header: fits.Header) -> WCS:
             f"{path}: the first two axes are {wcs.wcs.ctype[0]!r} and {wcs.wcs.ctype[1]!r}, "
             "expected Galactic or equatorial longitude and latitude"
         )
+    if _is_cylindrical(wcs):
+        # columns more than 180 degrees from the reference point are still on the sky
+        wcs.wcs.bounds_check(False, True)
     return wcs
+
+
+def _is_cylindrical(wcs: WCS) -> bool:
+    return wcs.wcs.ctype[0].endswith(("CAR", "MER", "CEA", "CYP"))
 
 
 def _plane(hdu: fits.ImageHDU | fits.PrimaryHDU, channel: int) -> np.ndarray:
@@ -128,6 +135,7 @@ def pixels_to_vectors(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Galactic unit vectors (N, 3) of pixel coordinates counted from 0; NaN off the sky."""
     lon, lat = wcs.wcs_pix2world(x, y, 0)
     with np.errstate(invalid="ignore"):
+        lat = np.where(np.abs(lat) > 90.0 + 1e-9, np.nan, lat)  # rows beyond a pole
         vectors = lonlat_to_vectors(lon, lat)
     return vectors if wcs.wcs.lngtyp == "GLON" else vectors @ icrs_to_galactic().T
 
@@ -142,7 +150,7 @@ def vectors_to_pixels(
     x, y = wcs.wcs_world2pix(lon, lat, 0)
     # a cylindrical map may reach beyond 180 degrees from its reference point, where the same
     # place has a second column one turn away
-    turn = 360.0 / abs(wcs.wcs.cdelt[0]) if wcs.wcs.ctype[0].endswith(("CAR", "MER", "CEA")) else 0
+    turn = 360.0 / abs(wcs.wcs.cdelt[0]) if _is_cylindrical(wcs) else 0.0
     columns = np.full(len(x), -1, dtype=np.int64)
     with np.errstate(invalid="ignore"):
         for shift in (0.0, turn, -turn) if turn else (0.0,):

@@ -1,0 +1,104 @@
+"""From the raw numbers of a centre to the probability that it is real and its position error.
+
+Fitted by `training.calibrate` on simulated skies that the network was not trained on, and kept
+in the header of the weights file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from .centers import Centers
+
+R68_OF_SIGMA = float(np.sqrt(-2.0 * np.log(0.32)))
+"""68% radius of a two-dimensional Gaussian over its error per axis."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Tables of one localizer.
+
+    Attributes
+    ----------
+    weights : tuple of float
+        Linear score of the features of `features`; empty: the raw peak is the probability.
+    score_nodes : tuple of float
+        Increasing scores.
+    probability_nodes : tuple of tuple of float
+        Probability at the nodes, one row per latitude band of `LATITUDE_BANDS`.
+    error_nodes_deg, radius_nodes_deg : tuple of float
+        Network's error per axis, increasing, and the 68% radius that goes with it.
+    """
+
+    weights: tuple[float, ...] = ()
+    score_nodes: tuple[float, ...] = ()
+    probability_nodes: tuple[tuple[float, ...], ...] = ()
+    error_nodes_deg: tuple[float, ...] = ()
+    radius_nodes_deg: tuple[float, ...] = ()
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Calibration:
+        """From the header of a weights file; an empty mapping leaves everything raw."""
+        frozen = {k: _tuples(v) for k, v in values.items()}
+        return cls(**frozen)
+
+    def as_mapping(self) -> dict[str, Any]:
+        """For the header of a weights file."""
+        return asdict(self)
+
+    def score(self, centers: Centers) -> np.ndarray:
+        """Number (N,) that ranks centres: larger is more surely real."""
+        return features(centers) @ np.asarray(self.weights)
+
+    def probability(self, centers: Centers, lat_deg: np.ndarray) -> np.ndarray:
+        """Probability (N,) that each centre is a source of ideal TS above 9."""
+        if not self.weights:
+            return np.clip(centers.peak, 0.0, 1.0)
+        score, band = self.score(centers), latitude_band(lat_deg)
+        result = np.zeros(len(centers))
+        for index, nodes in enumerate(self.probability_nodes):
+            here = band == index
+            result[here] = np.interp(score[here], self.score_nodes, nodes)
+        return result
+
+    def radius68_deg(self, error_deg: np.ndarray) -> np.ndarray:
+        """68% radius (N,), degrees, of the network's error per axis."""
+        if not self.error_nodes_deg:
+            return np.asarray(error_deg) * R68_OF_SIGMA
+        logs = np.interp(
+            np.log(error_deg), np.log(self.error_nodes_deg), np.log(self.radius_nodes_deg)
+        )
+        # beyond the nodes in proportion
+        low, high = self.error_nodes_deg[0], self.error_nodes_deg[-1]
+        beyond = np.clip(error_deg / low, None, 1.0) * np.clip(error_deg / high, 1.0, None)
+        return np.exp(logs) * beyond
+
+
+LATITUDE_BANDS = (5.0, 20.0)
+"""Edges in abs(b), deg: the plane, low latitudes, the rest."""
+
+
+def latitude_band(lat_deg: np.ndarray) -> np.ndarray:
+    """Index (N,) 0, 1, 2 of the band in abs(b): below 5, 5 to 20, above 20 degrees."""
+    return np.searchsorted(LATITUDE_BANDS, np.abs(lat_deg))
+
+
+def features(centers: Centers) -> np.ndarray:
+    """Numbers (N, 4) the score is made of: logit of the peak, log area, log error, one."""
+    peak = np.clip(centers.peak, 1e-4, 1.0 - 1e-4)
+    return np.column_stack(
+        [
+            np.log(peak / (1.0 - peak)),
+            np.log(np.maximum(centers.area, 1e-4) / 0.15),
+            np.log(np.maximum(centers.error_deg, 1e-3) / 0.05),
+            np.ones(len(centers)),
+        ]
+    )
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,137 @@
+"""One list of candidates for a sky or a field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any
+
+import healpy as hp
+import numpy as np
+import torch
+
+from ..catalog import Candidates, equatorial_position_angle
+from ..errors import ConfigError
+from ..nets.weights import LocalizerFile
+from ..progress import silent
+from ..sky.bins import COVERAGE_ORDER
+from ..sky.counts import SkyCounts
+from ..sky.coverage import circle_coverage, intersect, unite
+from ..sky.frame import vectors_to_lonlat
+from ..sky.grid import covering_grid
+from .calibration import Calibration
+from .centers import Centers, find_centers
+from .skymask import sky_mask
+
+EDGE_DEG = 0.5
+METHODS = ("kmeans", "peaks")
+
+
+def find_candidates(
+    sky: SkyCounts,
+    localizer: LocalizerFile,
+    *,
+    threshold: float = 0.2,
+    centers: str = "kmeans",
+    region: tuple[float, float, float] | None = None,
+    device: str = "cpu",
+    progress: Callable[..., Iterable[Any]] = silent,
+) -> Candidates:
+    """Point sources in a sky.
+
+    Parameters
+    ----------
+    sky : SkyCounts
+    localizer : LocalizerFile
+        As `nets.weights.load_localizer` returns it.
+    threshold : float
+        Least calibrated probability of what is listed.
+    centers : {"kmeans", "peaks"}
+        How positions are made from the mask, see `find_centers`.
+    region : (lon, lat, radius) or None
+        Galactic degrees; nothing outside the circle is listed.
+    device : {"cpu", "cuda"}
+
+    Returns
+    -------
+    Candidates
+        In no particular order; empty where nothing was found.
+
+    Raises
+    ------
+    ConfigError
+        When the device is not there or the method unknown.
+    """
+    if centers not in METHODS:
+        raise ConfigError(f"centers {centers!r} is none of {METHODS}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device cuda was asked for, but torch sees no CUDA device here")
+    coverage = reduce(unite, [one.coverage for one in sky.bins if one is not None])
+    wanted = coverage if region is None else intersect(coverage, circle_coverage(*region))
+    found = raw_centers(sky, localizer, wanted, centers=centers, device=device, progress=progress)
+    calibration = Calibration.from_mapping(localizer.calibration)
+    lon, lat = vectors_to_lonlat(found.vectors)
+    probability = calibration.probability(found, lat)
+    listed = (probability >= threshold) & covers(wanted, found.vectors)
+    return _candidates(found, lon, lat, probability, calibration, coverage, listed)
+
+
+def raw_centers(
+    sky: SkyCounts,
+    localizer: LocalizerFile,
+    wanted: np.ndarray | None,
+    *,
+    centers: str = "kmeans",
+    device: str = "cpu",
+    progress: Callable[..., Iterable[Any]] = silent,
+) -> Centers:
+    """Centres before calibration and threshold; `wanted` is a coverage mask or None."""
+    network = localizer.network.to(device)
+    mask = sky_mask(sky, network, covering_grid(wanted), device=device, progress=progress)
+    return find_centers(mask, centers)
+
+
+def _candidates(
+    found: Centers,
+    lon: np.ndarray,
+    lat: np.ndarray,
+    probability: np.ndarray,
+    calibration: Calibration,
+    coverage: np.ndarray | None,
+    listed: np.ndarray,
+) -> Candidates:
+    lon, lat = lon[listed], lat[listed]
+    radius = calibration.radius68_deg(found.error_deg[listed])
+    return Candidates(
+        lon_deg=lon,
+        lat_deg=lat,
+        probability=probability[listed],
+        semimajor68_deg=radius,
+        semiminor68_deg=radius,
+        position_angle_deg=equatorial_position_angle(lon, lat, np.zeros(lon.size)),
+        near_edge=near_edge(coverage, found.vectors[listed]),
+    )
+
+
+def covers(coverage: np.ndarray | None, vectors: np.ndarray) -> np.ndarray:
+    """Bool (N,): whether unit vectors (N, 3) lie in a coverage mask (None: all do)."""
+    if coverage is None:
+        return np.ones(len(vectors), bool)
+    inside: np.ndarray = coverage[hp.vec2pix(2**COVERAGE_ORDER, *vectors.T, nest=True)]
+    return inside
+
+
+def near_edge(coverage: np.ndarray | None, vectors: np.ndarray) -> np.ndarray:
+    """Bool (N,): whether the data end within half a degree of unit vectors (N, 3)."""
+    if coverage is None or not len(vectors):
+        return np.zeros(len(vectors), bool)
+    pole = np.where(np.abs(vectors[:, 2:]) > 0.9, [[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]])
+    first = np.cross(vectors, pole)
+    first /= np.linalg.norm(first, axis=1)[:, None]
+    second = np.cross(vectors, first)
+    edge = np.zeros(len(vectors), bool)
+    radius = np.radians(EDGE_DEG)
+    for angle in np.arange(16) * np.pi / 8:
+        around = first * np.cos(angle) + second * np.sin(angle)
+        edge |= ~covers(coverage, vectors * np.cos(radius) + around * np.sin(radius))
+    return edge

@@ -1,0 +1,153 @@
+"""Calibrate a trained localizer on simulated skies it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from ..detect.calibration import R68_OF_SIGMA, Calibration, features, latitude_band
+from ..detect.centers import Centers
+from ..detect.find import raw_centers
+from ..nets.weights import LocalizerFile, load_localizer, save_localizer
+from ..progress import Progress, silent
+from ..simulate.sky import simulate_counts
+from ..sky.frame import vectors_to_lonlat
+from .bank import ShardRecipe, make_sky_model
+
+REAL_TS = 9.0
+MATCH_DEG = 0.3
+_NODES = 25
+_ERROR_NODES = 9
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Centres found on one sky with what the truth says of them.
+
+    Attributes
+    ----------
+    centers : Centers
+    lat_deg : array (N,)
+    real : bool array (N,)
+        Matched one to one to a source of ideal TS above 9.
+    distance_deg : array (N,)
+        To the matched source; NaN where not matched.
+    ts : array (N,)
+        Ideal TS of the matched source; NaN where not matched.
+    """
+
+    centers: Centers
+    lat_deg: np.ndarray
+    real: np.ndarray
+    distance_deg: np.ndarray
+    ts: np.ndarray
+
+
+def judge(
+    centers: Centers, lat_deg: np.ndarray, true_vectors: np.ndarray, true_ts: np.ndarray
+) -> Judged:
+    """Match centres to the true sources, brightest first, each its nearest free centre."""
+    visible = np.flatnonzero(true_ts > REAL_TS)
+    order = visible[np.argsort(-true_ts[visible])]
+    tree = cKDTree(centers.vectors)
+    reach = 2.0 * np.sin(np.radians(MATCH_DEG) / 2.0)
+    distance = np.full(len(centers), np.nan)
+    ts = np.full(len(centers), np.nan)
+    free = np.ones(len(centers), bool)
+    for source in order:
+        near = np.array(tree.query_ball_point(true_vectors[source], reach), int)
+        near = near[free[near]]
+        if not near.size:
+            continue
+        chord = np.linalg.norm(centers.vectors[near] - true_vectors[source], axis=1)
+        best = near[chord.argmin()]
+        free[best] = False
+        distance[best] = np.degrees(2.0 * np.arcsin(chord.min() / 2.0))
+        ts[best] = true_ts[source]
+    return Judged(centers, lat_deg, ~free, distance, ts)
+
+
+def fit_calibration(skies: Sequence[Judged]) -> Calibration:
+    """Score weights, probability per latitude band and position errors from judged skies."""
+    x = np.concatenate([features(s.centers) for s in skies])
+    real = np.concatenate([s.real for s in skies])
+    band = np.concatenate([latitude_band(s.lat_deg) for s in skies])
+    model = LogisticRegression(C=100.0, fit_intercept=False, max_iter=1000).fit(x, real)
+    weights = model.coef_[0]
+    score = x @ weights
+    nodes = np.unique(np.quantile(score, np.linspace(0.0, 1.0, _NODES)))
+    rows = []
+    for index in range(3):
+        here = band == index
+        fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
+        fit.fit(score[here], real[here].astype(float))
+        rows.append(tuple(float(p) for p in fit.predict(nodes)))
+    errors, radii = _fit_errors(skies)
+    return Calibration(
+        weights=tuple(float(w) for w in weights),
+        score_nodes=tuple(float(n) for n in nodes),
+        probability_nodes=tuple(rows),
+        error_nodes_deg=errors,
+        radius_nodes_deg=radii,
+    )
+
+
+def _fit_errors(skies: Sequence[Judged]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """68% quantile of the distance to the truth in bins of the network's own error."""
+    error = np.concatenate([s.centers.error_deg[s.real] for s in skies])
+    distance = np.concatenate([s.distance_deg[s.real] for s in skies])
+    groups = np.array_split(np.argsort(error), _ERROR_NODES)
+    nodes = [float(np.median(error[g])) for g in groups if len(g) >= 20]
+    radii = [float(np.quantile(distance[g], 0.68)) for g in groups if len(g) >= 20]
+    if not nodes:
+        return (1.0,), (R68_OF_SIGMA,)
+    return tuple(nodes), tuple(float(r) for r in np.maximum.accumulate(radii))
+
+
+def judge_sky(
+    localizer: LocalizerFile,
+    recipe: ShardRecipe,
+    data_dir: str | Path | None,
+    years: float,
+    *,
+    centers: str = "kmeans",
+    progress: Progress = silent,
+) -> Judged:
+    """Simulate a whole sky, search it and judge what was found."""
+    model = make_sky_model(recipe, data_dir)
+    sky = simulate_counts(model, years, np.random.default_rng([recipe.seed, 2]))
+    found = raw_centers(sky, localizer, None, centers=centers, progress=progress)
+    lat = vectors_to_lonlat(found.vectors)[1]
+    return judge(found, lat, model.vectors, model.ideal_ts.sum(axis=1) * years)
+
+
+def calibrate_weights(
+    weights: str | Path,
+    recipes: Sequence[tuple[ShardRecipe, float]],
+    data_dir: str | Path | None,
+    *,
+    progress: Progress = silent,
+) -> Path:
+    """Calibrate a weights file in place on simulated skies.
+
+    Parameters
+    ----------
+    weights : path
+        As `train_localizer` leaves it.
+    recipes : sequence of (ShardRecipe, years)
+        Skies, none of them trained on, and their live times.
+    """
+    localizer = load_localizer(weights)
+    judged = [judge_sky(localizer, r, data_dir, years, progress=progress) for r, years in recipes]
+    history = {k: v for k, v in localizer.provenance.items() if k not in ("model", "sha256")}
+    history["calibration skies"] = ", ".join(
+        f"{r.seed} {r.background} {r.event_type} {years:g} yr" for r, years in recipes
+    )
+    calibration = fit_calibration(judged).as_mapping()
+    return save_localizer(localizer.network, weights, history, calibration)
