@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the simulated field that ships inside the package (src/fermi_unek/data/demo):
-# 20 x 20 degrees of ten years of FRONT photons as a gtbin cube, and its truth.
+# 20 x 20 degrees of ten years of FRONT photons as a gtbin cube, and its truth. The background
+# is the package's own, so that the sample can be made again anywhere.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +11,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 "$program" simulate -o "$scratch/demo" --population mock --years 10 --seed 20 \
-  --region 80,25,10 --format wcs
+  --background own --region 80,18,10 --format wcs
 gzip -9 -n "$scratch"/demo/counts*.fits
 size=$(du -sb "$scratch/demo" | cut -f1)
 if ((size > 5000000)); then

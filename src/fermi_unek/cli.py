@@ -339,7 +339,7 @@ def bin_photons(
     default=SimulateConfig().population,
     show_default=True,
     metavar="dr2|mock|FILE",
-    help="Sources: a name, or an XML or FITS list.",
+    help="Sources: a name, or a FITS list like 4FGL.",
 )
 @click.option(
     "--years", type=float, default=SimulateConfig().years, show_default=True, help="Live span."
@@ -354,6 +354,20 @@ def bin_photons(
     default=SimulateConfig().format,
     show_default=True,
     help="What the counts are written as.",
+)
+@click.option(
+    "--evtype",
+    type=click.Choice(["front", "back", "all"]),
+    default=SimulateConfig().evtype,
+    show_default=True,
+    help="Photons the instrument takes.",
+)
+@click.option(
+    "--background",
+    default=SimulateConfig().background,
+    show_default=True,
+    metavar="NAME",
+    help="Diffuse model: own, own-SEED, v07, model_O, model_A; auto is v07 where its files are.",
 )
 @overwrite_option
 @click.pass_obj

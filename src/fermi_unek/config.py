@@ -112,8 +112,8 @@ class SimulateConfig(Config):
     Attributes
     ----------
     population : str
-        "dr2" (4FGL-DR2 as it is), "mock" (its sources at new positions with a faint tail),
-        or the path of an XML or FITS source list.
+        "dr2" (4FGL-DR2 as it is, with a faint tail), "mock" (its sources at new positions with
+        a faint tail), or the path of a FITS source list with the columns of 4FGL.
     years : float
         Live span in years of 365.25 days.
     seed : int
@@ -121,7 +121,12 @@ class SimulateConfig(Config):
     region : (lon, lat, radius) or None
         Galactic cone in degrees; None is the whole sky.
     format : {"photons", "healpix", "wcs"}
-        What is written: an FT1-like photon list, gtbin HEALPIX files or a gtbin cube.
+        What is written: an FT1 photon list, gtbin HEALPIX files or a gtbin cube.
+    evtype : {"front", "back", "all"}
+        Photons the instrument takes.
+    background : str
+        Diffuse model: "own" (needs no file; "own-SEED" has other fine structure), "v07",
+        "model_O", "model_A", or "auto": v07 where its files are found, else own.
     """
 
     population: str = "dr2"
@@ -129,6 +134,8 @@ class SimulateConfig(Config):
     seed: int = Field(0, ge=0)
     region: Region | None = None
     format: Literal["photons", "healpix", "wcs"] = "healpix"
+    evtype: EventType = "front"
+    background: str = "auto"
 
 
 class TrainConfig(Config):

@@ -20,7 +20,7 @@ from sky_samples import (
 from fermi_unek.errors import InputError, OutputError
 from fermi_unek.sky.bins import MISSION_START_MET, NATIVE_ORDERS, YEAR_S
 from fermi_unek.sky.counts import BinCounts, SkyCounts, bin_from_pixels
-from fermi_unek.sky.coverage import circle_coverage
+from fermi_unek.sky.coverage import circle_coverage, estimated_coverage
 from fermi_unek.sky.dss import merged_years, read_selection
 from fermi_unek.sky.files import checksum, open_fits, stream_table, write_fits
 from fermi_unek.sky.parts import PixelSum, merge_pixels
@@ -395,3 +395,14 @@ def test_the_span_of_a_file_without_good_times_is_that_of_its_header(photons):
 def test_a_circle_of_the_whole_sky_cuts_nothing_out(tmp_path):
     sky = sky_of(random_vectors(np.random.default_rng(0), 50))
     assert_same(cut_region(sky, (0.0, 0.0, 180.0)), sky)
+
+
+def test_absent_bins_stay_absent_in_a_region():
+    sky = sky_of(np.eye(3), present=range(2, 6))
+    cut = cut_region(sky, (0.0, 0.0, 10.0))
+    assert cut.totals.tolist() == [0, 0, 1, 1, 1, 1]
+    assert np.array_equal(cut.present, sky.present)
+
+
+def test_the_coverage_estimated_from_no_photon_is_empty():
+    assert not estimated_coverage(np.zeros(12 * 4**9, bool)).any()

@@ -237,6 +237,12 @@ def test_a_gzipped_file_is_read(tmp_path):
         ("EVENT_CLASS", {"event_class": 128}),
     ],
 )
+def test_a_missing_column_is_named(tmp_path, column, options):
+    path = write_ft1(tmp_path / "a.fits", *points(20), drop=(column,))
+    with pytest.raises(InputError, match=f"no column {column}"):
+        read(path, **options)
+
+
 def test_a_file_without_any_event_and_any_keyword_is_an_error(tmp_path):
     with pytest.raises(InputError, match="no events are left"):
         read(write_ft1(tmp_path / "a.fits", *points(0), dss=(("ZENITH_ANGLE", "0:90"),)))
@@ -252,12 +258,6 @@ def test_event_classes_of_pass_7_are_integers(tmp_path):
     energy = points(40)[2]
     sky = read(tmp_path / "b.fits", event_class=4)
     assert sky.totals.sum() == np.sum(energy[1::2] >= 300)
-
-
-def test_a_missing_column_is_named(tmp_path, column, options):
-    path = write_ft1(tmp_path / "a.fits", *points(20), drop=(column,))
-    with pytest.raises(InputError, match=f"no column {column}"):
-        read(path, **options)
 
 
 def test_event_types_cannot_be_selected_without_a_column(tmp_path):

@@ -7,11 +7,12 @@ in the header of the weights file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from .centers import Centers
 
 R68_OF_SIGMA = float(np.sqrt(-2.0 * np.log(0.32)))
@@ -42,9 +43,18 @@ class Calibration:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Calibration:
-        """From the header of a weights file; an empty mapping leaves everything raw."""
-        frozen = {k: _tuples(v) for k, v in values.items()}
-        return cls(**frozen)
+        """From the header of a weights file; an empty mapping leaves everything raw.
+
+        Raises
+        ------
+        InputError
+            When it holds anything but the tables of this class.
+        """
+        known = [one.name for one in fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise InputError(f"the calibration of the model holds {unknown}, expected {known}")
+        return cls(**{k: _tuples(v) for k, v in values.items()})
 
     def as_mapping(self) -> dict[str, Any]:
         """For the header of a weights file."""

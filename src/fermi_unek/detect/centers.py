@@ -10,7 +10,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from ..errors import ConfigError
 from .skymask import MASK_ORDER, SkyMask
+
+METHODS = ("kmeans", "peaks")
+"""Ways from a mask to positions."""
 
 _NSIDE = 2**MASK_ORDER
 _KERNEL_DEG = 0.05
@@ -18,6 +22,10 @@ _APART_DEG = 0.15
 _MEMBER_DEG = 0.30
 _CORE_DEG = 0.12
 _LLOYD_ROUNDS = 10
+_REACH_DEG = 2.0
+_MERGE_ORDER = 12
+_SHOULDER_DEG = 0.35
+_VALLEY = 0.8
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,19 @@ def find_centers(mask: SkyMask, method: str = "kmeans", floor: float = 0.05) -> 
     method : {"kmeans", "peaks"}
     floor : float
         Pixels of lower probability do not vote.
+
+    Returns
+    -------
+    Centers
+        Empty where no pixel votes.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown method.
     """
+    if method not in METHODS:
+        raise ConfigError(f"centers {method!r} is none of {METHODS}")
     voting = mask.probability > floor
     mask = SkyMask(
         mask.pixels[voting], mask.probability[voting], mask.votes[voting], mask.error_deg[voting]
@@ -105,23 +125,72 @@ def _chord(angle_deg: float) -> float:
 
 
 def vote_peaks(mask: SkyMask) -> np.ndarray:
-    """Indices of the pixels whose votes lie where votes are densest, 0.15 degrees apart."""
-    tree = cKDTree(mask.votes)
-    pairs = tree.query_pairs(_chord(_APART_DEG), output_type="ndarray")
-    chord = np.linalg.norm(mask.votes[pairs[:, 0]] - mask.votes[pairs[:, 1]], axis=1)
-    kernel = np.exp(-0.5 * (chord / _chord(_KERNEL_DEG)) ** 2)
-    weight = mask.probability.astype(float)
-    density = weight.copy()
-    for one, other in (pairs.T, pairs[:, ::-1].T):
-        density += np.bincount(one, kernel * weight[other], minlength=len(density))
+    """Indices of the pixels whose votes lie where votes are densest, 0.15 degrees apart.
+
+    Densest first.
+    """
+    first_pixel, places, weight = merged_votes(mask)
+    pairs = cKDTree(places).query_pairs(_chord(_APART_DEG), output_type="ndarray")
+    one, other = np.ascontiguousarray(pairs.T)
+    squared = ((places[one] - places[other]) ** 2).sum(axis=1)
+    kernel = np.exp(-0.5 / _chord(_KERNEL_DEG) ** 2 * squared)
+    density = weight + np.bincount(one, kernel * weight[other], minlength=len(weight))
+    density += np.bincount(other, kernel * weight[one], minlength=len(weight))
     order = np.argsort(-density, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     # a peak is denser than all votes within reach
     beaten = np.zeros(len(order), bool)
-    first_wins = rank[pairs[:, 0]] < rank[pairs[:, 1]]
-    beaten[np.where(first_wins, pairs[:, 1], pairs[:, 0])] = True
-    return order[~beaten[order]]
+    beaten[np.where(rank[one] < rank[other], other, one)] = True
+    peaks = order[~beaten[order]]
+    peaks = peaks[~_on_a_shoulder(places[peaks], density[peaks], places, weight)]
+    return first_pixel[peaks]
+
+
+def _on_a_shoulder(
+    peaks: np.ndarray, density: np.ndarray, places: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Bool (K,): peaks, densest first, that no valley parts from a denser one nearby.
+
+    Votes that are spread evenly over a disc have peaks by chance; half-way between two sources
+    there are fewer votes.
+    """
+    pairs = cKDTree(peaks).query_pairs(_chord(_SHOULDER_DEG), output_type="ndarray")
+    middles = peaks[pairs].mean(axis=1)
+    near = cKDTree(middles).sparse_distance_matrix(
+        cKDTree(places), _chord(_APART_DEG), output_type="ndarray"
+    )
+    kernel = np.exp(-0.5 * (near["v"] / _chord(_KERNEL_DEG)) ** 2)
+    between = np.bincount(near["i"], kernel * weight[near["j"]], minlength=len(pairs))
+    fainter = pairs.max(axis=1)
+    on_shoulder = np.zeros(len(peaks), bool)
+    on_shoulder[fainter[between > _VALLEY * density[fainter]]] = True
+    return on_shoulder
+
+
+def merged_votes(mask: SkyMask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Votes that fall into one cell of 0.014 degrees as a single heavier one.
+
+    The pixels of a source vote for nearly the same place: merged, there are ten times fewer
+    pairs of votes.
+
+    Returns
+    -------
+    heaviest : int array (M,)
+        The pixel with the most probability of each cell.
+    places : array (M, 3)
+        Mean of the cell's votes.
+    weight : array (M,)
+        Sum of their probabilities.
+    """
+    cells = hp.vec2pix(2**_MERGE_ORDER, *mask.votes.T, nest=True)
+    order = np.lexsort((-mask.probability, cells))
+    cells = cells[order]
+    starts = np.flatnonzero(np.concatenate([[True], cells[1:] != cells[:-1]]))
+    probability = mask.probability[order].astype(float)
+    weight = np.add.reduceat(probability, starts)
+    places = np.add.reduceat(probability[:, None] * mask.votes[order], starts, axis=0)
+    return order[starts], places / weight[:, None], weight
 
 
 def nearest_seed(votes: np.ndarray, seeds: np.ndarray, reach_deg: float) -> np.ndarray:
@@ -133,33 +202,45 @@ def nearest_seed(votes: np.ndarray, seeds: np.ndarray, reach_deg: float) -> np.n
 def lloyd(mask: SkyMask, seeds: np.ndarray, regions: np.ndarray) -> np.ndarray:
     """Weighted K-means of the votes, each region by itself; the seeds in it start it.
 
-    Regions are kept apart by a third of a radian along a fourth axis, so that one tree serves
-    all of them at once.
+    Returns
+    -------
+    int array (P,)
+        Index of the seed whose cluster each pixel joined; -1 where its region holds no seed
+        (its votes fell near the seed of another) or all are more than two degrees away.
     """
-    apart = np.column_stack([mask.votes, regions[:, None] / 3.0])
-    centres = apart[seeds]
-    weight = mask.probability / np.maximum(mask.error_deg, 0.01) ** 2
-    member = np.zeros(len(apart), int)
+    number = np.bincount(regions[seeds], minlength=regions.max() + 1)
+    alone = np.full(len(number), -1)
+    alone[regions[seeds]] = np.arange(len(seeds))
+    # most regions hold one seed, and that has all their pixels
+    member = np.where(number[regions] == 1, alone[regions], -1)
+    shared_seeds = np.flatnonzero(number[regions[seeds]] > 1)
+    shared = np.flatnonzero(number[regions] > 1)
+    if shared.size:
+        weight = mask.probability / np.maximum(mask.error_deg, 0.01) ** 2
+        # a third of a radian between regions along a fourth axis: one tree serves them all
+        apart = np.column_stack([mask.votes, regions / 3.0])
+        cluster = _lloyd_rounds(apart[shared], weight[shared], apart[seeds[shared_seeds]])
+        member[shared] = shared_seeds[cluster]
+    distance = np.linalg.norm(mask.votes - mask.votes[seeds[member]], axis=1)
+    return np.where(distance < _chord(_REACH_DEG), member, -1)
+
+
+def _lloyd_rounds(points: np.ndarray, weight: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Nearest of the centres (K, 4) for each of the points (P, 4), as Lloyd's rounds move them."""
+    member = np.zeros(0, int)
     for _ in range(_LLOYD_ROUNDS):
         previous = member
-        distance, member = cKDTree(centres).query(apart)
-        # a region whose votes all fell near the seed of another has no centre of its own
-        member = np.where(distance < _chord(2.0), member, -1)
+        member = cKDTree(centres).query(points)[1]
         if np.array_equal(member, previous):
             break
-        inside = member >= 0
-        total = np.bincount(member[inside], weight[inside], minlength=len(centres))
-        for axis in range(3):
-            sums = np.bincount(
-                member[inside], (weight * apart[:, axis])[inside], minlength=len(centres)
-            )
-            centres[:, axis] = np.where(total > 0, sums / np.maximum(total, 1e-30), centres[:, axis])
+        total = np.bincount(member, weight, minlength=len(centres))
+        sums = [np.bincount(member, weight * axis, minlength=len(centres)) for axis in points.T]
+        moved = np.column_stack(sums) / np.maximum(total, 1e-30)[:, None]
+        centres = np.where(total[:, None] > 0, moved, centres)
     return member
 
 
-def _summary(
-    mask: SkyMask, smoothed: np.ndarray, member: np.ndarray, n_seeds: int
-) -> Centers:
+def _summary(mask: SkyMask, smoothed: np.ndarray, member: np.ndarray, n_seeds: int) -> Centers:
     """Position, peak, area and error of each group of pixels."""
     inside = member >= 0
     group, votes = member[inside], mask.votes[inside]

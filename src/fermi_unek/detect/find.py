@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import reduce
 from typing import Any
 
 import healpy as hp
@@ -16,15 +15,14 @@ from ..nets.weights import LocalizerFile
 from ..progress import silent
 from ..sky.bins import COVERAGE_ORDER
 from ..sky.counts import SkyCounts
-from ..sky.coverage import circle_coverage, intersect, unite
+from ..sky.coverage import circle_coverage, intersect
 from ..sky.frame import vectors_to_lonlat
 from ..sky.grid import covering_grid
 from .calibration import Calibration
-from .centers import Centers, find_centers
+from .centers import METHODS, Centers, find_centers
 from .skymask import sky_mask
 
 EDGE_DEG = 0.5
-METHODS = ("kmeans", "peaks")
 
 
 def find_candidates(
@@ -66,7 +64,7 @@ def find_candidates(
         raise ConfigError(f"centers {centers!r} is none of {METHODS}")
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device cuda was asked for, but torch sees no CUDA device here")
-    coverage = reduce(unite, [one.coverage for one in sky.bins if one is not None])
+    coverage = sky.coverage
     wanted = coverage if region is None else intersect(coverage, circle_coverage(*region))
     found = raw_centers(sky, localizer, wanted, centers=centers, device=device, progress=progress)
     calibration = Calibration.from_mapping(localizer.calibration)

@@ -96,46 +96,49 @@ class _Blend:
 
     def __init__(self) -> None:
         npix = hp.nside2npix(_NSIDE)
+        # pages of zeros cost no memory before they are written to
         self.weight = np.zeros(npix, np.float32)
         self.probability = np.zeros(npix, np.float32)
-        self.vote_weight = np.zeros(npix, np.float32)
-        self.votes = np.zeros((npix, 3), np.float32)
-        self.log_error = np.zeros(npix, np.float32)
+        self.voters: list[np.ndarray] = []
+        self.votes: list[np.ndarray] = []
 
     def add(self, patch: Patch, planes: np.ndarray) -> None:
         """Add one patch's planes (4, 128, 128)."""
         frame = patch.frame
         pixels, x, y = patch_pixels(frame)
-        columns = np.clip(np.rint(x), 0, OUTPUT_PIXELS - 1).astype(int)
-        rows = np.clip(np.rint(y), 0, OUTPUT_PIXELS - 1).astype(int)
-        seen = np.any([_observed(m, x, y) for m in patch.mask], axis=0)
-        pixels, x, y, columns, rows = (a[seen] for a in (pixels, x, y, columns, rows))
+        seen = _observed(patch.mask, x, y)
+        if not seen.all():
+            pixels, x, y = pixels[seen], x[seen], y[seen]
         weight = _taper(x) * _taper(y)
         probability = _bilinear(planes[0], x, y)
+        share = weight * probability
         self.weight[pixels] += weight
-        self.probability[pixels] += weight * probability
-        voting = probability > 0.5 * _LEAST
-        pixels, rows, columns = pixels[voting], rows[voting], columns[voting]
-        share = (weight * probability)[voting]
-        error = planes[3, rows, columns]
-        place = frame.unproject(
-            columns + planes[1, rows, columns], rows + planes[2, rows, columns], OUTPUT_PIXELS
-        )
-        self.vote_weight[pixels] += share
-        self.votes[pixels] += (share[:, None] * place).astype(np.float32)
-        self.log_error[pixels] += share * np.log(error)
+        self.probability[pixels] += share
+        voting = np.flatnonzero(probability > 0.5 * _LEAST)
+        columns, rows = _nearest(x[voting]), _nearest(y[voting])
+        _, dx, dy, error = planes[:, rows, columns]
+        place = frame.unproject(columns + dx, rows + dy, OUTPUT_PIXELS)
+        votes = np.column_stack([np.ones(len(voting)), place, np.log(error)])
+        self.voters.append(pixels[voting])
+        self.votes.append((share[voting, None] * votes).astype(np.float32))
 
     def result(self) -> SkyMask:
         """The blended sky."""
-        np.divide(self.probability, self.weight, out=self.probability, where=self.weight > 0)
-        pixels = np.flatnonzero((self.probability > _LEAST) & (self.vote_weight > 0))
-        votes = self.votes[pixels].astype(float)
+        # a mean above the least has at least one patch above half of it: somebody voted
+        none = np.zeros(0, int)
+        pixels, place = np.unique(np.concatenate([none, *self.voters]), return_inverse=True)
+        votes = np.concatenate([np.zeros((0, 5), np.float32), *self.votes])
+        sums = [np.bincount(place, axis, minlength=len(pixels)) for axis in votes.T]
+        kept = self.probability[pixels] > _LEAST * self.weight[pixels]
+        pixels = pixels[kept]
+        total, *direction, log_error = (one[kept] for one in sums)
+        votes = np.stack(direction, axis=-1)
+        error_deg = np.exp(log_error / total) * PATCH_DEG / OUTPUT_PIXELS
         return SkyMask(
             pixels,
-            self.probability[pixels],
+            self.probability[pixels] / self.weight[pixels],
             votes / np.linalg.norm(votes, axis=1)[:, None],
-            np.exp(self.log_error[pixels] / self.vote_weight[pixels])
-            * np.float32(PATCH_DEG / OUTPUT_PIXELS),
+            error_deg.astype(np.float32),
         )
 
 
@@ -153,26 +156,40 @@ def patch_pixels(frame: PatchFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _taper(place: np.ndarray) -> np.ndarray:
     """Weight from the distance to the nearer edge, in (0, 1]."""
-    edge = np.minimum(place + 0.5, OUTPUT_PIXELS - 0.5 - place) * (PATCH_DEG / OUTPUT_PIXELS)
-    return np.clip(edge / _TAPER_DEG, 1e-3, 1.0)
+    middle = (OUTPUT_PIXELS - 1) / 2.0
+    edge = OUTPUT_PIXELS / 2.0 - np.abs(place - middle)
+    return np.clip(edge * (PATCH_DEG / OUTPUT_PIXELS / _TAPER_DEG), 1e-3, 1.0)
 
 
-def _observed(mask: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    n_pixels = mask.shape[0]
-    if mask.all() or not mask.any():
-        return np.full(x.shape, bool(mask.any()))
-    scale = n_pixels / OUTPUT_PIXELS
-    columns = np.clip(((x + 0.5) * scale).astype(int), 0, n_pixels - 1)
-    rows = np.clip(((y + 0.5) * scale).astype(int), 0, n_pixels - 1)
-    return mask[rows, columns]
+def _nearest(place: np.ndarray) -> np.ndarray:
+    """The pixel of the output in which a place lies."""
+    return np.clip(np.rint(place).astype(int), 0, OUTPUT_PIXELS - 1)
+
+
+def _observed(masks: Sequence[np.ndarray], x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Bool (N,): whether any energy bin was observed at places of the output."""
+    if any(mask.all() for mask in masks):
+        return np.ones(x.shape, bool)
+    # every finer plane divides into the coarser ones
+    fine = np.zeros((OUTPUT_PIXELS, OUTPUT_PIXELS), bool)
+    for mask in masks:
+        if mask.any():
+            repeat = OUTPUT_PIXELS // mask.shape[0]
+            fine |= mask.repeat(repeat, axis=0).repeat(repeat, axis=1)
+    seen: np.ndarray = fine[_nearest(y), _nearest(x)]
+    return seen
 
 
 def _bilinear(plane: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Value of a plane between its pixel centres; constant past the outermost."""
-    top = plane.shape[0] - 1
-    x, y = np.clip(x, 0, top), np.clip(y, 0, top)
-    column, row = np.minimum(x.astype(int), top - 1), np.minimum(y.astype(int), top - 1)
-    fx, fy = x - column, y - row
-    low = plane[row, column] * (1 - fx) + plane[row, column + 1] * fx
-    high = plane[row + 1, column] * (1 - fx) + plane[row + 1, column + 1] * fx
-    return low * (1 - fy) + high * fy
+    size = plane.shape[0]
+    x, y = np.clip(x, 0, size - 1), np.clip(y, 0, size - 1)
+    column = np.minimum(x.astype(np.int32), size - 2)
+    row = np.minimum(y.astype(np.int32), size - 2)
+    fx, fy = x - column.astype(x.dtype), y - row.astype(y.dtype)
+    flat, corner = plane.ravel(), row * size + column
+    low, high = flat[corner], flat[corner + size]
+    low += (flat[corner + 1] - low) * fx
+    high += (flat[corner + size + 1] - high) * fx
+    low += (high - low) * fy
+    return low

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Networks and their weights files, forward only."""

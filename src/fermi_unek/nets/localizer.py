@@ -106,7 +106,12 @@ class Localizer(nn.Module):
 
     Parameters
     ----------
-    shape : LocalizerShape
+    shape : LocalizerShape, optional
+        Default widths when absent.
+
+    Notes
+    -----
+    What lies under a mask of zero does not influence the output.
     """
 
     def __init__(self, shape: LocalizerShape | None = None) -> None:
@@ -128,7 +133,7 @@ class Localizer(nn.Module):
             nn.Conv2d(w0, 4 * OUTPUT_PLANES, 1),
         )
         # start from the share of pixels that belong to sources, about two percent
-        nn.init.constant_(self.head[-1].bias[:4], -4.0)
+        nn.init.constant_(self.head.get_parameter("2.bias")[:4], -4.0)
 
     def forward(self, counts: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
         """Source mask and offsets of a batch of patches.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..errors import InputError
+from ..outputs import replacing
 from .localizer import Localizer, LocalizerShape
 
 DEFAULT_LOCALIZER = "localizer-v1"
@@ -54,9 +54,8 @@ def save_localizer(
         "calibration": json.dumps(dict(calibration or {})),
     }
     tensors = {name: t.detach().contiguous() for name, t in network.state_dict().items()}
-    temporary = path.with_name(path.name + ".part")
-    save_file(tensors, temporary, metadata=metadata)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
     return path
 
 
@@ -73,20 +72,21 @@ def load_localizer(name_or_path: str | Path | None = None) -> LocalizerFile:
         with safe_open(path, framework="pt") as source:
             metadata = source.metadata() or {}
             tensors = {name: source.get_tensor(name) for name in source.keys()}  # noqa: SIM118
-        if metadata.get("kind") != "localizer":
-            raise InputError(f"{path} holds no localizer but {metadata.get('kind', 'something else')!r}")
-        network = Localizer(LocalizerShape(**json.loads(metadata["shape"])))
+        kind = metadata.get("kind", "weights of unknown kind")
+        if kind != "localizer":
+            raise InputError(f"{path} holds no localizer but {kind!r}")
+        network = Localizer(LocalizerShape(tuple(json.loads(metadata["shape"])["widths"])))
         network.load_state_dict(tensors)
+        history = json.loads(metadata["history"])
+        calibration = json.loads(metadata["calibration"])
     except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is no weights file of a localizer: {reason}") from error
-    network.eval().to(memory_format=torch.channels_last)
-    provenance = {
-        "model": path.stem,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        **json.loads(metadata["history"]),
-    }
-    return LocalizerFile(network, json.loads(metadata["calibration"]), provenance)
+    # torch's type hints do not know the keyword
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    provenance = {**history, "model": path.stem, "sha256": checksum}
+    return LocalizerFile(network, calibration, provenance)
 
 
 def _find(name_or_path: str | Path | None) -> Path:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Skies with a known truth: population, spectra, instrument, diffuse emission, photons."""

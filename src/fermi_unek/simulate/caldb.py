@@ -212,15 +212,13 @@ def _dispersion(
         entry = {name: t[nearest, j][:, None] for name, t in table.items()}
         density = _dispersion_density((ratio[None] - 1.0) / width[:, None], entry)
         density /= np.trapezoid(density, ratio, axis=1)[:, None]
-        cumulative = np.concatenate([[0.0], np.cumsum(0.5 * np.diff(ratio) * _pairs(weights[k] @ density))])
+        averaged = weights[k] @ density
+        steps = 0.5 * np.diff(ratio) * (averaged[1:] + averaged[:-1])
+        cumulative = np.concatenate([[0.0], np.cumsum(steps)])
         cumulative /= cumulative[-1]
         unique, first = np.unique(cumulative, return_index=True)
         quantiles[k] = np.interp(levels, unique, ratio[first])
     return quantiles
-
-
-def _pairs(values: np.ndarray) -> np.ndarray:
-    return values[1:] + values[:-1]
 
 
 def _dispersion_density(x: np.ndarray, p: dict[str, np.ndarray]) -> np.ndarray:

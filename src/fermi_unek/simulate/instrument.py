@@ -106,7 +106,8 @@ class ResponseTables:
         """Containment angle (E,) in deg of `fraction` of the photons."""
         t = 1.0 - (1.0 - fraction) ** (1.0 / 3.0)
         columns = np.arange(_QUANTILES)
-        return np.array([np.interp(t * (_QUANTILES - 1), columns, q) for q in self.psf_quantiles_deg])
+        place = t * (_QUANTILES - 1)
+        return np.array([np.interp(place, columns, q) for q in self.psf_quantiles_deg])
 
     def exposure(self, sin_dec: np.ndarray) -> np.ndarray:
         """Exposure per year (E, N), cm2 s, at sin(declination) (N,)."""
@@ -177,7 +178,7 @@ def profile_index(chord_squared: np.ndarray) -> np.ndarray:
     degrees, where the PSF is a millionth of its peak, they differ by one percent.
     """
     root = np.sqrt(np.sqrt(chord_squared))
-    nodes = (root * np.float32((_PROFILE_NODES - 1) / np.sqrt(np.radians(45.0))) + 0.5)
+    nodes = root * np.float32((_PROFILE_NODES - 1) / np.sqrt(np.radians(45.0))) + 0.5
     return np.minimum(nodes, _PROFILE_NODES - 1).astype(np.int32)
 
 

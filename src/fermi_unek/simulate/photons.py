@@ -1,4 +1,4 @@
-"""Draw photons from a `SkyModel`: into one patch, or over a sky or region."""
+"""Draw the photons of the sources of a `SkyModel`, and whole patches of its sky."""
 
 from __future__ import annotations
 
@@ -34,12 +34,15 @@ class SourcePhotons:
         Reconstructed energy.
     sources : int32 array (P,)
         Row of the source in the model.
+    responses : int8 array (P,)
+        Which of the model's responses saw the photon.
     """
 
     vectors: np.ndarray
     bins: np.ndarray
     energies_mev: np.ndarray
     sources: np.ndarray
+    responses: np.ndarray
 
 
 def draw_source_photons(
@@ -60,26 +63,21 @@ def draw_source_photons(
     lowest_mev : float
         Leave out photons of lower true energy.
     """
+    live = np.broadcast_to(years, rows.shape)[:, None]
+    above = FINE_EDGES_MEV[1:] > lowest_mev
     parts = [
-        _draw(model.vectors, rates, response, rows, years, rng, lowest_mev)
-        for rates, response in zip(model.rates, model.responses, strict=True)
+        _draw(model, index, rows, rng.poisson(rates[rows] * above * live), rng)
+        for index, rates in enumerate(model.rates)
     ]
-    return SourcePhotons(
-        *(np.concatenate([getattr(p, name) for p in parts]) for name in SourcePhotons.__annotations__)
-    )
+    names = SourcePhotons.__annotations__
+    return SourcePhotons(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
 def _draw(
-    vectors: np.ndarray,
-    rates: np.ndarray,
-    response: ResponseTables,
-    rows: np.ndarray,
-    years: float | np.ndarray,
-    rng: np.random.Generator,
-    lowest_mev: float,
+    model: SkyModel, index: int, rows: np.ndarray, numbers: np.ndarray, rng: np.random.Generator
 ) -> SourcePhotons:
-    expected = rates[rows] * (lowest_mev < FINE_EDGES_MEV[1:]) * np.broadcast_to(years, rows.shape)[:, None]
-    numbers = rng.poisson(expected)
+    """Photons seen by response `index`: `numbers` (R, 45) of each source and true energy."""
+    response = model.responses[index]
     place, k = np.nonzero(numbers)
     repeat = numbers[place, k]
     source = np.repeat(rows[place], repeat)
@@ -90,10 +88,11 @@ def _draw(
     source, k, energy, b = source[kept], k[kept], energy[kept], b[kept]
     angle = np.radians(_quantile(response.psf_quantiles_deg, k, 1 - np.cbrt(rng.random(k.size))))
     return SourcePhotons(
-        displace(vectors[source].astype(np.float32), angle, rng),
+        displace(model.vectors[source].astype(np.float32), angle, rng),
         b.astype(np.int8),
         energy.astype(np.float32),
         source.astype(np.int32),
+        np.full(source.size, index, np.int8),
     )
 
 
@@ -186,9 +185,7 @@ def _background_density(model: SkyModel, frame: PatchFrame) -> list[np.ndarray]:
     return density
 
 
-def _sources_density(
-    model: SkyModel, rows: np.ndarray, b: int, frame: PatchFrame
-) -> np.ndarray:
+def _sources_density(model: SkyModel, rows: np.ndarray, b: int, frame: PatchFrame) -> np.ndarray:
     """Expected photons per year and sr of some sources, (n_b, n_b), mean of 2 x 2 sub-pixels."""
     n_pixels = NATIVE_PIXELS[b]
     fine = frame.pixel_vectors(2 * n_pixels).reshape(-1, 3).T.astype(np.float32)

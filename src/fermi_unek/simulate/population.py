@@ -12,16 +12,20 @@ from pathlib import Path
 
 import numpy as np
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.table import Table, vstack
 
 from ..errors import InputError
-from .spectra import energy_flux, photon_flux
+from ..sky.files import open_fits
+from .spectra import SPECTRUM_TYPES, energy_flux, photon_flux
 
-COLUMNS = (
-    "Source_Name", "GLON", "GLAT", "Signif_Avg", "Pivot_Energy", "SpectrumType", "PL_Flux_Density",
-    "PL_Index", "LP_Flux_Density", "LP_Index", "LP_beta", "PLEC_Flux_Density", "PLEC_Index",
-    "PLEC_Expfactor", "PLEC_Exp_Index", "CLASS1",
+SPECTRAL_COLUMNS = (
+    "Pivot_Energy", "SpectrumType", "PL_Flux_Density", "PL_Index", "LP_Flux_Density", "LP_Index",
+    "LP_beta", "PLEC_Flux_Density", "PLEC_Index", "PLEC_Expfactor", "PLEC_Exp_Index",
 )  # fmt: skip
+PLEC_COLUMNS_DR3 = ("PLEC_IndexS", "PLEC_ExpfactorS")
+"""What DR3 and later have instead of PLEC_Index and PLEC_Expfactor."""
+COLUMNS = ("Source_Name", "GLON", "GLAT", "Signif_Avg", *SPECTRAL_COLUMNS, "CLASS1")
 _NORMS = ("PL_Flux_Density", "LP_Flux_Density", "PLEC_Flux_Density")
 _GALACTIC = ("psr", "pwn", "snr", "spp", "glc", "hmb", "lmb", "bin", "sfr", "nov", "unk")
 _COUNTS_AT_1 = 3.4e-7 / 0.658
@@ -48,12 +52,90 @@ def dr2_table() -> Table:
     raise InputError("gll_psc_v27.fit of 4FGL-DR2 was not found in the fermipy package; install it")
 
 
-def _clean(table: Table) -> Table:
-    clean = Table({name: np.asarray(table[name]) for name in COLUMNS if name in table.colnames})
+def _clean(table: Table, names: tuple[str, ...] = COLUMNS) -> Table:
+    clean = Table({name: np.asarray(table[name]) for name in names if name in table.colnames})
     for name in ("Source_Name", "SpectrumType", "CLASS1"):
         clean[name] = np.char.strip(np.asarray(clean[name]).astype("U24"))
     clean["CLASS1"] = np.char.lower(np.asarray(clean["CLASS1"]))
     return clean
+
+
+def read_population(path: str | Path) -> Table:
+    """A user's own source list: a FITS table with the spectral columns of 4FGL.
+
+    Any 4FGL release, a part of one, or the truth.fits of another simulation. Extended sources
+    are left out; CLASS1, Signif_Avg and names may be missing.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Table
+        A population, made `complete`; of no row when the list is empty.
+
+    Raises
+    ------
+    InputError
+        No such file, not FITS (XML lists are not read), no table of sources in it, a column
+        missing, a SpectrumType that is not of 4FGL, or values that are no spectrum.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".xml":
+        raise InputError(f"{path}: XML source lists are not read yet; give a 4FGL-style FITS file")
+    with open_fits(path) as hdus:
+        number = next((i for i, hdu in enumerate(hdus) if _lists_sources(hdu)), None)
+        if number is None:
+            raise InputError(
+                f"{path}: no table with a column SpectrumType, expected a source list like 4FGL"
+            )
+        table = Table.read(hdus, hdu=number, mask_invalid=False)
+    _add_missing(table)
+    names: tuple[str, ...] = COLUMNS
+    if "PLEC_Expfactor" not in table.colnames:
+        later = dict(zip(("PLEC_Index", "PLEC_Expfactor"), PLEC_COLUMNS_DR3, strict=True))
+        names = tuple(later.get(name, name) for name in COLUMNS)
+    missing = [name for name in names if name not in table.colnames]
+    if missing:
+        raise InputError(f"{path}: the source list has no column {', '.join(missing)}")
+    clean = _clean(table, names)
+    if "Extended_Source_Name" in table.colnames:
+        extended = np.char.strip(np.asarray(table["Extended_Source_Name"]).astype(str)) != ""
+        clean = clean[~extended]
+    _check_spectra(path, clean)
+    return complete(clean)
+
+
+def _lists_sources(hdu: fits.BinTableHDU) -> bool:
+    return isinstance(hdu, fits.BinTableHDU) and "SpectrumType" in hdu.columns.names
+
+
+def _add_missing(table: Table) -> None:
+    """Columns that can be done without, and Galactic positions from celestial ones."""
+    if "GLON" not in table.colnames and {"RAJ2000", "DEJ2000"} <= set(table.colnames):
+        ra, dec = (np.asarray(table[name], float) for name in ("RAJ2000", "DEJ2000"))
+        place = SkyCoord(ra, dec, unit="deg", frame="icrs").galactic
+        table["GLON"], table["GLAT"] = place.l.deg, place.b.deg
+    for name, value in (("Source_Name", ""), ("CLASS1", ""), ("Signif_Avg", np.nan)):
+        if name not in table.colnames:
+            table[name] = np.full(len(table), value)
+
+
+def _check_spectra(path: Path, table: Table) -> None:
+    strange = sorted(set(np.asarray(table["SpectrumType"])) - set(SPECTRUM_TYPES))
+    if strange:
+        raise InputError(
+            f"{path}: SpectrumType {str(strange[0])!r} is none of {', '.join(SPECTRUM_TYPES)}"
+        )
+    with np.errstate(all="ignore"):
+        good = np.isfinite(photon_flux(table)) & (photon_flux(table) > 0)
+    good &= np.isfinite(table["GLON"]) & (np.abs(table["GLAT"]) <= 90.0)
+    if not good.all():
+        raise InputError(
+            f"{path}: {np.sum(~good)} of {len(table)} sources have no position or no flux between "
+            f"1 and 100 GeV, the first is row {np.flatnonzero(~good)[0]}"
+        )
 
 
 def dr2_population(rng: np.random.Generator, tail: bool = True) -> Table:
@@ -83,6 +165,8 @@ def resampled_population(rng: np.random.Generator) -> Table:
     fresh = vstack([isotropic, plane])
     scale(fresh, np.exp(rng.normal(0.0, 0.25, len(fresh))))
     fresh["Signif_Avg"] = np.nan
+    # at another place it is another source
+    fresh["Source_Name"] = ""
     return complete(vstack([fresh, faint_tail(real, rng)]))
 
 

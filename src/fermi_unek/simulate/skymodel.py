@@ -13,7 +13,13 @@ from scipy.spatial import cKDTree
 from ..sky.bins import N_BINS
 from ..sky.frame import lonlat_to_vectors
 from .diffuse import DIFFUSE_NSIDE, DiffuseModel, smear
-from .instrument import FINE_EDGES_MEV, FINE_ENERGIES_MEV, Instrument, ResponseTables, sin_declination
+from .instrument import (
+    FINE_EDGES_MEV,
+    FINE_ENERGIES_MEV,
+    Instrument,
+    ResponseTables,
+    sin_declination,
+)
 from .spectra import fine_flux
 
 _ANGLES_DEG = np.concatenate([[0.0], np.geomspace(0.004, 25.0, 56)])
@@ -32,9 +38,9 @@ class SkyModel:
         Expected photons per year and true-energy bin of each source.
     background : float32 array (6, npix)
         Expected diffuse photons per year and sr, PSF included, NESTED Galactic.
-    fine_background : float32 array (N, 45)
-        Expected diffuse photons per year, sr and true-energy bin at each source, summed over
-        the responses; what the ideal TS needs.
+    fine_background : tuple of float32 arrays (N, 45), one per response
+        Expected diffuse photons per year, sr and true-energy bin at each source; what the
+        ideal TS needs.
     responses : tuple of ResponseTables
         FRONT, BACK, or both.
     event_type : str
@@ -59,10 +65,8 @@ class SkyModel:
     @cached_property
     def expected_counts(self) -> np.ndarray:
         """Expected photons (N, 6) per year of each source in the six bins."""
-        return sum(
-            rate @ response.bin_fractions
-            for rate, response in zip(self.rates, self.responses, strict=True)
-        )
+        parts = zip(self.rates, self.responses, strict=True)
+        return np.sum([rate @ response.bin_fractions for rate, response in parts], axis=0)
 
     @cached_property
     def ideal_ts(self) -> np.ndarray:
@@ -72,12 +76,8 @@ class SkyModel:
         the diffuse emission and the other sources at the source's place. It grows linearly
         with live time, and bins that are absent drop out of the sum.
         """
-        return sum(
-            ideal_ts(rate, background, self.vectors, response)
-            for rate, background, response in zip(
-                self.rates, self.fine_background, self.responses, strict=True
-            )
-        )
+        parts = zip(self.rates, self.fine_background, self.responses, strict=True)
+        return np.sum([ideal_ts(r, b, self.vectors, response) for r, b, response in parts], axis=0)
 
 
 def build_sky_model(
@@ -108,9 +108,7 @@ def build_sky_model(
         maps, at_sources = _diffuse_counts(diffuse, response, resolved, vectors, seen)
         background += maps
         fine.append(at_sources)
-    return SkyModel(
-        sources, rates, background, tuple(fine), responses, event_type, diffuse.name
-    )
+    return SkyModel(sources, rates, background, tuple(fine), responses, event_type, diffuse.name)
 
 
 def _diffuse_counts(
@@ -150,7 +148,7 @@ def mean_psf(response: ResponseTables, b: int, index: float = 2.4) -> tuple[np.n
     weights = energies ** (1.0 - index) * exposure * response.bin_fractions[k_of_bin, b]
     angles = np.concatenate([[0.0], np.geomspace(1e-3, 44.0, 400)])
     density = sum(
-        w * response.psf_per_sr(k, angles) for w, k in zip(weights, k_of_bin, strict=True)
+        w * response.psf_per_sr(k, angles) for w, k in zip(weights, k_of_bin.tolist(), strict=True)
     )
     return np.radians(angles), density / weights.sum()
 
@@ -184,18 +182,17 @@ def ideal_ts(
 
 def _neighbours(rates: np.ndarray, vectors: np.ndarray, response: ResponseTables) -> np.ndarray:
     """Photons per year and sr at each source from the other sources within four degrees."""
-    pairs = cKDTree(vectors).query_pairs(2 * np.sin(np.radians(_NEIGHBOUR_DEG) / 2), output_type="ndarray")
+    chord = 2 * np.sin(np.radians(_NEIGHBOUR_DEG) / 2)
+    pairs = cKDTree(vectors).query_pairs(chord, output_type="ndarray")
     first, second = np.concatenate([pairs, pairs[:, ::-1]]).T
     # a neighbour a hundred times fainter changes nothing
     bright = rates.sum(axis=1)
     counts = bright[second] > 0.01 * bright[first]
     first, second = first[counts], second[counts]
-    chord = np.linalg.norm(vectors[first] - vectors[second], axis=1)
-    angle = np.degrees(2 * np.arcsin(chord / 2))
+    chords = np.linalg.norm(vectors[first] - vectors[second], axis=1)
+    angle = np.degrees(2 * np.arcsin(chords / 2))
     result = np.empty_like(rates)
     for k in range(rates.shape[1]):
         light = rates[second, k] * response.psf_per_sr(k, angle)
         result[:, k] = np.bincount(first, light, minlength=len(rates))
     return result
-
-

@@ -7,6 +7,9 @@ from astropy.table import Table
 
 from .instrument import FINE_EDGES_MEV
 
+SPECTRUM_TYPES = ("PowerLaw", "LogParabola", "PLSuperExpCutoff")
+"""What SpectrumType may say; another one is taken for a power law."""
+
 MEV_TO_ERG = 1.602176634e-6
 _POINTS_PER_BIN = 5
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Training patches, feeds, losses and loops; calibration of what was trained."""

@@ -28,6 +28,7 @@ from ..sky.frame import PatchFrame
 BANK_YEARS = 16.0
 _MARGIN_PIXELS = 6.0
 _LOWEST_TS = 1.0
+_TRUTH_COLUMNS = ("x", "y", "ts_per_year")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Shard:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.counts = [np.load(self.folder / f"counts{b}.npy", mmap_mode="r") for b in range(N_BINS)]
+        names = [f"counts{b}.npy" for b in range(N_BINS)]
+        self.counts = [np.load(self.folder / name, mmap_mode="r") for name in names]
         truth = np.load(self.folder / "truth.npz")
         self._truth = {name: truth[name] for name in truth.files}
         self.recipe = ShardRecipe(**json.loads((self.folder / "recipe.json").read_text()))
@@ -73,7 +75,7 @@ class Shard:
     def truth(self, index: int) -> Truth:
         """Sources of patch `index`."""
         part = slice(*self._truth["offsets"][index : index + 2])
-        return Truth(*(self._truth[name][part] for name in ("x", "y", "ts_per_year")))
+        return Truth(*(self._truth[name][part] for name in _TRUTH_COLUMNS))
 
 
 def default_recipes(
@@ -124,7 +126,7 @@ def make_shard(recipe: ShardRecipe, folder: str | Path, data_dir: str | Path | N
     for b, stack in enumerate(stacks):
         np.save(temporary / f"counts{b}.npy", np.stack(stack))
     offsets = np.cumsum([0] + [len(t.x) for t in truths])
-    columns = {n: np.concatenate([getattr(t, n) for t in truths]) for n in ("x", "y", "ts_per_year")}
+    columns = {n: np.concatenate([getattr(t, n) for t in truths]) for n in _TRUTH_COLUMNS}
     np.savez(temporary / "truth.npz", allow_pickle=False, offsets=offsets, **columns)
     (temporary / "recipe.json").write_text(json.dumps(asdict(recipe)))
     os.replace(temporary, folder)
@@ -132,7 +134,10 @@ def make_shard(recipe: ShardRecipe, folder: str | Path, data_dir: str | Path | N
 
 
 def random_frames(number: int, rng: np.random.Generator) -> Iterator[PatchFrame]:
-    """Patches centred and turned at random; about one in seven more than chance at abs(b) < 15 degrees."""
+    """Patches centred and turned at random, one in seven of them drawn near the plane.
+
+    Near is abs(b) below 15 degrees; the rest are even over the sphere.
+    """
     for _ in range(number):
         sine = rng.uniform(-1, 1) if rng.random() > 0.15 else rng.uniform(-0.26, 0.26)
         lon = rng.uniform(0, 360)
@@ -151,7 +156,9 @@ def truth_in(model: SkyModel, frame: PatchFrame) -> Truth:
     return Truth(*(a[kept].astype(np.float32) for a in (x, y, ts)))
 
 
-def make_bank(recipes: Sequence[ShardRecipe], bank: str | Path, data_dir: str | Path | None) -> None:
+def make_bank(
+    recipes: Sequence[ShardRecipe], bank: str | Path, data_dir: str | Path | None
+) -> None:
     """Make the shards that are missing from a bank."""
     for recipe in recipes:
         make_shard(recipe, shard_path(bank, recipe), data_dir)
@@ -174,4 +181,3 @@ def open_bank(bank: str | Path) -> list[Shard]:
     if not folders:
         raise InputError(f"no training shards in {bank}; run the bank step first")
     return [Shard(p) for p in folders]
-

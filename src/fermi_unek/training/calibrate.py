@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from ..detect.calibration import R68_OF_SIGMA, Calibration, features, latitude_band
 from ..detect.centers import Centers
 from ..detect.find import raw_centers
+from ..errors import InputError
 from ..nets.weights import LocalizerFile, load_localizer, save_localizer
 from ..progress import Progress, silent
 from ..simulate.sky import simulate_counts
@@ -24,6 +25,8 @@ REAL_TS = 9.0
 MATCH_DEG = 0.3
 _NODES = 25
 _ERROR_NODES = 9
+_TIE_BREAK = 0.01
+_LEAST_IN_BAND = 50
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,18 @@ class Judged:
 def judge(
     centers: Centers, lat_deg: np.ndarray, true_vectors: np.ndarray, true_ts: np.ndarray
 ) -> Judged:
-    """Match centres to the true sources, brightest first, each its nearest free centre."""
+    """Match centres to the true sources, brightest first, each its nearest free centre.
+
+    Parameters
+    ----------
+    centers : Centers
+    lat_deg : array (N,)
+        Galactic latitude of the centres.
+    true_vectors : array (S, 3)
+        Galactic unit vectors of the true sources.
+    true_ts : array (S,)
+        Their ideal TS; those of 9 and below match nothing.
+    """
     visible = np.flatnonzero(true_ts > REAL_TS)
     order = visible[np.argsort(-true_ts[visible])]
     tree = cKDTree(centers.vectors)
@@ -74,10 +88,23 @@ def judge(
 
 
 def fit_calibration(skies: Sequence[Judged]) -> Calibration:
-    """Score weights, probability per latitude band and position errors from judged skies."""
+    """Score weights, probability per latitude band and position errors from judged skies.
+
+    A latitude band with fewer than 50 centres takes the probabilities of the whole sky.
+
+    Raises
+    ------
+    InputError
+        When the centres are all real or all false, or there are none.
+    """
     x = np.concatenate([features(s.centers) for s in skies])
     real = np.concatenate([s.real for s in skies])
     band = np.concatenate([latitude_band(s.lat_deg) for s in skies])
+    if real.all() or not real.any():
+        raise InputError(
+            f"of the {real.size} centres on the calibration skies {real.sum()} are real: some of "
+            "each kind are needed"
+        )
     model = LogisticRegression(C=100.0, fit_intercept=False, max_iter=1000).fit(x, real)
     weights = model.coef_[0]
     score = x @ weights
@@ -85,9 +112,14 @@ def fit_calibration(skies: Sequence[Judged]) -> Calibration:
     rows = []
     for index in range(3):
         here = band == index
+        if here.sum() < _LEAST_IN_BAND:
+            here = np.ones(len(band), bool)
         fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
         fit.fit(score[here], real[here].astype(float))
-        rows.append(tuple(float(p) for p in fit.predict(nodes)))
+        steps = fit.predict(nodes)
+        # strictly increasing: on the flat steps of the fit the score still ranks
+        level = _TIE_BREAK * np.arange(len(nodes)) / len(nodes)
+        rows.append(tuple(float(p) for p in steps * (1.0 - _TIE_BREAK) + level))
     errors, radii = _fit_errors(skies)
     return Calibration(
         weights=tuple(float(w) for w in weights),

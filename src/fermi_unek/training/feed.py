@@ -57,7 +57,7 @@ def example(shard: Shard, index: int, rng: np.random.Generator) -> Example:
     """A patch of the shard at a random live time, with random masks, flips and turns."""
     kept = draw_kept_fractions(rng)
     field = draw_field(rng)
-    flips = rng.integers(8)
+    flips = int(rng.integers(8))
     counts, masks = [], []
     for b, n_pixels in enumerate(NATIVE_PIXELS):
         mask = _field_mask(field, n_pixels) & (kept[b] > 0)
@@ -191,7 +191,7 @@ def batches(
                     shards = open_shards()
                 rng = np.random.default_rng([seed, number])
                 chosen = rng.integers(len(shards), size=size)
-                drawn = [example(shards[i], rng.integers(len(shards[i])), rng) for i in chosen]
+                drawn = [example(shards[i], int(rng.integers(len(shards[i]))), rng) for i in chosen]
                 batch: Batch | Exception = stack(drawn)
                 while not stopped.is_set():
                     try:

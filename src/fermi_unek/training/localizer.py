@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import nn
 from ..config import TrainConfig
 from ..errors import ConfigError
 from ..nets.filters import pixel_kernel
-from ..nets.localizer import BIN_PIXELS, Localizer, LocalizerShape
+from ..nets.localizer import BIN_PIXELS, BinInput, Localizer, LocalizerShape
 from ..nets.weights import save_localizer
 from ..progress import silent
 from ..simulate.instrument import ResponseTables, load_instrument
@@ -27,6 +28,7 @@ from .feed import Batch, batches
 from .losses import localizer_loss
 
 CHECKPOINT_EVERY = 200
+_UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError)
 _WARM_UP = 200
 _AVERAGE = 0.998
 _WIDE = 3.0
@@ -62,7 +64,8 @@ def train_localizer(
     if config.threads:
         torch.set_num_threads(config.threads)
     recipes = default_recipes(config.skies, config.patches, config.sky_seed, config.backgrounds)
-    make_bank(list(progress(recipes, label="skies")), config.bank, config.data)
+    for recipe in progress(recipes, total=len(recipes), label="skies"):
+        make_bank([recipe], config.bank, config.data)
     return run_training(config, checkpoint, progress)
 
 
@@ -99,7 +102,9 @@ class Trainer:
     def __init__(self, config: TrainConfig, shards: list[Shard]) -> None:
         torch.manual_seed(config.seed)
         self.config = config
-        self.network = Localizer(LocalizerShape(config.widths)).to(memory_format=torch.channels_last)
+        self.network = Localizer(LocalizerShape(config.widths))
+        # torch's type hints do not know the keyword
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         fit_inputs(self.network, shards, np.random.default_rng(config.seed))
         self.averaged = Localizer(LocalizerShape(config.widths))
         self.averaged.load_state_dict(self.network.state_dict())
@@ -163,12 +168,24 @@ class Trainer:
         os.replace(temporary, path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
-        state = torch.load(path, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        ConfigError
+            When it cannot be read or is of a network of other widths.
+        """
+        try:
+            state = torch.load(path, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.averaged.load_state_dict(state["averaged"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.seconds = state["step"], state["seconds"]
+        except (*_UNREADABLE, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{path} is no checkpoint of a network of widths {self.config.widths}; train into "
+                "another out folder, or with the configuration it was made with"
+            ) from error
         self._last_report = self.step
 
 
@@ -187,7 +204,8 @@ def fit_inputs(network: Localizer, shards: list[Shard], rng: np.random.Generator
         )
         stable = 2.0 * np.sqrt(sample * 10.0 / BANK_YEARS + 0.375)
         core, wide = input_kernels(front, b, PATCH_DEG / n_pixels)
-        network.inputs[b].fit(core, wide, float(stable.mean()), float(stable.std()))
+        module = cast(BinInput, network.inputs[b])
+        module.fit(core, wide, float(stable.mean()), float(stable.std()))
 
 
 def input_kernels(

@@ -1,0 +1,137 @@
+"""Simulated photons as an FT1 file, as gtselect would leave it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from ..sky.bins import ENERGY_EDGES_MEV
+from ..sky.coverage import icrs_to_galactic
+from ..sky.dss import BACK, FRONT
+from ..sky.files import write_fits
+from ..sky.frame import lonlat_to_vectors, vectors_to_lonlat
+from .sky import Photons
+
+SOURCE_CLASS = 128
+"""Event class bit of P8R3 SOURCE."""
+
+ZENITH_CUT_DEG = 100.0
+"""Zenith angles drawn stay below it, so that every usual cut keeps all photons."""
+
+_WEEK_S = 7 * 86400.0
+_MET_ZERO = {"MJDREFI": 51910, "MJDREFF": 7.428703703703703e-4}
+
+
+def write_ft1(
+    photons: Photons, path: str | Path, rng: np.random.Generator, *, overwrite: bool = False
+) -> Path:
+    """Write an FT1 file with an EVENTS and a GTI table.
+
+    The good times are the weeks of the observation. The zenith angle, which the simulation does
+    not know, is drawn uniform in its cosine down to the cut.
+
+    Parameters
+    ----------
+    photons : Photons
+        Any number, none included.
+    path : path
+    rng : Generator
+        Draws the zenith angles.
+    overwrite : bool
+
+    Raises
+    ------
+    OutputError
+        The file exists and `overwrite` is false, or it cannot be written.
+    """
+    events = fits.BinTableHDU.from_columns(_columns(photons, rng), name="EVENTS")
+    _add_times(events.header, photons)
+    _add_selection(events.header, photons)
+    events.header["HDUCLASS"] = "OGIP"
+    events.header["HDUCLAS1"] = "EVENTS"
+    primary = fits.PrimaryHDU()
+    primary.header["CREATOR"] = "fermi-unek"
+    _add_times(primary.header, photons)
+    return write_fits([primary, events, _gti(photons)], path, overwrite=overwrite)
+
+
+def _columns(photons: Photons, rng: np.random.Generator) -> list[fits.Column]:
+    glon, glat = vectors_to_lonlat(photons.vectors)
+    ra, dec = vectors_to_lonlat(photons.vectors.astype(float) @ icrs_to_galactic())
+    lowest = np.cos(np.radians(ZENITH_CUT_DEG))
+    zenith = np.degrees(np.arccos(rng.uniform(lowest, 1.0, len(photons))))
+    event_type = np.where(photons.conversion == 0, FRONT, BACK)
+    return [
+        fits.Column("ENERGY", "E", unit="MeV", array=photons.energies_mev),
+        fits.Column("RA", "E", unit="deg", array=ra),
+        fits.Column("DEC", "E", unit="deg", array=dec),
+        fits.Column("L", "E", unit="deg", array=glon),
+        fits.Column("B", "E", unit="deg", array=glat),
+        fits.Column("ZENITH_ANGLE", "E", unit="deg", array=zenith),
+        fits.Column("TIME", "D", unit="s", array=photons.times_met),
+        fits.Column("EVENT_ID", "J", array=np.arange(1, len(photons) + 1)),
+        fits.Column("EVENT_CLASS", "32X", array=_bits(np.full(len(photons), SOURCE_CLASS))),
+        fits.Column("EVENT_TYPE", "32X", array=_bits(event_type)),
+        fits.Column("CONVERSION_TYPE", "I", array=photons.conversion.astype(np.int16)),
+    ]
+
+
+def _bits(values: np.ndarray) -> np.ndarray:
+    """Bool (N, 32), highest bit first, as FITS bit columns have them."""
+    return (values[:, None] >> np.arange(31, -1, -1)) % 2 == 1
+
+
+def _add_times(header: fits.Header, photons: Photons) -> None:
+    header["TELESCOP"] = "GLAST"
+    header["INSTRUME"] = "LAT"
+    header["TSTART"], header["TSTOP"] = photons.span_met
+    header["MJDREFI"] = _MET_ZERO["MJDREFI"]
+    header["MJDREFF"] = _MET_ZERO["MJDREFF"]
+    header["TIMEUNIT"] = "s"
+    header["TIMESYS"] = "TT"
+    header["TIMEREF"] = "LOCAL"
+    header["TIMEZERO"] = 0.0
+
+
+def _add_selection(header: fits.Header, photons: Photons) -> None:
+    """The cuts in the DSS keywords."""
+    mask = {"front": FRONT, "back": BACK, "all": FRONT | BACK}[photons.event_type]
+    ra, dec, radius = 0.0, 0.0, 180.0
+    if photons.region is not None and photons.region[2] < 180.0:
+        radius = photons.region[2]
+        centre = lonlat_to_vectors(*(np.asarray(x) for x in photons.region[:2]))
+        ra, dec = (float(x) for x in vectors_to_lonlat(centre @ icrs_to_galactic()))
+    entries = [
+        (f"BIT_MASK(EVENT_CLASS,{SOURCE_CLASS},P8R3)", "DIMENSIONLESS", "1:1"),
+        (f"BIT_MASK(EVENT_TYPE,{mask},P8R3)", "DIMENSIONLESS", "1:1"),
+        ("POS(RA,DEC)", "deg", f"CIRCLE({ra:.6f},{dec:.6f},{radius:g})"),
+        ("ENERGY", "MeV", f"{ENERGY_EDGES_MEV[0]:g}:{ENERGY_EDGES_MEV[-1]:g}"),
+        ("ZENITH_ANGLE", "deg", f"0:{ZENITH_CUT_DEG:g}"),
+        ("TIME", "s", "TABLE"),
+    ]
+    for number, (kind, unit, value) in enumerate(entries, 1):
+        header[f"DSTYP{number}"] = kind
+        header[f"DSUNI{number}"] = unit
+        header[f"DSVAL{number}"] = value
+    header[f"DSREF{len(entries)}"] = ":GTI"
+    header["NDSKEYS"] = len(entries)
+
+
+def _gti(photons: Photons) -> fits.BinTableHDU:
+    start, stop = photons.span_met
+    edges = np.append(np.arange(start, stop, _WEEK_S), stop)
+    table = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("START", "D", unit="s", array=edges[:-1]),
+            fits.Column("STOP", "D", unit="s", array=edges[1:]),
+        ],
+        name="GTI",
+    )
+    _add_times(table.header, photons)
+    table.header["HDUCLASS"] = "OGIP"
+    table.header["HDUCLAS1"] = "GTI"
+    table.header["ONTIME"] = stop - start
+    table.header["TELAPSE"] = stop - start
+    return table

@@ -1,0 +1,382 @@
+"""A whole sky, or a circle of it, drawn from a `SkyModel`: counts in pixels or photon by photon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import healpy as hp
+import numpy as np
+
+from ..errors import InputError
+from ..progress import Progress, silent
+from ..sky.bins import (
+    COVERAGE_ORDER,
+    ENERGY_EDGES_MEV,
+    MISSION_START_MET,
+    N_BINS,
+    NATIVE_ORDERS,
+    YEAR_S,
+)
+from ..sky.counts import BinCounts, SkyCounts, bin_from_pixels
+from ..sky.coverage import N_COVERAGE, check_circle, circle_coverage, inside_circle
+from ..sky.frame import lonlat_to_vectors
+from ..sky.parts import merge_pixels
+from ..sky.resample import places_in_pixels
+from .diffuse import DIFFUSE_NSIDE
+from .instrument import FINE_EDGES_MEV, FINE_ENERGIES_MEV
+from .photons import SourcePhotons, draw_energy, draw_source_photons
+from .skymodel import SkyModel
+
+Region = tuple[float, float, float]
+"""A circle: Galactic longitude, latitude, radius, degrees."""
+
+_NSIDE = 2**COVERAGE_ORDER
+_PIXEL_SR = 4.0 * np.pi / N_COVERAGE
+_CHUNK_PIXELS = 2**17
+_CHUNK_PHOTONS = 500_000
+# how far outside a region a source may lie and still be drawn
+_NEAR_DEG, _FAR_DEG, _BRIGHT_PER_YEAR = 10.0, 25.0, 100.0
+_TRIES = 200
+
+
+def simulate_counts(
+    model: SkyModel,
+    years: float,
+    rng: np.random.Generator,
+    region: Region | None = None,
+    yearly: bool = False,
+    *,
+    factors: np.ndarray | None = None,
+    progress: Progress = silent,
+) -> SkyCounts:
+    """Draw the photons of a sky and count them in HEALPIX pixels.
+
+    Diffuse photons are Poisson numbers in the pixels of the coverage order, each at a random
+    place in its pixel; photons of sources are drawn one by one.
+
+    Parameters
+    ----------
+    model : SkyModel
+    years : float
+        Live time in calendar years, above zero.
+    rng : Generator
+    region : (lon, lat, radius) or None
+        Galactic circle, degrees, the coverage of the result; None is the whole sky. Photons of
+        sources outside spill in, those that fall outside are cut away.
+    yearly : bool
+        Keep the mission years apart as well, the last one as long as is left.
+    factors : array (N, number of years) or None
+        Flux of each source in each mission year over its mean; None is constant light.
+    progress : Progress
+
+    Returns
+    -------
+    SkyCounts
+        Six bins, of no pixel where no photon was drawn.
+
+    Raises
+    ------
+    InputError
+        Live time not above zero, a region that is no circle, factors of another shape.
+    """
+    lengths = year_lengths(years)
+    if factors is not None and factors.shape != (len(model.sources), len(lengths)):
+        raise InputError(
+            f"flux factors have shape {factors.shape}, expected a row for each of "
+            f"{len(model.sources)} sources and a column for each of {len(lengths)} years"
+        )
+    coverage = None if region is None else circle_coverage(*region)
+    rows = sources_in_reach(model, region)
+    constant = np.ones((len(model.sources), 1))
+    if factors is None and not yearly:
+        return _draw_counts(model, years, constant[:, 0], rows, coverage, rng, progress)
+    layers = [
+        _draw_counts(model, length, factor, rows, coverage, rng, progress)
+        for length, factor in zip(
+            lengths, np.broadcast_to(constant if factors is None else factors,
+                                     (len(model.sources), len(lengths))).T, strict=True
+        )
+    ]  # fmt: skip
+    bins = []
+    for index in range(N_BINS):
+        parts = [layer.bins[index] for layer in layers]
+        merged = merge_pixels((one.pixels, one.counts) for one in parts if one is not None)
+        bins.append(BinCounts(NATIVE_ORDERS[index], *merged, coverage))
+    return SkyCounts(
+        tuple(bins),
+        model.event_type,
+        years,
+        tuple(layers) if yearly else (),
+        layers[0].origin,
+    )
+
+
+def year_lengths(years: float) -> list[float]:
+    """Lengths, years, of the mission years a live time reaches into: ones and what is left.
+
+    Raises
+    ------
+    InputError
+        When it is not a positive number.
+    """
+    if not (np.isfinite(years) and years > 0):
+        raise InputError(f"a live time of {years} years: expected more than zero")
+    whole = int(years + 1e-9)
+    rest = years - whole
+    return [1.0] * whole + ([rest] if rest > 1e-9 else [])
+
+
+def sources_in_reach(model: SkyModel, region: Region | None) -> np.ndarray:
+    """Rows of the sources whose photons may fall into a region, as `render_patch` has it."""
+    if region is None or region[2] >= 180.0:
+        return np.arange(len(model.sources))
+    centre = lonlat_to_vectors(np.asarray(region[0]), np.asarray(region[1]))
+    distance = np.degrees(np.arccos(np.clip(model.vectors @ centre, -1.0, 1.0))) - region[2]
+    bright = model.expected_counts.sum(axis=1) > _BRIGHT_PER_YEAR
+    return np.flatnonzero(distance < np.where(bright, _FAR_DEG, _NEAR_DEG))
+
+
+def _draw_counts(
+    model: SkyModel,
+    years: float,
+    factor: np.ndarray,
+    rows: np.ndarray,
+    coverage: np.ndarray | None,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> SkyCounts:
+    """Photons of one span of time; `factor` (N,) multiplies the flux of each source."""
+    pixels: list[list[np.ndarray]] = [[] for _ in range(N_BINS)]
+    for chunk in progress(_pixel_chunks(coverage), label="diffuse photons"):
+        rates = background_rates(model, chunk)
+        for b in range(N_BINS):
+            numbers = rng.poisson(rates[b] * years)
+            levels = 2 * (NATIVE_ORDERS[b] - COVERAGE_ORDER)
+            photons = np.repeat(chunk.astype(np.uint32) << np.uint32(levels), numbers)
+            photons |= rng.integers(0, 1 << levels, photons.size, dtype=np.uint8)
+            pixels[b].append(photons)
+    expected = model.expected_counts.sum(axis=1) * factor * years
+    for chunk in progress(_row_chunks(rows, expected), label="photons of sources"):
+        drawn = draw_source_photons(model, chunk, factor[chunk] * years, rng)
+        for b in range(N_BINS):
+            pixels[b].append(_source_pixels(drawn, b, coverage))
+    bins = []
+    for b in range(N_BINS):
+        together = np.concatenate([np.zeros(0, np.uint32), *pixels[b]])
+        pixels[b].clear()
+        bins.append(bin_from_pixels(b, together, coverage))
+    origin = {"kind": "simulated", "background": model.background_name}
+    return SkyCounts(tuple(bins), model.event_type, years, origin=origin)
+
+
+def _pixel_chunks(coverage: np.ndarray | None) -> list[np.ndarray]:
+    covered = np.arange(N_COVERAGE) if coverage is None else np.flatnonzero(coverage)
+    return [covered[i : i + _CHUNK_PIXELS] for i in range(0, covered.size, _CHUNK_PIXELS)]
+
+
+def _row_chunks(rows: np.ndarray, expected: np.ndarray) -> list[np.ndarray]:
+    """Sources in portions of about half a million photons."""
+    portion = (np.cumsum(expected[rows]) // _CHUNK_PHOTONS).astype(int)
+    return np.split(rows, np.flatnonzero(np.diff(portion)) + 1) if rows.size else []
+
+
+def background_rates(model: SkyModel, pixels: np.ndarray) -> np.ndarray:
+    """Expected diffuse photons per year (6, n) in NESTED pixels of the coverage order."""
+    theta, phi = hp.pix2ang(_NSIDE, pixels, nest=True)
+    near, weights = hp.get_interp_weights(DIFFUSE_NSIDE, theta, phi, nest=True)
+    rates = np.empty((N_BINS, pixels.size))
+    for b in range(N_BINS):
+        rates[b] = np.einsum("ij,ij->j", model.background[b][near], weights)
+    return rates * _PIXEL_SR
+
+
+def _source_pixels(drawn: SourcePhotons, b: int, coverage: np.ndarray | None) -> np.ndarray:
+    vectors = drawn.vectors[drawn.bins == b]
+    pixels = hp.vec2pix(2 ** NATIVE_ORDERS[b], *vectors.T, nest=True)
+    if coverage is not None:
+        pixels = pixels[coverage[pixels >> 2 * (NATIVE_ORDERS[b] - COVERAGE_ORDER)]]
+    return pixels.astype(np.uint32)
+
+
+@dataclass(frozen=True)
+class Photons:
+    """A list of photons in order of time.
+
+    Attributes
+    ----------
+    energies_mev : float32 array (P,)
+        Reconstructed energy, 300 MeV to 1 TeV.
+    vectors : float32 array (P, 3)
+        Galactic unit vectors (to 0.02 arcsec).
+    times_met : float64 array (P,)
+        Mission elapsed time, s.
+    conversion : int8 array (P,)
+        0 for FRONT and 1 for BACK.
+    event_type : {"front", "back", "all"}
+        What was drawn.
+    span_met : (float, float)
+        Begin and end of the observation, s.
+    region : (lon, lat, radius) or None
+        Galactic circle, degrees.
+    """
+
+    energies_mev: np.ndarray
+    vectors: np.ndarray
+    times_met: np.ndarray
+    conversion: np.ndarray
+    event_type: str
+    span_met: tuple[float, float]
+    region: Region | None
+
+    def __len__(self) -> int:
+        return len(self.energies_mev)
+
+
+def simulate_photons(
+    model: SkyModel,
+    years: float,
+    rng: np.random.Generator,
+    region: Region | None = None,
+    *,
+    start_met: float = MISSION_START_MET,
+    progress: Progress = silent,
+) -> Photons:
+    """Draw photons one by one, with energies and times.
+
+    Directions are distributed as in `simulate_counts`. Inside its bin the energy of a diffuse
+    photon follows the mean diffuse spectrum at the sources in reach; times are uniform.
+
+    Parameters
+    ----------
+    model : SkyModel
+    years : float
+        Live time in calendar years, above zero.
+    rng : Generator
+    region : (lon, lat, radius) or None
+        Galactic circle, degrees, to which photons are cut exactly; None is the whole sky.
+    start_met : float
+        Begin of the observation, s.
+    progress : Progress
+
+    Raises
+    ------
+    InputError
+        Live time not above zero, or a region that is no circle.
+    """
+    year_lengths(years)
+    rows = sources_in_reach(model, region)
+    parts = list(_diffuse_photons(model, years, rng, region, rows, progress))
+    expected = model.expected_counts.sum(axis=1) * years
+    for chunk in progress(_row_chunks(rows, expected), label="photons of sources"):
+        drawn = draw_source_photons(model, chunk, years, rng)
+        parts.append((drawn.energies_mev, drawn.vectors, _conversion(model, drawn.responses)))
+    if region is not None:
+        parts = [_inside(part, region) for part in parts]
+    energies, vectors, conversion = (
+        np.concatenate([np.zeros((0, *shape), kind), *(part[i] for part in parts)])
+        for i, (shape, kind) in enumerate([((), np.float32), ((3,), np.float32), ((), np.int8)])
+    )
+    shuffled = rng.permutation(len(energies))
+    stop_met = start_met + years * YEAR_S
+    return Photons(
+        energies[shuffled],
+        vectors[shuffled],
+        np.sort(rng.uniform(start_met, stop_met, len(energies))),
+        conversion[shuffled],
+        model.event_type,
+        (start_met, stop_met),
+        region,
+    )
+
+
+_Part = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _inside(part: _Part, region: Region) -> _Part:
+    kept = inside_circle(part[1], region)
+    return part[0][kept], part[1][kept], part[2][kept]
+
+
+def _conversion(model: SkyModel, responses: np.ndarray) -> np.ndarray:
+    return responses + np.int8(1) if model.event_type == "back" else responses
+
+
+def _diffuse_photons(
+    model: SkyModel,
+    years: float,
+    rng: np.random.Generator,
+    region: Region | None,
+    rows: np.ndarray,
+    progress: Progress,
+) -> Iterator[_Part]:
+    """Energies, vectors and conversion types, some pixels at a time."""
+    spectrum = _DiffuseSpectrum(model, rows)
+    for chunk in progress(_pixel_chunks(_touched(region)), label="diffuse photons"):
+        rates = background_rates(model, chunk)
+        for b in range(N_BINS):
+            pixels = np.repeat(chunk, rng.poisson(rates[b] * years))
+            vectors = places_in_pixels(pixels, COVERAGE_ORDER, max(NATIVE_ORDERS), rng)
+            energies, responses = spectrum.draw(b, pixels.size, rng)
+            yield energies, vectors.astype(np.float32), _conversion(model, responses)
+
+
+def _touched(region: Region | None) -> np.ndarray | None:
+    """Mask of the coverage pixels that a circle touches; None for all."""
+    if region is None:
+        return None
+    check_circle(*region)
+    if region[2] >= 180.0:
+        return None
+    mask = np.zeros(N_COVERAGE, bool)
+    centre = lonlat_to_vectors(np.asarray(region[0]), np.asarray(region[1]))
+    mask[hp.query_disc(_NSIDE, centre, np.radians(region[2]), inclusive=True, nest=True)] = True
+    return mask
+
+
+class _DiffuseSpectrum:
+    """Energies and event types of diffuse photons that are known by their bin.
+
+    The spectrum in true energy is the mean of the diffuse emission at the given sources, without
+    any a power law of index 2.4.
+    """
+
+    def __init__(self, model: SkyModel, rows: np.ndarray) -> None:
+        self._responses = model.responses
+        power_law = FINE_ENERGIES_MEV**-2.4 * np.diff(FINE_EDGES_MEV)
+        true = [
+            background[rows].mean(axis=0, dtype=float)
+            if rows.size
+            else power_law * response.exposure_per_year.mean(axis=1)
+            for background, response in zip(model.fine_background, model.responses, strict=True)
+        ]
+        # (response, true-energy bin, bin)
+        joint = np.stack(
+            [t[:, None] * r.bin_fractions for t, r in zip(true, model.responses, strict=True)]
+        )
+        self._cumulative = np.cumsum(joint.reshape(-1, N_BINS), axis=0)
+
+    def draw(self, b: int, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Energies, float32 MeV, and int8 indices of the response, of photons of bin `b`."""
+        cumulative = self._cumulative[:, b]
+        place = np.searchsorted(cumulative, rng.random(number) * cumulative[-1], side="right")
+        place = np.minimum(place, cumulative.size - 1)
+        which, k = np.divmod(place, FINE_ENERGIES_MEV.size)
+        low, high = ENERGY_EDGES_MEV[b : b + 2]
+        energies = np.full(number, np.sqrt(low * high))
+        for index, response in enumerate(self._responses):
+            left = np.flatnonzero(which == index)
+            for _ in range(_TRIES):
+                if not left.size:
+                    break
+                drawn = draw_energy(response, k[left], rng)
+                good = (drawn >= low) & (drawn < high)
+                energies[left[good]] = drawn[good]
+                left = left[~good]
+        return _just_inside(energies, low, high), which.astype(np.int8)
+
+
+def _just_inside(energies: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Float32 energies that rounding has not moved out of their bin."""
+    top = np.nextafter(np.float32(high), np.float32(0))
+    return np.clip(energies.astype(np.float32), np.float32(low), top)

@@ -1,0 +1,175 @@
+"""From a sky to one list of candidates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from detect_samples import place, separation_deg, sky_of, spots
+
+from fermi_unek.catalog import equatorial_position_angle
+from fermi_unek.detect.calibration import R68_OF_SIGMA
+from fermi_unek.detect.centers import METHODS
+from fermi_unek.detect.find import covers, find_candidates, near_edge, raw_centers
+from fermi_unek.errors import ConfigError, InputError
+from fermi_unek.sky.bins import OUTPUT_PIXELS, PATCH_DEG
+from fermi_unek.sky.counts import SkyCounts
+from fermi_unek.sky.coverage import N_COVERAGE, circle_coverage, unite
+from fermi_unek.sky.frame import lonlat_to_vectors
+
+FIELD = (83.0, -30.0, 4.0)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(2)
+
+
+def field_of(rng: np.random.Generator, *lon_lat: tuple[float, float]) -> SkyCounts:
+    """A field of four degrees with sources."""
+    lon, lat = np.array(lon_lat, float).reshape(-1, 2).T
+    return sky_of(lonlat_to_vectors(lon, lat), rng, circle_coverage(*FIELD))
+
+
+@pytest.mark.parametrize("centers", METHODS)
+def test_the_sources_of_a_field_are_listed_with_probability_and_error(rng, centers):
+    sky = field_of(rng, (83.0, -30.0), (84.5, -31.0), (82.0, -28.5))
+    found = find_candidates(sky, spots(), centers=centers)
+    assert len(found) == 3
+    order = np.argsort(found.lon_deg)
+    np.testing.assert_allclose(found.lon_deg[order], [82.0, 83.0, 84.5], atol=0.02)
+    np.testing.assert_allclose(found.lat_deg[order], [-28.5, -30.0, -31.0], atol=0.02)
+    assert np.all(found.probability > 0.6)
+    assert np.all(found.probability <= 1.0)
+    # without calibration the error is the network's own, one pixel
+    expected = R68_OF_SIGMA * PATCH_DEG / OUTPUT_PIXELS
+    np.testing.assert_allclose(found.semimajor68_deg, expected, rtol=1e-4)
+    np.testing.assert_array_equal(found.semiminor68_deg, found.semimajor68_deg)
+    angle = equatorial_position_angle(found.lon_deg, found.lat_deg, np.zeros(3))
+    np.testing.assert_allclose(found.position_angle_deg, angle)
+
+
+def test_a_field_without_photons_or_sources_has_an_empty_list(rng):
+    empty = field_of(rng)
+    assert len(find_candidates(empty, spots())) == 0
+    dim = field_of(rng, (83.0, -30.0))
+    assert len(find_candidates(dim, spots(), threshold=0.97)) == 0
+
+
+def test_the_threshold_is_one_of_calibrated_probability(rng):
+    sky = field_of(rng, (83.0, -30.0))
+    # at these latitudes whatever the score the probability is 0.4
+    tables = {
+        "weights": [1.0, 0.0, 0.0, 0.0],
+        "score_nodes": [-9.0, 9.0],
+        "probability_nodes": [[0.9, 0.9], [0.9, 0.9], [0.4, 0.4]],
+        "error_nodes_deg": [0.01, 1.0],
+        "radius_nodes_deg": [0.02, 2.0],
+    }
+    found = find_candidates(sky, spots(tables), threshold=0.39)
+    assert found.probability == pytest.approx([0.4])
+    assert found.semimajor68_deg == pytest.approx([2.0 * PATCH_DEG / OUTPUT_PIXELS], rel=1e-3)
+    assert len(find_candidates(sky, spots(tables), threshold=0.41)) == 0
+
+
+def test_a_region_cuts_the_list_exactly_and_saves_the_search_elsewhere(rng):
+    lon, lat = np.array([0.0, 3.9, 4.1, 180.0]), np.array([40.0, 40.0, 40.0, -40.0])
+    sky = sky_of(lonlat_to_vectors(lon, lat), rng)
+    radius = float(separation_deg(place(0.0, 40.0), place(4.0, 40.0))[0])
+    patches = []
+
+    def progress(items, *, total, label):
+        patches.append(total)
+        return items
+
+    found = find_candidates(sky, spots(), region=(0.0, 40.0, radius), progress=progress)
+    offset = (found.lon_deg + 180.0) % 360.0 - 180.0
+    np.testing.assert_allclose(np.sort(offset), [0.0, 3.9], atol=0.02)
+    assert sum(patches) == 1
+    assert not found.near_edge.any()
+
+
+def test_a_region_off_the_field_has_an_empty_list(rng):
+    sky = field_of(rng, (83.0, -30.0))
+    assert len(find_candidates(sky, spots(), region=(200.0, 30.0, 5.0))) == 0
+
+
+def test_a_source_that_two_patches_see_is_listed_once(rng):
+    # wider than a patch: several of the grid are searched, which overlap here
+    circle = (10.0, 3.9, 9.0)
+    source = lonlat_to_vectors(np.array([10.0, 5.0]), np.array([3.9, 3.9]))
+    sky = sky_of(source, rng, circle_coverage(*circle))
+    assert len(find_candidates(sky, spots())) == 2
+
+
+def test_the_whole_sky_is_covered_when_one_bin_covers_it(rng):
+    sky = sky_of(place(10.0, 10.0), rng)
+    coverage = circle_coverage(10.0, 10.0, 1.0)
+    mixed = SkyCounts(
+        (*sky.bins[:5], sky_of(place(10.0, 10.0), rng, coverage).bins[5]), livetime_years=1.0
+    )
+    assert unite(None, coverage) is None
+    found = find_candidates(mixed, spots(), region=(10.0, 10.0, 3.0))
+    assert len(found) == 1
+    assert not found.near_edge[0]
+
+
+def test_candidates_within_half_a_degree_of_an_edge_are_flagged(rng):
+    lon, lat, radius = FIELD
+    sky = field_of(rng, (lon, lat + radius - 0.3), (lon, lat), (lon, lat - radius + 0.8))
+    found = find_candidates(sky, spots())
+    order = np.argsort(found.lat_deg)
+    np.testing.assert_array_equal(found.near_edge[order], [False, False, True])
+
+
+def test_near_an_edge_means_half_a_degree_all_around():
+    rng = np.random.default_rng(0)
+    coverage = circle_coverage(*FIELD)
+    centre = place(FIELD[0], FIELD[1])
+    vectors = centre + np.radians(3.0) * rng.normal(size=(2000, 3))
+    vectors /= np.linalg.norm(vectors, axis=1)[:, None]
+    depth = FIELD[2] - separation_deg(vectors, centre)
+    flagged = near_edge(coverage, vectors)
+    # a coverage pixel is a tenth of a degree wide
+    assert np.all(flagged[(depth > -0.4) & (depth < 0.4)])
+    assert not flagged[depth > 0.6].any()
+
+
+@pytest.mark.parametrize("lat", [90.0, -90.0, 89.8, 0.0])
+def test_edges_are_seen_at_the_poles_as_elsewhere(lat):
+    source = place(12.0, lat)
+    assert near_edge(circle_coverage(12.0, lat, 0.4), source)[0]
+    assert not near_edge(circle_coverage(12.0, lat, 0.7), source)[0]
+    assert not near_edge(None, source)[0]
+
+
+def test_no_candidates_are_near_no_edge():
+    assert near_edge(circle_coverage(*FIELD), np.zeros((0, 3))).shape == (0,)
+
+
+def test_the_whole_sky_covers_everything_and_nothing_covers_nothing():
+    vectors = lonlat_to_vectors(np.array([0.0, 90.0]), np.array([0.0, 90.0]))
+    assert covers(None, vectors).all()
+    assert not covers(np.zeros(N_COVERAGE, bool), vectors).any()
+
+
+def test_raw_centres_are_those_before_any_cut(rng):
+    sky = field_of(rng, (83.0, -30.0))
+    assert len(raw_centers(sky, spots(), sky.coverage)) == 1
+    assert len(raw_centers(sky, spots(), np.zeros(N_COVERAGE, bool))) == 0
+
+
+def test_an_unknown_method_is_refused_before_any_work(rng):
+    with pytest.raises(ConfigError, match=r"centers 'mean' is none of \('kmeans', 'peaks'\)"):
+        find_candidates(field_of(rng), spots(), centers="mean")
+
+
+def test_a_device_that_is_not_there_is_refused(rng, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="device cuda was asked for, but torch sees no CUDA"):
+        find_candidates(field_of(rng), spots(), device="cuda")
+
+
+def test_tables_that_are_no_calibration_are_named(rng):
+    with pytest.raises(InputError, match=r"calibration of the model holds \['offsets'\]"):
+        find_candidates(field_of(rng), spots({"offsets": [1.0]}))

@@ -1,0 +1,130 @@
+"""The localizer's shapes, masks and inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fermi_unek.nets.localizer import (
+    BIN_PIXELS,
+    OUTPUT_PLANES,
+    BinInput,
+    Localizer,
+    LocalizerShape,
+)
+from fermi_unek.nets.localizer import N_BINS as NET_BINS
+from fermi_unek.simulate.instrument import load_instrument
+from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
+from fermi_unek.training.localizer import input_kernels
+
+Planes = list[torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def network() -> Localizer:
+    """A tiny network with fitted inputs, evaluated."""
+    torch.manual_seed(0)
+    network = Localizer(LocalizerShape((8, 8, 8, 8)))
+    for b, module in enumerate(network.inputs):
+        core, wide = input_kernels(load_instrument().front, b, PATCH_DEG / BIN_PIXELS[b])
+        assert isinstance(module, BinInput)
+        module.fit(core, wide, 2.5, 1.5)
+    return network.eval()
+
+
+def patches(seed: int, number: int = 2) -> tuple[Planes, Planes]:
+    rng = np.random.default_rng(seed)
+    counts = [torch.from_numpy(rng.poisson(2.0, (number, n, n))).float() for n in BIN_PIXELS]
+    return counts, [torch.ones_like(c) for c in counts]
+
+
+def output(network: Localizer, counts: Planes, masks: Planes) -> torch.Tensor:
+    with torch.inference_mode():
+        return network(counts, masks)
+
+
+def test_the_network_has_the_pixels_of_the_patches():
+    assert NET_BINS == N_BINS
+    assert BIN_PIXELS == NATIVE_PIXELS
+
+
+def test_the_output_is_four_planes_at_the_finest_resolution(network):
+    planes = output(network, *patches(0, 3))
+    assert planes.shape == (3, OUTPUT_PLANES, OUTPUT_PIXELS, OUTPUT_PIXELS)
+    assert torch.isfinite(planes).all()
+
+
+def test_patches_of_a_batch_do_not_see_each_other(network):
+    counts, masks = patches(1, 3)
+    together = output(network, counts, masks)
+    alone = output(network, [c[1:2] for c in counts], [m[1:2] for m in masks])
+    torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("b", range(N_BINS))
+def test_what_lies_under_the_mask_of_an_absent_bin_changes_nothing(network, b):
+    counts, masks = patches(2)
+    masks[b] = torch.zeros_like(masks[b])
+    before = output(network, counts, masks)
+    counts[b] = counts[b] * 7.0 + 100.0
+    assert torch.equal(output(network, counts, masks), before)
+
+
+def test_counts_off_the_field_change_nothing_and_counts_on_it_do(network):
+    counts, masks = patches(3)
+    for mask in masks:
+        mask[:, :, : mask.shape[-1] // 3] = 0.0
+    before = output(network, counts, masks)
+    hidden = [c + 50.0 * (1.0 - m) for c, m in zip(counts, masks, strict=True)]
+    assert torch.equal(output(network, hidden, masks), before)
+    shown = [c + 50.0 * m for c, m in zip(counts, masks, strict=True)]
+    assert not torch.equal(output(network, shown, masks), before)
+
+
+def test_a_patch_without_any_data_gives_finite_numbers(network):
+    counts, masks = patches(4)
+    nothing = [torch.zeros_like(m) for m in masks]
+    assert torch.isfinite(output(network, counts, nothing)).all()
+
+
+def test_an_untrained_network_calls_about_two_percent_of_the_pixels_sources():
+    torch.manual_seed(0)
+    planes = output(Localizer(LocalizerShape((8, 8, 8, 8))).eval(), *patches(5))
+    assert 0.005 < float(torch.sigmoid(planes[:, 0]).mean()) < 0.06
+
+
+def test_every_parameter_takes_part_in_the_output():
+    torch.manual_seed(0)
+    network = Localizer(LocalizerShape((8, 8, 8, 8)))
+    network(*patches(6)).square().sum().backward()
+    idle = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert idle == []
+
+
+def test_fitted_inputs_are_kept_in_the_state_and_not_trained(network):
+    state, trained = network.state_dict(), dict(network.named_parameters())
+    for name in ("core", "core_signs", "wide", "wide_signs", "noise", "mean", "scale"):
+        assert f"inputs.3.{name}" in state
+        assert f"inputs.3.{name}" not in trained
+    assert float(state["inputs.3.mean"]) == 2.5
+    core = input_kernels(load_instrument().front, 3, PATCH_DEG / BIN_PIXELS[3])[0]
+    assert float(state["inputs.3.noise"]) == pytest.approx((core**2).sum(), rel=1e-5)
+
+
+def test_the_contrast_is_greatest_at_a_source_and_unchanged_by_the_live_time(network):
+    n_pixels = BIN_PIXELS[3]
+    counts = torch.full((1, n_pixels, n_pixels), 4.0)
+    counts[0, 20, 41] += 60.0
+    for scale in (1.0, 5.0):
+        planes = network.inputs[3](scale * counts, torch.ones_like(counts))
+        assert planes.shape == (1, 3, n_pixels, n_pixels)
+        assert divmod(int(planes[0, 1].argmax()), n_pixels) == (20, 41)
+
+
+def test_an_even_sky_has_no_contrast_even_at_the_edge_of_the_field(network):
+    n_pixels = BIN_PIXELS[3]
+    mask = torch.ones((1, n_pixels, n_pixels))
+    mask[:, :, 40:] = 0.0
+    contrast = network.inputs[3](torch.full_like(mask, 6.0), mask)[0, 1]
+    assert float(contrast.abs().max()) < 0.05

@@ -1,0 +1,161 @@
+"""Weights files: written, read back, and refused when they are something else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fermi_unek.errors import InputError
+from fermi_unek.nets import weights
+from fermi_unek.nets.localizer import BIN_PIXELS, Localizer, LocalizerShape
+from fermi_unek.nets.weights import load_localizer, save_localizer
+
+SHAPE = LocalizerShape((8, 12, 16, 20))
+
+
+@pytest.fixture
+def network() -> Localizer:
+    torch.manual_seed(1)
+    network = Localizer(SHAPE)
+    network.inputs[2].mean.fill_(3.25)
+    return network.eval()
+
+
+@pytest.fixture
+def saved(network: Localizer, tmp_path: Path) -> Path:
+    calibration = {"weights": [1.0, 2.0], "probability_nodes": [[0.1], [0.2], [0.3]]}
+    return save_localizer(network, tmp_path / "mine.safetensors", {"steps": "7"}, calibration)
+
+
+def test_a_network_read_back_is_the_one_that_was_written(network, saved):
+    loaded = load_localizer(saved).network
+    assert loaded.shape == SHAPE
+    assert not loaded.training
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], value, rtol=0, atol=0)
+    counts = [torch.full((1, n, n), 2.0) for n in BIN_PIXELS]
+    masks = [torch.ones_like(c) for c in counts]
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(counts, masks), network(counts, masks))
+
+
+def test_history_checksum_and_calibration_come_back(saved):
+    loaded = load_localizer(str(saved))
+    checksum = hashlib.sha256(saved.read_bytes()).hexdigest()
+    assert loaded.provenance == {"model": "mine", "sha256": checksum, "steps": "7"}
+    assert loaded.calibration == {
+        "weights": [1.0, 2.0],
+        "probability_nodes": [[0.1], [0.2], [0.3]],
+    }
+
+
+def test_history_cannot_pass_for_the_name_or_checksum_of_the_file(network, tmp_path):
+    path = save_localizer(network, tmp_path / "a.safetensors", {"model": "b", "sha256": "0"})
+    provenance = load_localizer(path).provenance
+    assert provenance["model"] == "a"
+    assert provenance["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_without_calibration_the_mapping_is_empty(network, tmp_path):
+    assert load_localizer(save_localizer(network, tmp_path / "x.st", {})).calibration == {}
+
+
+def test_a_write_that_fails_leaves_what_was_there(network, saved, monkeypatch):
+    before = saved.read_bytes()
+
+    def fail(tensors, path, metadata):
+        Path(path).write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(weights, "save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_localizer(network, saved, {})
+    assert saved.read_bytes() == before
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+def test_shipped_models_are_found_by_name_and_one_is_the_default(network, tmp_path, monkeypatch):
+    shipped = tmp_path / "data" / "models"
+    shipped.mkdir(parents=True)
+    save_localizer(network, shipped / f"{weights.DEFAULT_LOCALIZER}.safetensors", {})
+    monkeypatch.setattr(weights, "files", lambda package: tmp_path)
+    for name in (None, weights.DEFAULT_LOCALIZER):
+        assert load_localizer(name).provenance["model"] == weights.DEFAULT_LOCALIZER
+
+
+def test_an_unknown_model_is_refused_with_the_names_that_are_known(network, tmp_path, monkeypatch):
+    shipped = tmp_path / "data" / "models"
+    shipped.mkdir(parents=True)
+    save_localizer(network, shipped / "one.safetensors", {})
+    monkeypatch.setattr(weights, "files", lambda package: tmp_path)
+    with pytest.raises(InputError, match=r"no model 'two': neither a file nor one of \['one'\]"):
+        load_localizer("two")
+    with pytest.raises(InputError, match=weights.DEFAULT_LOCALIZER):
+        load_localizer()
+
+
+def test_a_file_that_is_no_safetensors_is_refused(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not weights at all")
+    with pytest.raises(InputError, match="notes.txt is no weights file of a localizer"):
+        load_localizer(path)
+
+
+@pytest.mark.parametrize("left", [0, 5, 3000, -40])
+def test_a_truncated_file_is_refused(saved, left):
+    saved.write_bytes(saved.read_bytes()[:left])
+    with pytest.raises(InputError, match="is no weights file of a localizer"):
+        load_localizer(saved)
+
+
+def header(**changes: str | None) -> dict[str, str]:
+    whole = {
+        "kind": "localizer",
+        "shape": json.dumps({"widths": SHAPE.widths}),
+        "history": "{}",
+        "calibration": "{}",
+    }
+    return {k: v for k, v in {**whole, **changes}.items() if v is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "classifier"}, "holds no localizer but 'classifier'"),
+        ({"kind": None}, "holds no localizer but 'weights of unknown kind'"),
+        ({"shape": None}, "is no weights file of a localizer"),
+        ({"shape": "{"}, "is no weights file of a localizer"),
+        ({"shape": '{"widths": [8, 12]}'}, "is no weights file of a localizer"),
+        ({"shape": '{"widths": [8, 12, 16, 24]}'}, "is no weights file of a localizer"),
+        ({"history": None}, "is no weights file of a localizer"),
+        ({"calibration": "nothing"}, "is no weights file of a localizer"),
+    ],
+)
+def test_a_file_of_another_kind_or_with_a_broken_header_is_refused(
+    network, tmp_path, changes, message
+):
+    path = tmp_path / "other.safetensors"
+    tensors = {k: v.contiguous() for k, v in network.state_dict().items()}
+    save_file(tensors, path, metadata=header(**changes))
+    with pytest.raises(InputError, match=message):
+        load_localizer(path)
+
+
+def test_the_header_of_the_test_above_is_whole_when_nothing_is_changed(network, tmp_path):
+    path = tmp_path / "whole.safetensors"
+    tensors = {k: v.contiguous() for k, v in network.state_dict().items()}
+    save_file(tensors, path, metadata=header())
+    assert load_localizer(path).network.shape == SHAPE
+
+
+def test_weights_with_tensors_missing_are_refused(network, tmp_path):
+    path = tmp_path / "some.safetensors"
+    tensors = {k: v.contiguous() for k, v in network.state_dict().items() if "down2" not in k}
+    save_file(tensors, path, metadata=header())
+    with pytest.raises(InputError, match="is no weights file of a localizer"):
+        load_localizer(path)

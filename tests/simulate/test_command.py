@@ -1,0 +1,280 @@
+"""`simulate_to_dir`: the files it writes, read back by the package and others, and its refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fermipy
+import healpy as hp
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Table
+from gammapy.maps import Map
+from simulate_samples import empty_model, power_laws, small_model
+
+from fermi_unek.config import SimulateConfig
+from fermi_unek.errors import ConfigError, InputError, OutputError
+from fermi_unek.evaluate.files import read_truth_table
+from fermi_unek.simulate import command
+from fermi_unek.simulate.command import cube_geometry, simulate_to_dir
+from fermi_unek.simulate.population import read_population
+from fermi_unek.simulate.truth import LOWEST_TS, truth_table, write_truth
+from fermi_unek.sky.bins import N_BINS
+from fermi_unek.sky.coverage import inside_circle
+from fermi_unek.sky.readers import read_sky
+from fermi_unek.sky.wcs import vectors_to_pixels
+
+REGION = (21.0, 0.0, 4.0)
+FORMATS = ("healpix", "wcs", "photons")
+
+
+def config(**changes) -> SimulateConfig:
+    values = {"population": "mock", "years": 2.0, "seed": 3, "region": REGION}
+    return SimulateConfig(**(values | {"background": "own"} | changes))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The four sources of the samples in place of any population and background."""
+    model = small_model()
+    monkeypatch.setattr(command, "find_background", lambda _: None)
+    monkeypatch.setattr(command, "find_population", lambda *_: None)
+    monkeypatch.setattr(command, "build_sky_model", lambda *_: model)
+    return model
+
+
+def truth_of(folder: Path) -> Table:
+    return read_truth_table(folder / "truth.fits")
+
+
+# formats ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_is_written_is_read_back_as_one_sky(quick, tmp_path, form):
+    written = simulate_to_dir(config(format=form), tmp_path / "out")
+    assert sorted(written) == sorted((tmp_path / "out").iterdir())
+    assert written[-1].name == "truth.fits"
+    sky = read_sky(written[:-1], rng=np.random.default_rng(0))
+    assert sky.present.all()
+    assert sky.event_type == "front"
+    assert sky.livetime_years == pytest.approx(2.0)
+    area = {"wcs": 64.0, "healpix": np.pi * 16, "photons": np.pi * 16}[form]
+    assert sky.coverage.sum() * 4 * np.pi * np.degrees(1.0) ** 2 / sky.coverage.size == (
+        pytest.approx(area, rel=0.03)
+    )
+    # about the photons of the model in that area; the sources make up a third
+    near = inside_circle(quick.vectors, REGION)
+    expected = 2.0 * quick.expected_counts[near].sum(axis=0)
+    assert np.all(sky.totals > 0.8 * expected)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_one_seed_is_one_sky_and_another_seed_another(quick, tmp_path, form):
+    data = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        files = simulate_to_dir(config(format=form, seed=seed), tmp_path / name)
+        data.append(read_sky(files[:-1], rng=np.random.default_rng(0)))
+    for a, b, c in zip(*(sky.bins for sky in data), strict=True):
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+        np.testing.assert_array_equal(a.counts, b.counts)
+        assert a.pixels.shape != c.pixels.shape or np.any(a.pixels != c.pixels)
+
+
+def test_the_pixels_at_the_edge_are_as_full_as_those_inside(quick, tmp_path, monkeypatch):
+    """HEALPIX pixels stick out of the circle, and the corners of a cube do."""
+    model = empty_model()
+    monkeypatch.setattr(command, "build_sky_model", lambda *_: model)
+    files = simulate_to_dir(config(format="healpix", years=10.0), tmp_path / "healpix")
+    table = fits.getdata(files[0], "SKYMAP")
+    # the background's pixels are half as wide: four children each
+    children = (table["PIX"].astype(int)[:, None] << 2) + np.arange(4)
+    expected = 10.0 * model.background[0][children].mean(axis=1) * hp.nside2pixarea(2**7)
+    edge = ~inside_circle(np.array(hp.pix2vec(2**7, table["PIX"], nest=True)).T, (21, 0, 3.6))
+    assert 20 < edge.sum() < len(table) / 2
+    difference = table["CHANNEL1"][edge] - expected[edge]
+    assert np.mean(difference**2 / expected[edge]) < 1.5
+    assert abs(difference.sum()) < 4 * np.sqrt(expected[edge].sum())
+    cube = fits.getdata(simulate_to_dir(config(format="wcs"), tmp_path / "wcs")[0])
+    corners = [cube[0, r, c].mean() for r in (slice(0, 8), slice(-8, None)) for c in
+               (slice(0, 8), slice(-8, None))]  # fmt: skip
+    sides = cube[0, [0, 1, -2, -1], 40:120].mean()
+    assert min(corners) > 0.6 * sides
+
+
+def test_gammapy_reads_the_count_files(quick, tmp_path):
+    files = simulate_to_dir(config(format="healpix"), tmp_path / "healpix")
+    assert [path.name for path in files[:-1]] == [f"counts_bin{b}.fits" for b in range(N_BINS)]
+    one = Map.read(files[5])
+    assert one.geom.frame == "galactic"
+    assert one.data.sum() == fits.getdata(files[5], "SKYMAP")["CHANNEL1"].sum()
+    cube = Map.read(simulate_to_dir(config(format="wcs"), tmp_path / "wcs")[0])
+    assert cube.geom.data_shape == (6, 160, 160)
+    assert cube.geom.projection == "ZEA"
+    centre = SkyCoord(21.0, 0.0, unit="deg", frame="galactic")
+    assert cube.geom.center_skydir.separation(centre).deg < 1e-6
+
+
+def test_many_photons_are_one_file_a_year(quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "_MANY_PHOTONS", 1e3)
+    files = simulate_to_dir(config(format="photons", years=2.5), tmp_path / "out")
+    assert [path.name for path in files] == [
+        "photons_year00.fits", "photons_year01.fits", "photons_year02.fits", "truth.fits",
+    ]  # fmt: skip
+    sky = read_sky(files[:-1], rng=np.random.default_rng(0), yearly=True)
+    assert sky.livetime_years == pytest.approx(2.5)
+    assert len(sky.years) == 3
+
+
+def test_the_cube_of_the_whole_sky_holds_every_direction():
+    wcs, shape, circle = cube_geometry(None)
+    assert circle is None
+    assert cube_geometry((10.0, 20.0, 90.0))[1] == shape
+    vectors = np.array(hp.pix2vec(16, np.arange(hp.nside2npix(16)))).T
+    columns, rows = vectors_to_pixels(wcs, vectors, shape)
+    assert (columns >= 0).all()
+    assert (rows >= 0).all()
+
+
+@pytest.mark.parametrize("lat", [0.0, 70.0, 90.0])
+@pytest.mark.parametrize("radius", [2.0, 10.0, 50.0])
+def test_the_circle_that_is_drawn_holds_the_corners_of_the_cube(lat, radius):
+    wcs, shape, circle = cube_geometry((100.0, lat, radius))
+    corners = np.array([[-0.5, -0.5], [-0.5, shape[0] - 0.5], [shape[1] - 0.5, -0.5]])
+    lon, b = wcs.wcs_pix2world(corners, 0).T
+    centre = SkyCoord(100.0, lat, unit="deg")
+    apart = SkyCoord(lon, b, unit="deg").separation(centre).deg
+    assert np.all(apart < circle[2])
+    assert np.all(apart > 0.9 * circle[2] - 0.5)
+
+
+# truth -----------------------------------------------------------------------------------------
+
+
+def test_the_truth_has_what_a_perfect_analysis_could_know(quick, tmp_path):
+    simulate_to_dir(config(), tmp_path / "out")
+    table = truth_of(tmp_path / "out")
+    inside = np.flatnonzero(inside_circle(quick.vectors, REGION))
+    assert sorted(table["Flux1000"]) == sorted(quick.sources["Flux1000"][inside])
+    order = inside[np.argsort(-quick.ideal_ts[inside].sum(axis=1))]
+    np.testing.assert_allclose(table["Ideal_TS"], 2.0 * quick.ideal_ts[order].sum(axis=1))
+    np.testing.assert_allclose(table["Ideal_TS_Bin"].sum(axis=1), table["Ideal_TS"])
+    np.testing.assert_allclose(table["Npred"], 2.0 * quick.expected_counts[order], rtol=1e-6)
+    assert table["Flux1000"].unit == "cm-2 s-1"
+    header = fits.getheader(tmp_path / "out" / "truth.fits", 1)
+    expected = {"SEED": 3, "POPUL": "mock", "YEARS": 2.0, "EVTYPE": "front", "REGION": "21,0,4"}
+    expected |= {"FORMAT": "healpix", "BACKGR": "plane", "TSMIN": LOWEST_TS}
+    assert {key: header[key] for key in expected} == expected
+    assert "not a Fermi-LAT collaboration product" in str(header["COMMENT"])
+
+
+def test_the_truth_of_a_cube_is_what_lies_in_its_square(quick, tmp_path):
+    # the source at (19.0, 2.5) lies in the square of two degrees, not in its circle
+    simulate_to_dir(config(format="wcs", region=(20.9, 0.7, 2.0)), tmp_path / "out")
+    assert 19.0 in truth_of(tmp_path / "out")["GLON"]
+
+
+def test_faint_sources_are_left_out_of_the_truth_and_no_source_is_an_empty_table(tmp_path):
+    model = small_model()
+    table = truth_table(model, 1e-6)
+    assert len(table) < 4
+    assert np.all(table["Ideal_TS"] > LOWEST_TS)
+    none = truth_table(model, 1.0, np.zeros(4, bool))
+    path = write_truth(none, tmp_path / "truth.fits", {})
+    assert len(read_truth_table(path)) == 0
+    with pytest.raises(OutputError, match="exists already"):
+        write_truth(none, path, {})
+
+
+def test_a_truth_is_a_population(quick, tmp_path):
+    simulate_to_dir(config(region=(21.0, 0.0, 12.0)), tmp_path / "out")
+    again = read_population(tmp_path / "out" / "truth.fits")
+    assert len(again) == 4
+    np.testing.assert_allclose(again["Flux1000"], truth_of(tmp_path / "out")["Flux1000"])
+
+
+# populations and backgrounds -------------------------------------------------------------------
+
+
+def test_a_users_list_over_the_packages_own_background(tmp_path):
+    """Nothing replaced, and no file but the list needed."""
+    power_laws([(80.0, 25.0)], [3e-8]).write(tmp_path / "list.fits")
+    out = tmp_path / "out"
+    files = simulate_to_dir(
+        config(population=str(tmp_path / "list.fits"), region=(80.0, 25.0, 1.0), years=1.0), out
+    )
+    table = truth_of(out)
+    assert len(table) == 1
+    assert table["Ideal_TS"][0] > 1000
+    header = fits.getheader(out / "truth.fits", 1)
+    assert (header["POPUL"], header["BACKGR"]) == ("list.fits", "own")
+    counts = fits.getdata(files[5], "SKYMAP")
+    at = hp.pix2vec(2**10, counts["PIX"][counts["CHANNEL1"].argmax()], nest=True)
+    assert inside_circle(np.array([at]), (80.0, 25.0, 0.15)).all()
+
+
+def test_the_named_populations_are_dr2_and_new_skies():
+    rng = np.random.default_rng
+    dr2 = command.find_population(config(population="dr2"), rng(0))
+    assert "4FGL J0534.5+2200" in dr2["Source_Name"]
+    mock = command.find_population(config(), rng(0))
+    assert "4FGL J0534.5+2200" not in mock["Source_Name"]
+    release = Path(fermipy.__file__).parent / "data" / "catalogs" / "gll_psc_v27.fit"
+    assert len(command.find_population(config(population=str(release)), rng(0))) < len(dr2)
+
+
+def test_a_list_that_is_not_there_is_told_before_anything_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "find_background", lambda _: None)
+    with pytest.raises(InputError, match="no such file"):
+        simulate_to_dir(config(population="none.fits"), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_background_is_v07_where_its_files_are_and_own_elsewhere(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(command, "by_name", lambda name, data, kind: asked.append((name, data)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FERMI_UNEK_DATA", str(tmp_path))
+    command.find_background(config(background="auto"))
+    with pytest.raises(ConfigError, match="set FERMI_UNEK_DATA"):
+        command.find_background(config(background="v07"))
+    (tmp_path / "diffuse").mkdir()
+    (tmp_path / "diffuse" / "gll_iem_v07_240x131.fits").touch()
+    command.find_background(config(background="auto"))
+    command.find_background(config(background="own-7"))
+    assert asked == [("own", None), ("v07", tmp_path), ("own-7", tmp_path)]
+    monkeypatch.delenv("FERMI_UNEK_DATA")
+    assert command.find_data() is None
+
+
+def test_an_unknown_background_is_told():
+    with pytest.raises(ConfigError, match="'milky' is none of"):
+        command.find_background(config(background="milky"))
+
+
+# outputs ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_exists_is_refused_before_the_work_and_replaced_when_told(quick, tmp_path, form):
+    files = simulate_to_dir(config(format=form), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for path in files[:-1]:
+        assert path.name in command.output_names(config(format=form))
+    with pytest.raises(OutputError, match="exists already; give --overwrite"):
+        simulate_to_dir(config(format=form, seed=9), tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    simulate_to_dir(config(format=form, seed=9), tmp_path, overwrite=True)
+    assert files[0].read_bytes() != before[files[0]]
+
+
+def test_a_simulation_that_fails_leaves_nothing(quick, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OutputError("disk full")
+
+    monkeypatch.setattr(command, "write_truth", fail)
+    with pytest.raises(OutputError, match="disk full"):
+        simulate_to_dir(config(), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

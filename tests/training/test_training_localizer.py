@@ -1,0 +1,200 @@
+"""Runs of a tiny localizer: schedule, log, resumption, refusal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_samples import RECIPE, WIDTHS, random_sky, tiny_bank, tiny_config
+
+from fermi_unek.errors import ConfigError
+from fermi_unek.nets.localizer import LocalizerShape
+from fermi_unek.nets.weights import load_localizer
+from fermi_unek.simulate.instrument import load_instrument
+from fermi_unek.training import bank as bank_module
+from fermi_unek.training import localizer
+from fermi_unek.training.bank import open_bank
+from fermi_unek.training.feed import batches
+from fermi_unek.training.localizer import (
+    Trainer,
+    input_kernels,
+    run_training,
+    schedule,
+    train_localizer,
+)
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        sky = random_sky()
+        patch.setattr(bank_module, "make_sky_model", lambda recipe, data_dir: sky)
+        return tiny_bank(tmp_path_factory.mktemp("bank"))
+
+
+class Killed(Exception):
+    """Stands for a signal in the middle of a run."""
+
+
+def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Trainer.train_step
+
+    def step(self: Trainer, batch: localizer.Batch) -> None:
+        if self.step == steps:
+            raise Killed
+        whole(self, batch)
+
+    monkeypatch.setattr(Trainer, "train_step", step)
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    return load_localizer(path).network.state_dict()
+
+
+def test_a_killed_run_that_is_resumed_ends_with_the_weights_of_an_uninterrupted_one(
+    bank, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(localizer, "CHECKPOINT_EVERY", 2)
+    whole = train_localizer(tiny_config(tmp_path / "whole", bank))
+    with monkeypatch.context() as patch:
+        killed_after(5, patch)
+        with pytest.raises(Killed):
+            train_localizer(tiny_config(tmp_path / "killed", bank))
+    assert not (tmp_path / "killed" / "weights.safetensors").exists()
+    resumed = train_localizer(tiny_config(tmp_path / "killed", bank), resume=True)
+    expected, found = tensors(whole), tensors(resumed)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-7)
+
+
+def test_a_run_leaves_weights_a_log_and_a_checkpoint(bank, tmp_path, monkeypatch):
+    monkeypatch.setattr(localizer, "CHECKPOINT_EVERY", 4)
+    out = tmp_path / "run"
+    path = train_localizer(tiny_config(out, bank))
+    assert path == out / "weights.safetensors"
+    names = {p.name for p in out.iterdir()}
+    assert names == {"weights.safetensors", "log.jsonl", "checkpoint.pt"}
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 6]
+    assert all(np.isfinite(line["entropy"]) for line in lines)
+    loaded = load_localizer(path)
+    assert loaded.network.shape == LocalizerShape(WIDTHS)
+    assert loaded.provenance["steps"] == "6"
+    assert loaded.provenance["skies"] == "1"
+
+
+def test_training_lowers_the_loss_on_what_it_sees(bank, tmp_path):
+    config = tiny_config(tmp_path, bank, steps=80, lr=1e-2)
+    trainer = Trainer(config, open_bank(bank))
+    (batch,) = batches(lambda: open_bank(bank), 0, 1, 2, 1)
+    entropies = []
+    for _ in range(80):
+        trainer.train_step(batch)
+        entropies.append(trainer.report()["entropy"])
+    assert np.mean(entropies[-5:]) < 0.7 * np.mean(entropies[:5])
+
+
+def test_an_existing_checkpoint_without_resume_is_refused_and_left_alone(bank, tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"hours of work")
+    with pytest.raises(ConfigError, match=r"checkpoint.pt exists; give --resume"):
+        train_localizer(tiny_config(tmp_path, bank))
+    assert (tmp_path / "checkpoint.pt").read_bytes() == b"hours of work"
+
+
+def test_resuming_without_a_checkpoint_starts_a_run(bank, tmp_path):
+    path = train_localizer(tiny_config(tmp_path / "new", bank, steps=1), resume=True)
+    assert path.is_file()
+
+
+def test_resuming_a_finished_run_writes_its_weights_again(bank, tmp_path):
+    config = tiny_config(tmp_path / "run", bank, steps=2)
+    path = train_localizer(config)
+    before = tensors(path)
+    path.unlink()
+    after = tensors(train_localizer(config, resume=True))
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
+def test_a_checkpoint_that_cannot_be_used_is_refused(bank, tmp_path, content):
+    path = tmp_path / "checkpoint.pt"
+    if content is None:
+        torch.save({"step": 3}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"checkpoint.pt is no checkpoint of a network of widths"):
+        train_localizer(tiny_config(tmp_path, bank), resume=True)
+
+
+def test_a_checkpoint_of_another_width_is_refused(bank, tmp_path):
+    train_localizer(tiny_config(tmp_path / "run", bank, steps=1))
+    wider = tiny_config(tmp_path / "run", bank, steps=1, widths=(8, 8, 8, 12))
+    with pytest.raises(ConfigError, match=r"of widths \(8, 8, 8, 12\)"):
+        train_localizer(wider, resume=True)
+
+
+def test_patches_that_the_bank_lacks_are_simulated_first(tmp_path, monkeypatch):
+    sky = random_sky(1, 300)
+    monkeypatch.setattr(bank_module, "make_sky_model", lambda recipe, data_dir: sky)
+    config = tiny_config(tmp_path / "run", tmp_path / "bank", steps=1, skies=2, patches=1)
+    train_localizer(config)
+    recipes = [s.recipe for s in open_bank(tmp_path / "bank")]
+    assert [(r.seed, r.background, r.n_patches) for r in recipes] == [
+        (7, "own-7", 1),
+        (8, "own-8", 1),
+    ]
+    assert RECIPE.background == "own-7"
+
+
+def test_two_runs_of_one_seed_are_alike_and_of_another_differ(bank, tmp_path):
+    paths = [
+        run_training(tiny_config(tmp_path, bank, steps=1, seed=seed), _folder(tmp_path / name))
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    a, b, c = (tensors(p)["down0.0.weight"] for p in paths)
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path / "checkpoint.pt"
+
+
+def test_the_rate_rises_and_falls_down_to_a_hundredth():
+    rates = np.array([schedule(s, 1000) for s in range(1000)])
+    assert rates[0] == pytest.approx(1 / 200, rel=0.01)
+    assert rates.max() == pytest.approx(1.0, abs=0.1)
+    peak = int(rates.argmax())
+    assert np.all(np.diff(rates[:peak]) > 0)
+    assert np.all(np.diff(rates[peak:]) < 0)
+    assert rates[-1] == pytest.approx(0.01, abs=0.001)
+    assert schedule(0, 1) == pytest.approx(1.0)
+
+
+def test_inputs_are_fitted_to_ten_years_of_the_bank(bank, tmp_path):
+    trainer = Trainer(tiny_config(tmp_path, bank), open_bank(bank))
+    counts = np.asarray(open_bank(bank)[0].counts[3], float) * 10.0 / 16.0
+    stable = 2.0 * np.sqrt(counts + 0.375)
+    module = trainer.network.inputs[3]
+    assert float(module.mean) == pytest.approx(stable.mean(), rel=0.1)
+    assert float(module.scale) == pytest.approx(stable.std(), rel=0.3)
+
+
+def test_the_matched_filter_of_each_bin_is_the_psf_and_the_background_wider():
+    front = load_instrument().front
+    for b, n_pixels in enumerate((32, 32, 64, 64, 128, 128)):
+        core, wide = input_kernels(front, b, 10.0 / n_pixels)
+        for kernel in (core, wide):
+            assert kernel.sum() == pytest.approx(1.0)
+        width = [np.sqrt((k.sum(axis=0) * _places(k) ** 2).sum()) for k in (core, wide)]
+        assert width[1] > 1.4 * width[0]
+        assert core.max() > wide.max()
+
+
+def _places(kernel: np.ndarray) -> np.ndarray:
+    return np.arange(len(kernel)) - len(kernel) // 2
