@@ -94,6 +94,15 @@ def test_two_sources_a_twentieth_of_a_degree_apart_are_one(rng, method):
 
 
 @both
+def test_votes_spread_over_a_disc_are_one_source(rng, method):
+    sources = scattered(rng, 60)
+    found = find_centers(mask_of(sources, rng, scatter_deg=0.02, trust=0.15), method)
+    assert len(found) == len(sources)
+    nearest = cKDTree(sources).query(found.vectors)[1]
+    assert separation_deg(found.vectors, sources[nearest]).max() < 0.07
+
+
+@both
 def test_a_chain_of_touching_sources_is_taken_apart(rng, method):
     sources = lonlat_to_vectors(np.arange(8) * 0.3 + 10.0, np.zeros(8))
     mask = mask_of(sources, rng)

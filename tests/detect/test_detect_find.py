@@ -16,6 +16,7 @@ from fermi_unek.sky.bins import OUTPUT_PIXELS, PATCH_DEG
 from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.coverage import N_COVERAGE, circle_coverage, unite
 from fermi_unek.sky.frame import lonlat_to_vectors
+from fermi_unek.sky.grid import covering_grid, tangent_distance
 
 FIELD = (83.0, -30.0, 4.0)
 
@@ -73,9 +74,10 @@ def test_the_threshold_is_one_of_calibrated_probability(rng):
 
 
 def test_a_region_cuts_the_list_exactly_and_saves_the_search_elsewhere(rng):
-    lon, lat = np.array([0.0, 3.9, 4.1, 180.0]), np.array([40.0, 40.0, 40.0, -40.0])
+    lon, lat = np.array([0.0, 3.97, 180.0, 356.0]), np.array([40.0, 40.0, -40.0, 40.0])
     sky = sky_of(lonlat_to_vectors(lon, lat), rng)
-    radius = float(separation_deg(place(0.0, 40.0), place(4.0, 40.0))[0])
+    # between the two on either side, which lie 0.02 degrees farther in and out
+    radius = float(separation_deg(place(0.0, 40.0), place(3.985, 40.0))[0])
     patches = []
 
     def progress(items, *, total, label):
@@ -84,7 +86,7 @@ def test_a_region_cuts_the_list_exactly_and_saves_the_search_elsewhere(rng):
 
     found = find_candidates(sky, spots(), region=(0.0, 40.0, radius), progress=progress)
     offset = (found.lon_deg + 180.0) % 360.0 - 180.0
-    np.testing.assert_allclose(np.sort(offset), [0.0, 3.9], atol=0.02)
+    np.testing.assert_allclose(np.sort(offset), [0.0, 3.97], atol=0.02)
     assert sum(patches) == 1
     assert not found.near_edge.any()
 
@@ -97,8 +99,11 @@ def test_a_region_off_the_field_has_an_empty_list(rng):
 def test_a_source_that_two_patches_see_is_listed_once(rng):
     # wider than a patch: several of the grid are searched, which overlap here
     circle = (10.0, 3.9, 9.0)
-    source = lonlat_to_vectors(np.array([10.0, 5.0]), np.array([3.9, 3.9]))
+    source = lonlat_to_vectors(np.array([10.0, 5.0]), np.array([0.0, 7.6]))
     sky = sky_of(source, rng, circle_coverage(*circle))
+    frames = covering_grid(sky.coverage)
+    for one in source:
+        assert sum(tangent_distance(f, one[None])[0] < PATCH_DEG / 2 for f in frames) >= 2
     assert len(find_candidates(sky, spots())) == 2
 
 

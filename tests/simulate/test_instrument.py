@@ -51,7 +51,7 @@ def test_the_mean_front_exposure_of_ten_years_is_that_of_the_manifest():
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_shipped_tables_agree_with_the_caldb_files(shared_data, part):
+def test_the_shipped_tables_are_what_the_command_makes_of_the_caldb_files(shared_data, part):
     fresh = getattr(
         caldb.instrument_from_caldb(shared_data / "irf", livetime_file(shared_data)), part
     )
@@ -62,6 +62,35 @@ def test_the_shipped_tables_agree_with_the_caldb_files(shared_data, part):
         )
     np.testing.assert_allclose(shipped.exposure_per_year, fresh.exposure_per_year, rtol=0.05)
     np.testing.assert_allclose(shipped.dispersion, fresh.dispersion, rtol=0.01)
+
+
+@pytest.mark.parametrize(("part", "tolerance"), [("front", 0.03), ("back", 0.045)])
+def test_the_shipped_tables_agree_with_a_finer_average_over_inclination(
+    shared_data, part, tolerance
+):
+    """Each of the ten inclination bins of the livetime cube in sixteen parts.
+
+    FRONT meets the three percent wanted in r68, BACK misses them (4.2 percent near 200 GeV).
+    """
+    files = {
+        k: caldb.find_caldb_file(k, path=shared_data / "irf") for k in ("aeff", "psf", "edisp")
+    }
+    _, livetime, weighted = caldb.read_livetime(livetime_file(shared_data))
+    with fits.open(livetime_file(shared_data)) as hdus:
+        bounds = hdus["CTHETABOUNDS"].data
+        low, high = (bounds[name].astype(float) for name in ("CTHETA_MIN", "CTHETA_MAX"))
+    inside = (np.arange(16) + 0.5) / 16
+    cosines = (low[:, None] + (high - low)[:, None] * inside).ravel()
+    seconds = [np.repeat(values / 16, 16, axis=0) for values in (livetime, weighted)]
+    fine = caldb._response(files, part.upper(), cosines, *seconds)
+    shipped = getattr(load_instrument(), part)
+    np.testing.assert_allclose(
+        shipped.containment_deg(0.68), fine.containment_deg(0.68), rtol=tolerance
+    )
+    used = FINE_ENERGIES_MEV > 250.0
+    np.testing.assert_allclose(
+        shipped.exposure_per_year[used], fine.exposure_per_year[used], rtol=0.05
+    )
 
 
 # against independent references ----------------------------------------------------------------
@@ -157,13 +186,14 @@ def test_the_psf_of_front_and_back_is_that_of_gammapy_at_the_galactic_centre(sha
         psf = sum(part.exposure(sin_dec)[k] * part.psf_per_sr(k, angles) for part in parts)
         ring = psf * np.sin(np.radians(angles))
         grown = np.concatenate([[0], np.cumsum((ring[1:] + ring[:-1]) * np.diff(angles))])
-        for fraction in (0.3, 0.68, 0.95):
+        # Ours is wider, by 2 to 4 percent at 68 and 5 to 6 at 95. Splitting the wide inclination
+        # bins of the livetime cube takes away half of the first and a third of the second; where
+        # the rest comes from is not known (the reference has seven years, ours four).
+        for fraction, tolerance in ((0.3, 0.03), (0.68, 0.05), (0.95, 0.07)):
             energy = FINE_ENERGIES_MEV[[k]] * u.MeV
             expected = float(reference.containment_radius(fraction, energy).to_value("deg")[0])
-            assert np.interp(fraction, grown / grown[-1], angles) == pytest.approx(
-                expected,
-                rel=0.06,  # livetime bins are wide at large inclination
-            )
+            ours = np.interp(fraction, grown / grown[-1], angles)
+            assert ours == pytest.approx(expected, rel=tolerance)
 
 
 # definitions -----------------------------------------------------------------------------------

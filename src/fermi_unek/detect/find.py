@@ -15,7 +15,7 @@ from ..nets.weights import LocalizerFile
 from ..progress import silent
 from ..sky.bins import COVERAGE_ORDER
 from ..sky.counts import SkyCounts
-from ..sky.coverage import circle_coverage, intersect
+from ..sky.coverage import circle_coverage, inside_circle, intersect
 from ..sky.frame import vectors_to_lonlat
 from ..sky.grid import covering_grid
 from .calibration import Calibration
@@ -70,7 +70,10 @@ def find_candidates(
     calibration = Calibration.from_mapping(localizer.calibration)
     lon, lat = vectors_to_lonlat(found.vectors)
     probability = calibration.probability(found, lat)
-    listed = (probability >= threshold) & covers(wanted, found.vectors)
+    listed = (probability >= threshold) & covers(coverage, found.vectors)
+    if region is not None:
+        # the mask follows a circle to a pixel only
+        listed &= inside_circle(found.vectors, region)
     return _candidates(found, lon, lat, probability, calibration, coverage, listed)
 
 

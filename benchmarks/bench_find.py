@@ -1,0 +1,126 @@
+"""Seconds of each step of a search: cutting, network, blending, centres.
+
+On a simulated whole sky of the package's own diffuse model, or with ``--fake`` on even photons.
+Run with ``PYTHONPATH=src python benchmarks/bench_find.py [--model FILE] [--patches 64]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+
+import healpy as hp
+import numpy as np
+import torch
+from bench_patches import fake_sky, peak_gb
+
+from fermi_unek.detect.centers import METHODS, find_centers
+from fermi_unek.detect.skymask import _BATCH, MASK_ORDER, SkyMask, _Blend, run_network
+from fermi_unek.errors import InputError
+from fermi_unek.nets.localizer import Localizer
+from fermi_unek.nets.weights import load_localizer
+from fermi_unek.simulate.sky import simulate_counts
+from fermi_unek.sky.counts import SkyCounts
+from fermi_unek.sky.frame import PatchFrame
+from fermi_unek.sky.grid import sky_grid
+from fermi_unek.sky.patches import PatchCutter
+from fermi_unek.training.bank import ShardRecipe, make_sky_model
+
+
+def simulated_sky(years: float) -> SkyCounts:
+    model = make_sky_model(ShardRecipe(99, "own-99", "front", 0), None)
+    return simulate_counts(model, years, np.random.default_rng(0))
+
+
+def network_of(model: str | None) -> Localizer:
+    try:
+        return load_localizer(model).network
+    except InputError as error:
+        print(f"{error}; timing an untrained network")
+        return Localizer().eval()
+
+
+def search(sky: SkyCounts, network: Localizer, frames: Sequence[PatchFrame]) -> SkyMask:
+    """As `detect.skymask.sky_mask`, with a clock on every step."""
+    seconds = dict.fromkeys(("cutter", "cut", "network", "blend", "result"), 0.0)
+    last = time.perf_counter()
+
+    def lap(name: str) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        seconds[name] += now - last
+        last = now
+
+    cutter, blend = PatchCutter(sky), _Blend()
+    lap("cutter")
+    for start in range(0, len(frames), _BATCH):
+        patches = [cutter.cut(frame) for frame in frames[start : start + _BATCH]]
+        lap("cut")
+        planes = run_network(network, patches)
+        lap("network")
+        for patch, part in zip(patches, planes, strict=True):
+            blend.add(patch, part)
+        lap("blend")
+    mask = blend.result()
+    lap("result")
+    whole = len(sky_grid()) / len(frames)
+    for name in ("cut", "network", "blend"):
+        each = 1e3 * seconds[name] / len(frames)
+        print(f"{name:8s} {each:7.1f} ms a patch, {whole * seconds[name]:6.1f} s a sky")
+    print(f"cutter   {seconds['cutter']:.1f} s, result of the blend {seconds['result']:.2f} s")
+    return mask
+
+
+def discs(number: int, rng: np.random.Generator) -> SkyMask:
+    """What a perfect network says of sources, a third of them within a few degrees of the plane."""
+    sources = rng.normal(size=(number, 3))
+    sources[: number // 3, 2] *= 0.03
+    sources /= np.linalg.norm(sources, axis=1)[:, None]
+    nside, owner, pixels = 2**MASK_ORDER, [], []
+    for index, source in enumerate(sources):
+        disc = hp.query_disc(nside, source, np.radians(0.25), nest=True)
+        pixels.append(disc)
+        owner.append(np.full(len(disc), index))
+    unique, first = np.unique(np.concatenate(pixels), return_index=True)
+    votes = sources[np.concatenate(owner)[first]]
+    votes = votes + np.radians(0.02) * rng.normal(size=votes.shape)
+    votes /= np.linalg.norm(votes, axis=1)[:, None]
+    probability = rng.uniform(0.3, 1.0, len(unique)).astype(np.float32)
+    return SkyMask(unique, probability, votes, np.full(len(unique), 0.03, np.float32))
+
+
+def time_centers(mask: SkyMask) -> None:
+    for method in METHODS:
+        start = time.perf_counter()
+        found = find_centers(mask, method)
+        print(
+            f"centres  {time.perf_counter() - start:.2f} s by {method}: {len(found)} from "
+            f"{len(mask.pixels):,} pixels"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fake", action="store_true", help="even photons instead of a simulation")
+    parser.add_argument("--model", help="name of a localizer, or its weights file")
+    parser.add_argument("--patches", type=int, default=0, help="of the whole grid; 0 for all")
+    parser.add_argument("--years", type=float, default=10.0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    start = time.perf_counter()
+    rng = np.random.default_rng(0)
+    sky = fake_sky(rng, options.years / 10.0) if options.fake else simulated_sky(options.years)
+    print(f"sky: {sky.totals.sum():,} photons, made in {time.perf_counter() - start:.0f} s")
+    grid = sky_grid()
+    step = max(len(grid) // options.patches, 1) if options.patches else 1
+    mask = search(sky, network_of(options.model), grid[::step])
+    time_centers(mask)
+    print("9000 discs:")
+    time_centers(discs(9000, rng))
+    print(f"peak memory {peak_gb():.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
