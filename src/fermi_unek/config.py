@@ -165,6 +165,9 @@ class TrainConfig(Config):
         Seed of the network's start and of the feed.
     sky_seed : int
         Seed of the first sky; the others count on from it.
+    calibration_skies : int
+        Further whole skies on which probability and position error are calibrated
+        afterwards; 0 leaves them raw.
     """
 
     out: Path = Path("runs/localizer")
@@ -180,6 +183,7 @@ class TrainConfig(Config):
     threads: int = Field(0, ge=0)
     seed: int = Field(0, ge=0)
     sky_seed: int = Field(1000, ge=0)
+    calibration_skies: int = Field(3, ge=0)
 
 
 class EvaluateConfig(Config):

@@ -7,6 +7,7 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,12 +24,14 @@ from ..progress import silent
 from ..simulate.instrument import ResponseTables, load_instrument
 from ..simulate.skymodel import mean_psf
 from ..sky.bins import PATCH_DEG
-from .bank import BANK_YEARS, Shard, default_recipes, make_bank, open_bank
+from .bank import BANK_YEARS, Shard, ShardRecipe, default_recipes, make_bank, open_bank
+from .calibrate import calibrate_weights
 from .feed import Batch, batches
 from .losses import localizer_loss
 
 CHECKPOINT_EVERY = 200
 _UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError)
+_CALIBRATION_SEEDS = 1_000_000
 _WARM_UP = 200
 _AVERAGE = 0.998
 _WIDE = 3.0
@@ -49,7 +52,7 @@ def train_localizer(
     Returns
     -------
     Path
-        The weights file, without calibration (see `training.calibrate`).
+        The weights file, calibrated on skies of their own (see `training.calibrate`).
 
     Raises
     ------
@@ -66,7 +69,19 @@ def train_localizer(
     recipes = default_recipes(config.skies, config.patches, config.sky_seed, config.backgrounds)
     for recipe in progress(recipes, total=len(recipes), label="skies"):
         make_bank([recipe], config.bank, config.data)
-    return run_training(config, checkpoint, progress)
+    weights = run_training(config, checkpoint, progress)
+    if config.calibration_skies:
+        calibrate_weights(weights, calibration_recipes(config), config.data, progress=progress)
+    return weights
+
+
+def calibration_recipes(config: TrainConfig) -> list[tuple[ShardRecipe, float]]:
+    """Skies of ten years of FRONT photons, backgrounds in turn, seeds far from the training's."""
+    first = config.sky_seed + _CALIBRATION_SEEDS
+    return [
+        (replace(recipe, event_type="front"), 10.0)
+        for recipe in default_recipes(config.calibration_skies, 0, first, config.backgrounds)
+    ]
 
 
 def run_training(
