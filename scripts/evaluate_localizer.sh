@@ -5,6 +5,7 @@
 #   scripts/evaluate_localizer.sh FOLDER [SEED]
 set -euo pipefail
 folder=${1:?usage: scripts/evaluate_localizer.sh FOLDER [SEED]}
+mkdir -p "$folder"
 seed=${2:-9001}
 run() { command time -f "  %E elapsed, %M kB" "$@"; }
 run fermi-unek simulate -o "$folder/sky" --population dr2 --years 10 --seed "$seed" \

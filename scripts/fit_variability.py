@@ -32,15 +32,17 @@ from fermi_unek.simulate.variability import (
 
 OUT = Path(__file__).parents[1] / "src" / "fermi_unek" / "data" / "variability.json"
 CLASSES = {"bll": ("bll",), "fsrq": ("fsrq",), "bcu": ("bcu",), "unassociated": ("", "unk")}
-ERROR_EDGES = (0.0, 0.1, 0.15, 0.25)
+ERROR_EDGES = (0.0, 0.1, 0.15, 0.25, 0.4)
 """Bins in the relative error of a yearly flux, root mean square, in which sources are fitted."""
-REPEATS = 10
+RHO_ERROR = 0.25
+"""Relative error up to which a source takes part in the fit of rho."""
+REPEATS = 3
 QUANTILES = np.linspace(0.05, 0.95, 19)
 SIGMAS = np.geomspace(0.03, 2.5, 20)
 RHOS = np.round(np.arange(0.0, 0.95, 0.05), 2)
-MEDIANS = np.geomspace(0.03, 1.5, 60)
+MEDIANS = np.geomspace(0.01, 1.5, 51)
 SCATTERS = np.arange(0.1, 1.25, 0.1)
-SLOPES = np.arange(0.0, 0.25, 0.05)
+SLOPES = np.arange(0.0, 0.3, 0.05)
 
 
 def log_likelihoods(flux: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -89,6 +91,7 @@ def fit(flux1000: np.ndarray, flux: np.ndarray, error: np.ndarray) -> Process:
     """The process of a class from its precise sources."""
     real = fractional_variability(flux, error)
     relative_error = np.sqrt((error**2).mean(axis=1)) / flux.mean(axis=1)
+    precise = relative_error < RHO_ERROR
     groups = [
         np.flatnonzero((relative_error >= low) & (relative_error < high))
         for low, high in pairwise(ERROR_EDGES)
@@ -97,17 +100,17 @@ def fit(flux1000: np.ndarray, flux: np.ndarray, error: np.ndarray) -> Process:
     start = Process(
         sigma=0.0, scatter=0.0, slope=0.0, flux_pivot=float(f"{np.median(flux1000):.3g}"),
         flux_range=tuple(float(f"{one:.3g}") for one in np.quantile(flux1000, [0.02, 0.98])),
-        rho=best_rho(flux, error), n_sources=len(flux1000),
+        rho=best_rho(flux[precise], error[precise]), n_sources=len(flux1000),
     )  # fmt: skip
     best, least = start, np.inf
     for sigma, scatter, slope in product(MEDIANS, SCATTERS, SLOPES):
-        process = replace(start, sigma=sigma, scatter=scatter, slope=slope)
+        process = replace(start, sigma=float(sigma), scatter=float(scatter), slope=float(slope))
         distance = 0.0
         for rows in groups:
             many = np.tile(rows, REPEATS)
             mock = simulated_variability(process, flux1000[many], relative_error[many])
             apart = np.quantile(mock, QUANTILES) - np.quantile(real[rows], QUANTILES)
-            distance += rows.size * float((apart**2).mean())
+            distance += rows.size * float(np.abs(apart).mean())
         if distance < least:
             best, least = process, distance
     return replace(

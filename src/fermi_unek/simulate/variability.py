@@ -138,8 +138,8 @@ def _ornstein_uhlenbeck(
 
 
 def _mean_one(factors: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
-    weights = None if lengths is None else np.asarray(lengths, float)
-    return factors / np.average(factors, axis=1, weights=weights)[:, None]
+    weights = np.ones(factors.shape[1]) if lengths is None else np.asarray(lengths, float)
+    return factors / (factors @ (weights / weights.sum()))[:, None]
 
 
 def dr2_yearly_factors(
