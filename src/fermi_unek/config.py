@@ -165,6 +165,11 @@ class TrainConfig(Config):
         Seed of the network's start and of the feed.
     sky_seed : int
         Seed of the first sky; the others count on from it.
+    start : path or None
+        Weights file to go on from, with a fresh optimizer; None starts at random.
+    ten_years, absent, fields : float
+        Shares of examples at ten years, without some energy bins, cut to a field; see
+        `training.feed.Shares`.
     calibration_skies : int
         Further whole skies on which probability and position error are calibrated
         afterwards; 0 leaves them raw.
@@ -183,6 +188,10 @@ class TrainConfig(Config):
     threads: int = Field(0, ge=0)
     seed: int = Field(0, ge=0)
     sky_seed: int = Field(1000, ge=0)
+    start: Path | None = None
+    ten_years: float = Field(0.5, ge=0.0, le=1.0)
+    absent: float = Field(0.28, ge=0.0, le=1.0)
+    fields: float = Field(0.25, ge=0.0, le=1.0)
     calibration_skies: int = Field(3, ge=0)
 
 

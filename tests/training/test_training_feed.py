@@ -16,6 +16,7 @@ from fermi_unek.training.bank import BANK_YEARS, Shard
 from fermi_unek.training.feed import (
     DISC_PIXELS,
     Batch,
+    Shares,
     batches,
     draw_field,
     draw_kept_fractions,
@@ -50,8 +51,8 @@ def fixed(
 ) -> None:
     """Take the chance out of live time, bins and field."""
     field = field or ("whole", np.zeros(4))
-    monkeypatch.setattr(feed, "draw_kept_fractions", lambda rng: np.asarray(kept, float))
-    monkeypatch.setattr(feed, "draw_field", lambda rng: field)
+    monkeypatch.setattr(feed, "draw_kept_fractions", lambda rng, shares: np.asarray(kept, float))
+    monkeypatch.setattr(feed, "draw_field", lambda rng, share: field)
 
 
 class Flips:
@@ -186,7 +187,7 @@ def test_the_ideal_ts_shrinks_with_the_live_time_and_the_bins(
 
 def test_live_times_and_bins_are_drawn_as_data_come():
     rng = np.random.default_rng(3)
-    drawn = np.array([draw_kept_fractions(rng) for _ in range(4000)])
+    drawn = np.array([draw_kept_fractions(rng, Shares()) for _ in range(4000)])
     assert np.all((drawn >= 0) & (drawn <= 1))
     assert np.all(drawn.max(axis=1) > 0)
     assert np.all(drawn[:, 5] + drawn[:, 4] + drawn[:, 3] + drawn[:, 2] > 0)
@@ -198,7 +199,7 @@ def test_live_times_and_bins_are_drawn_as_data_come():
 
 def test_fields_are_mostly_whole_and_never_empty():
     rng = np.random.default_rng(4)
-    fields = [draw_field(rng) for _ in range(2000)]
+    fields = [draw_field(rng, 0.25) for _ in range(2000)]
     kinds = [kind for kind, _ in fields]
     assert kinds.count("whole") / 2000 == pytest.approx(0.75, abs=0.04)
     assert kinds.count("circle") > 150
@@ -309,11 +310,13 @@ def test_an_error_in_the_thread_is_raised_where_batches_are_taken(shard):
 def test_an_error_after_some_batches_comes_after_them(shard, monkeypatch):
     calls = []
 
-    def failing(shard: Shard, index: int, rng: np.random.Generator) -> feed.Example:
+    def failing(
+        shard: Shard, index: int, rng: np.random.Generator, shares: Shares | None
+    ) -> feed.Example:
         calls.append(index)
         if len(calls) > 4:
             raise ValueError("a broken patch")
-        return example(shard, index, rng)
+        return example(shard, index, rng, shares)
 
     monkeypatch.setattr(feed, "example", failing)
     got = batches(lambda: [shard], 0, 10, 2, 0)

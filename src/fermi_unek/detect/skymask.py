@@ -22,6 +22,9 @@ MASK_ORDER = 10
 
 _NSIDE = 2**MASK_ORDER
 _TAPER_DEG = 1.5
+TURNS = (0, 3, 4, 7)
+"""Orientations in which a patch is shown to the network."""
+
 _BATCH = 16
 _LEAST = 0.01
 
@@ -72,19 +75,58 @@ def sky_mask(
     return blend.result()
 
 
-def run_network(network: Localizer, patches: Sequence[Patch], device: str = "cpu") -> np.ndarray:
+def run_network(
+    network: Localizer,
+    patches: Sequence[Patch],
+    device: str = "cpu",
+    turns: Sequence[int] = TURNS,
+) -> np.ndarray:
     """Probability, offsets and error of some patches, float32 (B, 4, 128, 128).
 
-    Offsets and errors are in pixels of the output.
+    Offsets and errors are in pixels of the output. What is returned is the mean over the
+    patch in several orientations (see `_turned`), of which the sky has none of its own.
     """
     counts = [_stack([p.counts[b] * p.mask[b] for p in patches], device) for b in range(N_BINS)]
     masks = [_stack([p.mask[b] for p in patches], device) for b in range(N_BINS)]
     with torch.inference_mode():
-        output = network(counts, masks).float()
+        output = torch.zeros(())
+        for turn in turns:
+            turned = network([_turned(c, turn) for c in counts], [_turned(m, turn) for m in masks])
+            output = output + turned_back(turned.float(), turn) / len(turns)
         output[:, 0] = torch.sigmoid(output[:, 0])
         output[:, 3] = torch.exp(output[:, 3].clamp(-4.0, 3.0))
     planes: np.ndarray = output.cpu().numpy()
     return planes
+
+
+def _turned(plane: torch.Tensor, turn: int) -> torch.Tensor:
+    """Mirror columns (bit 0), rows (bit 1), then exchange the two (bit 2)."""
+    axes = [axis for bit, axis in ((1, -1), (2, -2)) if turn & bit]
+    plane = plane.flip(axes) if axes else plane
+    return plane.transpose(-1, -2).contiguous() if turn & 4 else plane
+
+
+def turned_back(output: torch.Tensor, turn: int) -> torch.Tensor:
+    """What the network said of a turned patch, for the patch as it was.
+
+    Parameters
+    ----------
+    output : Tensor (B, 4, n, n)
+        Logit, offsets in columns and rows, log error.
+    turn : int
+        0 to 7, as the patch was turned.
+    """
+    logit, columns, rows, error = output.unbind(dim=1)
+    if turn & 4:
+        logit, columns, rows, error = (
+            plane.transpose(-1, -2) for plane in (logit, rows, columns, error)
+        )
+    axes = [axis for bit, axis in ((1, -1), (2, -2)) if turn & bit]
+    if axes:
+        logit, columns, rows, error = (p.flip(axes) for p in (logit, columns, rows, error))
+    columns = -columns if turn & 1 else columns
+    rows = -rows if turn & 2 else rows
+    return torch.stack([logit, columns, rows, error], dim=1)
 
 
 def _stack(planes: Sequence[np.ndarray], device: str) -> torch.Tensor:

@@ -7,7 +7,7 @@ together and smoothed with their covariance; what the measurement errors add to 
 taken away, so that a faint blazar is curved like a bright one and not like a power law.
 
 The flux is that from 1 to 100 GeV (Flux1000), not the energy flux above 100 MeV: DR2's threshold
-in Flux1000 is the same for hard and soft sources to 25%, that in energy flux 2.4 times higher for
+in Flux1000 is the same for hard and soft sources within a factor 1.5, that in energy flux 2.4 times higher for
 an index of 2.9 than of 1.7 (sources at 4 to 5.5 sigma, abs(b) > 20 deg).
 
 Sources that DR2 does not name are what they are likely to be, by weights (`class_weights`):
@@ -67,7 +67,7 @@ _SLOPES = (0.5, 1.1)
 _SLOPES_GALACTIC = (0.5, 1.0)
 _HIGH_LATITUDE_DEG = 20.0
 _FLUX_BANDWIDTH = 0.15
-_SHAPE_BANDWIDTH = 0.3
+_SHAPE_BANDWIDTH = 0.2
 _RANK_BANDWIDTH = 0.04
 _FAINT_RANK = 0.15
 
@@ -130,11 +130,11 @@ class _Component:
 _COMPONENTS = (
     _Component("bll", (LOW_LATITUDE_DEG, 90.0), 2e-10, 2e-11, isotropic=True),
     _Component("fsrq", (LOW_LATITUDE_DEG, 90.0), 2e-10, 2e-11, isotropic=True),
-    _Component("psr", (0.0, 2.0), 1.5e-9, 1e-10),
-    _Component("psr", (2.0, 90.0), 6e-10, 1e-10),
-    _Component("msp", (0.0, 90.0), 5e-10, 1e-10),
-    _Component("pwn", (0.0, 2.0), 1.5e-9, 1e-10),
-    _Component("pwn", (2.0, 90.0), 6e-10, 1e-10),
+    _Component("psr", (0.0, 2.0), 1.5e-9, 2e-10),
+    _Component("psr", (2.0, 90.0), 6e-10, 2e-10),
+    _Component("msp", (0.0, 90.0), 5e-10, 2e-10),
+    _Component("pwn", (0.0, 2.0), 1.5e-9, 2e-10),
+    _Component("pwn", (2.0, 90.0), 6e-10, 2e-10),
 )
 
 
@@ -246,8 +246,8 @@ def class_weights(table: Table, millisecond: np.ndarray) -> np.ndarray:
 def _middle_shares(latitude: np.ndarray) -> np.ndarray:
     """Parts of the classes between 10 and 20 degrees, from the latitudes of the unnamed."""
     low, high = np.sin(np.radians([LOW_LATITUDE_DEG, _HIGH_LATITUDE_DEG]))
-    beyond = np.sum(latitude > _HIGH_LATITUDE_DEG)
-    between = max(np.sum(latitude > LOW_LATITUDE_DEG) - beyond, 1)
+    beyond = np.count_nonzero(latitude > _HIGH_LATITUDE_DEG)
+    between = max(np.count_nonzero(latitude > LOW_LATITUDE_DEG) - beyond, 1)
     as_beyond = min(beyond * (high - low) / (1.0 - high) / between, 1.0)
     shares = as_beyond * _shares(LIKELY_HIGH, 0.0)
     shares[CLASSES.index("pwn")] = 1.0 - as_beyond
@@ -329,6 +329,8 @@ def _component_hosts(component: _Component, table: Table, weights: np.ndarray) -
         good = np.asarray(rows["Unc_LP_beta"], float) > 0
         good &= np.asarray(rows["Unc_LP_Index"], float) > 0
         good &= np.isfinite(np.asarray(rows["LP_beta"], float))
+    # what may as well be of another class would blur the correlations of this one
+    good &= own > 0.5
     enough = component.threshold * (1.0 if component.isotropic else 0.5)
     return _Hosts(component, law, rows, own, bright, np.flatnonzero(good & (flux > enough)))
 
@@ -479,14 +481,18 @@ def _blank(number: int, pivot: np.ndarray) -> Table:
 def _intrinsic(
     values: np.ndarray, errors: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance of spectral parameters, freed of the measurement errors."""
-    # well measured sources count more, but none of them alone
-    certain = weights / (0.1**2 + errors[:, 1] ** 2)
-    mean = np.average(values, axis=0, weights=certain)
-    covariance = np.cov(values.T, aweights=certain)
-    noise = np.average(errors**2, axis=0, weights=certain)
+    """Mean and covariance of spectral parameters, freed of the measurement errors.
+
+    The covariance is that of the third of best known curvature: the errors of index and
+    curvature go together, and where they are large they are most of the correlation.
+    """
+    best = errors[:, 1] <= np.quantile(errors[:, 1], 1.0 / 3.0)
+    covariance = np.cov(values[best].T, aweights=weights[best])
+    noise = np.average(errors[best] ** 2, axis=0, weights=weights[best])
     kept = np.clip(1.0 - noise / np.diag(covariance), 0.1, 1.0)
-    return mean, covariance * np.sqrt(kept[:, None] * kept[None])
+    covariance *= np.sqrt(kept[:, None] * kept[None])
+    certain = weights[:, None] / (np.diag(covariance) + errors**2)
+    return np.average(values, axis=0, weights=certain), covariance
 
 
 def _without_errors(

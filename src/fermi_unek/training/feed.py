@@ -23,6 +23,7 @@ LOWEST_TS = 9.0
 SURE_TS = 25.0
 """Sources above this ideal TS weigh fully."""
 
+_ABSENT_BELOW = 5.0 / 7.0
 _DOUBTFUL_TS = 4.0
 _DOUBTFUL_WEIGHT = 0.3
 
@@ -53,10 +54,35 @@ class Batch:
     target: Tensor
 
 
-def example(shard: Shard, index: int, rng: np.random.Generator) -> Example:
+@dataclass(frozen=True)
+class Shares:
+    """How often an example is not ten years of the whole patch in all bins.
+
+    Attributes
+    ----------
+    ten_years : float
+        Share of examples at ten years; the others lie between nine months and sixteen years.
+    absent : float
+        Share of examples that lack energy bins; five in seven of them all below some energy.
+    partial : float
+        Share of examples in which one bin lacks some of its photons.
+    fields : float
+        Share of examples cut to a circle or a turned square.
+    """
+
+    ten_years: float = 0.5
+    absent: float = 0.28
+    partial: float = 0.1
+    fields: float = 0.25
+
+
+def example(
+    shard: Shard, index: int, rng: np.random.Generator, shares: Shares | None = None
+) -> Example:
     """A patch of the shard at a random live time, with random masks, flips and turns."""
-    kept = draw_kept_fractions(rng)
-    field = draw_field(rng)
+    shares = shares or Shares()
+    kept = draw_kept_fractions(rng, shares)
+    field = draw_field(rng, shares.fields)
     flips = int(rng.integers(8))
     counts, masks = [], []
     for b, n_pixels in enumerate(NATIVE_PIXELS):
@@ -72,30 +98,33 @@ def example(shard: Shard, index: int, rng: np.random.Generator) -> Example:
     return Example(counts, masks, _turned_target(planes, flips))
 
 
-def draw_kept_fractions(rng: np.random.Generator) -> np.ndarray:
+def draw_kept_fractions(rng: np.random.Generator, shares: Shares) -> np.ndarray:
     """Fraction (6,) of the photons kept in each bin: live time, and bins absent or partial."""
-    years = 10.0 if rng.random() < 0.5 else np.exp(rng.uniform(np.log(0.75), np.log(BANK_YEARS)))
-    kept = np.full(N_BINS, years / BANK_YEARS)
-    kind = rng.random()
-    if kind < 0.2:
+    short = np.exp(rng.uniform(np.log(0.75), np.log(BANK_YEARS)))
+    kept = np.full(N_BINS, (10.0 if rng.random() < shares.ten_years else short) / BANK_YEARS)
+    kind = rng.random() / max(shares.absent, 1e-9)
+    if kind < _ABSENT_BELOW:
         # data often start at 1, 2, 7 or 20 GeV
         kept[: rng.integers(1, 6)] = 0.0
-    elif kind < 0.28:
+    elif kind < 1.0:
         gone = rng.random(N_BINS) < 0.4
         gone[rng.integers(2, N_BINS)] = False
         kept[gone] = 0.0
-    if rng.random() < 0.1:
+    if rng.random() < shares.partial:
         kept[rng.integers(N_BINS)] *= rng.uniform(0.3, 1.0)
     return kept
 
 
-def draw_field(rng: np.random.Generator) -> tuple[str, np.ndarray]:
-    """Shape of the observed field in units of the patch: whole, a circle, or a turned square."""
-    kind = rng.random()
-    if kind < 0.75:
+def draw_field(rng: np.random.Generator, share: float) -> tuple[str, np.ndarray]:
+    """Shape of the observed field in units of the patch: whole, a circle, or a turned square.
+
+    `share` of the fields are not whole, half of these circles.
+    """
+    kind = rng.random() / max(share, 1e-9)
+    if kind >= 1.0:
         return "whole", np.zeros(4)
     centre = rng.uniform(-0.5, 0.5, 2)
-    if kind < 0.87:
+    if kind < 0.5:
         return "circle", np.array([*centre, rng.uniform(0.3, 1.2), 0.0])
     return "square", np.array([*(0.6 * centre), rng.uniform(0.3, 0.6), rng.uniform(0, np.pi)])
 
@@ -173,7 +202,12 @@ def stack(examples: list[Example]) -> Batch:
 
 
 def batches(
-    open_shards: Callable[[], list[Shard]], first: int, last: int, size: int, seed: int
+    open_shards: Callable[[], list[Shard]],
+    first: int,
+    last: int,
+    size: int,
+    seed: int,
+    shares: Shares | None = None,
 ) -> Iterator[Batch]:
     """Batches number `first` to `last`, drawn in a thread while the network works.
 
@@ -191,7 +225,10 @@ def batches(
                     shards = open_shards()
                 rng = np.random.default_rng([seed, number])
                 chosen = rng.integers(len(shards), size=size)
-                drawn = [example(shards[i], int(rng.integers(len(shards[i]))), rng) for i in chosen]
+                drawn = [
+                    example(shards[i], int(rng.integers(len(shards[i]))), rng, shares)
+                    for i in chosen
+                ]
                 batch: Batch | Exception = stack(drawn)
                 while not stopped.is_set():
                     try:

@@ -19,14 +19,14 @@ from ..config import TrainConfig
 from ..errors import ConfigError
 from ..nets.filters import pixel_kernel
 from ..nets.localizer import BIN_PIXELS, BinInput, Localizer, LocalizerShape
-from ..nets.weights import save_localizer
+from ..nets.weights import load_localizer, save_localizer
 from ..progress import silent
 from ..simulate.instrument import ResponseTables, load_instrument
 from ..simulate.skymodel import mean_psf
 from ..sky.bins import PATCH_DEG
 from .bank import BANK_YEARS, Shard, ShardRecipe, default_recipes, make_bank, open_bank
 from .calibrate import calibrate_weights
-from .feed import Batch, batches
+from .feed import Batch, Shares, batches
 from .losses import localizer_loss
 
 CHECKPOINT_EVERY = 200
@@ -91,8 +91,14 @@ def run_training(
     trainer = Trainer(config, open_bank(config.bank))
     if checkpoint.exists():
         trainer.load(checkpoint)
+    shares = Shares(ten_years=config.ten_years, absent=config.absent, fields=config.fields)
     feed = batches(
-        lambda: open_bank(config.bank), trainer.step, config.steps, config.batch, config.seed
+        lambda: open_bank(config.bank),
+        trainer.step,
+        config.steps,
+        config.batch,
+        config.seed,
+        shares,
     )
     log = checkpoint.with_name("log.jsonl")
     for batch in progress(feed, total=config.steps - trainer.step, label="training"):
@@ -106,6 +112,7 @@ def run_training(
         "steps": str(trainer.step),
         "batch": str(config.batch),
         "seed": str(config.seed),
+        "started from": str(config.start or "random weights"),
         "seconds": f"{trainer.seconds:.0f}",
     }
     return save_localizer(trainer.averaged, checkpoint.with_name("weights.safetensors"), history)
@@ -120,7 +127,10 @@ class Trainer:
         self.network = Localizer(LocalizerShape(config.widths))
         # torch's type hints do not know the keyword
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        fit_inputs(self.network, shards, np.random.default_rng(config.seed))
+        if config.start is None:
+            fit_inputs(self.network, shards, np.random.default_rng(config.seed))
+        else:
+            self.network.load_state_dict(load_localizer(config.start).network.state_dict())
         self.averaged = Localizer(LocalizerShape(config.widths))
         self.averaged.load_state_dict(self.network.state_dict())
         self.averaged.eval()
