@@ -83,7 +83,8 @@ def tiny_bank(bank: Path) -> Path:
 def tiny_config(out: Path, bank: Path, **changes: object) -> TrainConfig:
     """A run of a few steps of a tiny network."""
     values: dict[str, object] = {
-        "out": out, "bank": bank, "steps": 6, "batch": 2, "widths": WIDTHS, "threads": 1, "calibration_skies": 0,
+        "out": out, "bank": bank, "steps": 6, "batch": 2, "widths": WIDTHS, "threads": 1,
+        "calibration_skies": 0,
         "skies": 1, "patches": 4, "sky_seed": 7, "seed": 3, **changes,
     }  # fmt: skip
     return TrainConfig.model_validate(values)

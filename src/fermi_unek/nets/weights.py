@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ..errors import InputError
 from ..outputs import replacing
@@ -55,7 +55,8 @@ def save_localizer(
     }
     tensors = {name: t.detach().contiguous() for name, t in network.state_dict().items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        # not save_file, which leaves a file that only its owner may read
+        Path(temporary).write_bytes(save(tensors, metadata=metadata))
     return path
 
 

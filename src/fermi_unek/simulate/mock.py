@@ -7,8 +7,8 @@ together and smoothed with their covariance; what the measurement errors add to 
 taken away, so that a faint blazar is curved like a bright one and not like a power law.
 
 The flux is that from 1 to 100 GeV (Flux1000), not the energy flux above 100 MeV: DR2's threshold
-in Flux1000 is the same for hard and soft sources within a factor 1.5, that in energy flux 2.4 times higher for
-an index of 2.9 than of 1.7 (sources at 4 to 5.5 sigma, abs(b) > 20 deg).
+in Flux1000 is the same for hard and soft sources within a factor of 1.5, that in energy flux 2.4
+times higher for an index of 2.9 than of 1.7 (sources at 4 to 5.5 sigma, abs(b) > 20 deg).
 
 Sources that DR2 does not name are what they are likely to be, by weights (`class_weights`):
 
