@@ -11,6 +11,7 @@ import torch
 from detect_samples import PHOTONS, BrightSpots, place, separation_deg, sky_of
 from torch import nn
 
+from fermi_unek.detect import skymask
 from fermi_unek.detect.centers import METHODS, find_centers
 from fermi_unek.detect.skymask import (
     MASK_ORDER,
@@ -24,8 +25,28 @@ from fermi_unek.sky.coverage import circle_coverage
 from fermi_unek.sky.frame import PatchFrame, lonlat_to_vectors
 from fermi_unek.sky.grid import sky_grid, tangent_distance
 from fermi_unek.sky.patches import cut_patch
+from fermi_unek.training.feed import _turned_target, target_planes
 
 NSIDE = 2**MASK_ORDER
+
+
+@pytest.fixture(autouse=True)
+def one_orientation(monkeypatch):
+    """The stand-in networks know left from right; show them each patch as it is."""
+    monkeypatch.setattr(skymask, "TURNS", (0,))
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_what_is_said_of_a_turned_patch_is_turned_back(turn):
+    rng = np.random.default_rng(turn)
+    target = target_planes(rng.uniform(10, 117, 9), rng.uniform(10, 117, 9), np.full(9, 100.0))
+    mask, _, columns, rows = _turned_target(target, turn)
+    said = torch.from_numpy(np.stack([mask, columns, rows, mask]))[None]
+    back = skymask.turned_back(said, turn)[0].numpy()
+    np.testing.assert_array_equal(back[[0, 1, 2]], target[[0, 2, 3]])
+    np.testing.assert_array_equal(
+        skymask._turned(torch.from_numpy(target[:1]), turn)[0].numpy(), mask
+    )
 
 
 class Says(nn.Module):

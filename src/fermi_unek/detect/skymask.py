@@ -79,7 +79,7 @@ def run_network(
     network: Localizer,
     patches: Sequence[Patch],
     device: str = "cpu",
-    turns: Sequence[int] = TURNS,
+    turns: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Probability, offsets and error of some patches, float32 (B, 4, 128, 128).
 
@@ -88,6 +88,7 @@ def run_network(
     """
     counts = [_stack([p.counts[b] * p.mask[b] for p in patches], device) for b in range(N_BINS)]
     masks = [_stack([p.mask[b] for p in patches], device) for b in range(N_BINS)]
+    turns = turns or TURNS
     with torch.inference_mode():
         output = torch.zeros(())
         for turn in turns:
