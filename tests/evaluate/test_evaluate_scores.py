@@ -6,8 +6,17 @@ from astropy.table import Table
 from evaluate_samples import catalog_of, cone_coverage, random_sky, truth_of
 
 from fermi_unek.errors import InputError
-from fermi_unek.evaluate.rates import Rate, binned, latitude_bands, rate_table, thresholds_of
-from fermi_unek.evaluate.scores import score, threshold_at_purity
+from fermi_unek.evaluate.headline import threshold_at_purity
+from fermi_unek.evaluate.ladder import RateCurve
+from fermi_unek.evaluate.rates import (
+    Rate,
+    binned,
+    curve_columns,
+    latitude_bands,
+    rate_table,
+    thresholds_of,
+)
+from fermi_unek.evaluate.scores import score, summary_text
 
 
 def cell(table, column, **wanted):
@@ -51,15 +60,21 @@ def test_a_table_of_no_rows_is_empty():
     assert len(rate_table([], np.zeros(0, bool), np.zeros(0), "x")) == 0
 
 
-def test_thresholds_are_probabilities_that_occur():
+def test_a_list_can_be_cut_at_every_probability_in_it():
     values = np.random.default_rng(0).random(1000)
-    cuts = thresholds_of(values, 50)
-    assert len(cuts) == 50
-    assert np.isin(cuts, values).all()
-    assert cuts[0] == values.min()
-    assert cuts[-1] == values.max()
+    np.testing.assert_array_equal(thresholds_of(values), np.sort(values))
     assert thresholds_of(np.array([0.5, 0.5])).tolist() == [0.5]
     assert thresholds_of(np.zeros(0)).size == 0
+
+
+def test_a_curve_has_the_intervals_of_its_rates():
+    found, total = np.array([0, 3, 7]), np.array([0, 10, 7])
+    columns = curve_columns("x", RateCurve(found, total, np.zeros(3)))
+    for row in range(3):
+        rate = Rate(found[row], total[row])
+        expected = [rate.value, *rate.interval]
+        got = [columns[name][row] for name in ("x", "x_low", "x_high")]
+        np.testing.assert_allclose(got, expected)
 
 
 def test_both_empty_gives_undefined_rates_and_no_error():
@@ -180,7 +195,7 @@ def test_known_offsets_are_measured():
     assert row["r68_low_deg"][0] < np.percentile(np.hypot(x, y), 68) < row["r68_high_deg"][0]
     assert row["r95_deg"][0] == pytest.approx(np.percentile(np.hypot(x, y), 95), rel=0.03)
     assert "r68 0.04" in scores.to_text()
-    assert "r68" not in scores.to_text(brief=True)
+    assert "r68" not in summary_text(catalog, truth_of(lon, lat, np.full(n, 200.0)), 0.3)
 
 
 def test_ellipses_of_the_right_size_and_angle_hold_68_and_95_percent():

@@ -2,8 +2,10 @@
 
 from .compare import Comparison, compare
 from .files import compare_files, evaluate_files, read_truth_table
+from .headline import threshold_at_purity
 from .match import Matcher, Matches, match
-from .scores import Rate, Scores, score, threshold_at_purity
+from .rates import Rate
+from .scores import Scores, score
 
 __all__ = [
     "Comparison",

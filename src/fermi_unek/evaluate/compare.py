@@ -11,9 +11,10 @@ from astropy.table import Table
 from ..catalog.build import nearest
 from ..catalog.record import Catalog
 from ..sky.frame import lonlat_to_vectors
+from .bench import EDGE_MARGIN_DEG
+from .counting import SIGNIF_EDGES
 from .match import Matcher, Matches, field_shifts
-from .rates import Rate, binned, latitude_bands, rate_of, rate_table, thresholds_of
-from .scores import EDGE_MARGIN_DEG, SIGNIF_EDGES
+from .rates import Rate, binned, curve_columns, latitude_bands, rate_of, rate_table, thresholds_of
 
 BRIGHT_SIGMA = 10.0
 """Sources above this that are missed are listed and mapped."""
@@ -134,6 +135,15 @@ class _Bench:
         self.matches: Matches = self.matcher.match()
         self.chance_reference, _ = self.matcher.chance()
 
+    def groups(self) -> dict[str, np.ndarray]:
+        """Counted reference sources: all, and those above and below 10 sigma."""
+        counted = self.counted_reference
+        return {
+            "detected": counted,
+            "detected above 10 sigma": counted & (self.signif > BRIGHT_SIGMA),
+            "detected below 10 sigma": counted & (self.signif <= BRIGHT_SIGMA),
+        }
+
     def samples(self) -> dict[str, np.ndarray]:
         """The four samples, those left out whose column the reference does not have."""
         table = self.reference
@@ -155,34 +165,25 @@ def _rates_at(bench: _Bench, threshold: float) -> dict[str, Rate]:
     keep = bench.probability >= threshold
     matches = bench.matcher.match(keep)
     chance_reference, chance_detection = bench.matcher.chance(keep)
-    counted, found = bench.counted_reference, matches.truth_found
     matched = matches.truth_of_detection >= 0
-    return {
-        "matched": rate_of(matched, bench.counted_detections & keep, chance_detection),
-        "detected": rate_of(found, counted, chance_reference),
-        "detected above 10 sigma": rate_of(
-            found, counted & (bench.signif > BRIGHT_SIGMA), chance_reference
-        ),
-        "detected below 10 sigma": rate_of(
-            found, counted & (bench.signif <= BRIGHT_SIGMA), chance_reference
-        ),
-    }
+    rates = {"matched": rate_of(matched, bench.counted_detections & keep, chance_detection)}
+    for name, group in bench.groups().items():
+        rates[name] = rate_of(matches.truth_found, group, chance_reference)
+    return rates
 
 
 def _curve(bench: _Bench) -> Table:
-    """One row a threshold: detections, those matched, and reference sources detected."""
-    rows = []
-    for threshold in thresholds_of(bench.probability[bench.counted_detections]):
-        rates = _rates_at(bench, threshold)
-        row: dict[str, float] = {
-            "threshold": threshold,
-            "n_detections": rates["matched"].total,
-            "n_matched": rates["matched"].found,
-        }
-        for name, rate in rates.items():
-            row |= rate.columns(name)
-        rows.append(row)
-    return Table(rows=rows) if rows else Table(names=["threshold", "n_detections", "n_matched"])
+    """One row for every probability: detections, those matched, and sources detected."""
+    thresholds = thresholds_of(bench.probability[bench.counted_detections])
+    ladder = bench.matcher.ladder(bench.probability)
+    matched = ladder.detection_rate(bench.counted_detections, thresholds)
+    columns = {
+        "threshold": thresholds, "n_detections": matched.total, "n_matched": matched.found,
+        **curve_columns("matched", matched),
+    }  # fmt: skip
+    for name, group in bench.groups().items():
+        columns |= curve_columns(name, ladder.truth_rate(group, thresholds))
+    return Table(columns)
 
 
 def _detected_table(bench: _Bench) -> Table:

@@ -12,25 +12,23 @@ from ..catalog.releases import load_release
 from ..errors import InputError
 from ..outputs import check_folder, staging
 from .compare import Comparison, compare
-from .scores import TRUTH_COLUMNS, Scores, score
+from .scores import TRUTH_COLUMNS, Scores, score, summary_text
 
 WIDE_RADIUS_DEG = 0.5
 """Also reported: the radius of the first study (Panes et al. 2021)."""
 
-SCORE_FILES = (
-    "summary.txt",
-    "completeness_flux.ecsv",
-    "completeness_ts.ecsv",
-    "completeness_signif.ecsv",
-    "completeness_latitude.ecsv",
-    "purity.ecsv",
-    "curve.ecsv",
-    "offsets.ecsv",
-    "pairs.ecsv",
-    "completeness.png",
-    "purity.png",
-    "offsets.png",
+_COUNTED = (
+    *(f"completeness_{of}" for of in
+      ("flux", "energy_flux", "ts", "signif", "latitude", "b", "neighbour")),
+    *("purity", "purity_flux", "purity_energy_flux", "purity_ts", "purity_b", "calibration"),
+)  # fmt: skip
+SCORE_TABLES = (
+    *("headline", "pointing", "curve", "radius", "offsets", "coverage", "pairs"),
+    *_COUNTED,
+    *(f"{name}_cut" for name in _COUNTED),
 )
+SCORE_FIGURES = ("completeness.png", "purity.png", "offsets.png")
+SCORE_FILES = ("summary.txt", *(f"{name}.ecsv" for name in SCORE_TABLES), *SCORE_FIGURES)
 COMPARISON_FILES = (
     "summary.txt",
     "detected.ecsv",
@@ -113,7 +111,7 @@ def evaluate_files(
     scores = score(catalog, truth, radius_deg)
     parts = [f"{catalog_path} against {truth_path}", scores.to_text()]
     if radius_deg != WIDE_RADIUS_DEG:
-        parts.append(score(catalog, truth, WIDE_RADIUS_DEG).to_text(brief=True))
+        parts.append(summary_text(catalog, truth, WIDE_RADIUS_DEG))
     text = "\n\n".join(parts) + "\n"
     if out_dir is not None:
         from .plots import plot_scores

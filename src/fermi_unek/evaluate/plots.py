@@ -149,7 +149,7 @@ def _purity_figure(scores: Scores) -> Figure:
     if len(curve):
         left.legend(fontsize=8, loc="center left", bbox_to_anchor=(0, 0.35))
     left.grid(alpha=0.3)
-    _reliability(right, scores.tables["purity"])
+    _reliability(right, scores.tables["calibration"])
     return figure
 
 
@@ -163,8 +163,7 @@ def _curve_with_band(axis: Axes, curve: Table, name: str, colour: str) -> None:
 
 def _reliability(axis: Axes, table: Table) -> None:
     """Purity within bins of probability, whose diagonal is an honest probability."""
-    width = np.asarray(table["probability_high_edge"]) - table["probability_low_edge"]
-    rows = table[width < 0.5]
+    rows = table[table["band"] == "all"]
     middle = (rows["probability_low_edge"] + np.minimum(rows["probability_high_edge"], 1)) / 2
     value = np.asarray(rows["purity"], float)
     errors = np.maximum([value - rows["purity_low"], rows["purity_high"] - value], 0)

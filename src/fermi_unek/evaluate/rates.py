@@ -9,6 +9,8 @@ import numpy as np
 from astropy.stats import binom_conf_interval
 from astropy.table import Table
 
+from .ladder import RateCurve
+
 ONE_SIGMA = 0.682689492137
 
 
@@ -28,12 +30,8 @@ class Rate:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's 68.3% interval; NaN when there is nothing to count."""
-        if not self.total:
-            return float("nan"), float("nan")
-        low, high = binom_conf_interval(
-            self.found, self.total, confidence_level=ONE_SIGMA, interval="wilson"
-        )
-        return float(low), float(high)
+        low, high = wilson(np.array([self.found]), np.array([self.total]))
+        return float(low[0]), float(high[0])
 
     def columns(self, name: str) -> dict[str, float]:
         """The rate as cells of a table row: name, name_low, name_high, name_chance."""
@@ -116,10 +114,31 @@ def latitude_bands(lat_deg: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def thresholds_of(probability: np.ndarray, most: int = 60) -> np.ndarray:
-    """Probabilities at which to cut a list: evenly many detections apart, lowest first."""
-    values = np.sort(probability)
-    if values.size == 0:
-        return values
-    index = np.linspace(0, values.size - 1, min(most, values.size)).astype(int)
-    return np.unique(values[index])
+def thresholds_of(probability: np.ndarray) -> np.ndarray:
+    """Every probability at which a list can be cut, each once, lowest first."""
+    return np.unique(probability)
+
+
+def curve_columns(name: str, curve: RateCurve) -> dict[str, np.ndarray]:
+    """The columns of `Rate.columns` along a curve."""
+    low, high = wilson(curve.found, curve.total)
+    some = curve.total > 0
+    value = np.divide(curve.found, curve.total, out=np.full(len(some), np.nan), where=some)
+    columns = {name: value, f"{name}_low": low, f"{name}_high": high}
+    return columns | {f"{name}_chance": curve.chance}
+
+
+def point_of_curve(name: str, curve: RateCurve) -> dict[str, float]:
+    """The columns of `Rate.columns` of a curve of one threshold."""
+    return {key: float(values[0]) for key, values in curve_columns(name, curve).items()}
+
+
+def wilson(found: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's 68.3% intervals of rates; NaN where there is nothing to count."""
+    bounds = np.full((2, len(total)), np.nan)
+    some = np.asarray(total) > 0
+    if some.any():
+        bounds[:, some] = binom_conf_interval(
+            found[some], total[some], confidence_level=ONE_SIGMA, interval="wilson"
+        )
+    return bounds[0], bounds[1]

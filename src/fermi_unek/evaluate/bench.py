@@ -1,0 +1,183 @@
+"""A catalog and its truth as arrays, and lists cut from it with their matches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from astropy.table import Table
+
+from ..catalog.record import Catalog
+from .ladder import Ladder
+from .match import Matcher, Matches, field_shifts
+
+VISIBLE_TS = 9.0
+"""A detection of a source above this is no false one."""
+
+EDGE_MARGIN_DEG = 0.5
+"""What lies nearer to the edge of a field is not counted: the catalog flags it."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Columns of catalog and truth, and what matches them.
+
+    Attributes
+    ----------
+    catalog : Catalog
+    truth : astropy Table
+    radius_deg : float
+        Matching radius.
+    """
+
+    catalog: Catalog
+    truth: Table
+    radius_deg: float
+
+    @cached_property
+    def probability(self) -> np.ndarray:
+        """Probability (M,) of each detection."""
+        return column(self.catalog.table, "Probability")
+
+    @cached_property
+    def found_place(self) -> tuple[np.ndarray, np.ndarray]:
+        """Galactic longitude and latitude of the detections, degrees."""
+        return place(self.catalog.table)
+
+    @cached_property
+    def true_place(self) -> tuple[np.ndarray, np.ndarray]:
+        """Galactic longitude and latitude of the true sources, degrees."""
+        return place(self.truth)
+
+    @cached_property
+    def ts(self) -> np.ndarray:
+        """Ideal TS (N,) of the true sources."""
+        return column(self.truth, "Ideal_TS")
+
+    @cached_property
+    def visible(self) -> np.ndarray:
+        """Int array: the true sources whose detections are no false ones."""
+        return np.flatnonzero(self.ts > VISIBLE_TS)
+
+    @cached_property
+    def counted_truth(self) -> np.ndarray:
+        """Bool array (N,): well inside what was looked at."""
+        return self.catalog.covers(*self.true_place, EDGE_MARGIN_DEG)
+
+    @cached_property
+    def counted_detections(self) -> np.ndarray:
+        """Bool array (M,): well inside what was looked at."""
+        return self.catalog.covers(*self.found_place, EDGE_MARGIN_DEG)
+
+    # brightest by ideal TS: then no invisible source takes the detection of a visible one,
+    # and the same matches serve purity and completeness
+
+    @cached_property
+    def matcher(self) -> Matcher:
+        """Of all true sources."""
+        return self._matcher(np.arange(len(self.ts)), self.radius_deg)
+
+    @cached_property
+    def visible_matcher(self) -> Matcher:
+        """Of those above `VISIBLE_TS` alone."""
+        return self._matcher(self.visible, self.radius_deg)
+
+    @cached_property
+    def ladder(self) -> Ladder:
+        """Matches of all true sources at every threshold."""
+        return self.matcher.ladder(self.probability)
+
+    @cached_property
+    def visible_ladder(self) -> Ladder:
+        """Matches of the visible ones at every threshold."""
+        return self.visible_matcher.ladder(self.probability)
+
+    def with_radius(self, radius_deg: float) -> Bench:
+        """The same lists matched within another radius."""
+        return Bench(self.catalog, self.truth, radius_deg)
+
+    def samples(self) -> dict[str, np.ndarray]:
+        """Groups of true sources whose completeness is followed."""
+        signif = column(self.truth, "Signif_Avg")
+        groups = {f"ideal TS > {ts:g}": self.ts > ts for ts in (9, 25, 100)}
+        return groups | {"4FGL sigma > 10": signif > 10, "4FGL sigma < 10": signif <= 10}
+
+    def _matcher(self, rows: np.ndarray, radius_deg: float) -> Matcher:
+        lon, lat = self.true_place
+        coverage = self.catalog.coverage
+        return Matcher(
+            lon[rows],
+            lat[rows],
+            self.ts[rows],
+            *self.found_place,
+            radius_deg,
+            field_shifts(coverage),
+            None if coverage is None else self.catalog.covers,
+        )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The detections from a probability up, and what they match; -inf takes them all.
+
+    Attributes
+    ----------
+    bench : Bench
+    threshold : float
+    """
+
+    bench: Bench
+    threshold: float = -np.inf
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """Bool array (M,): which detections are on the list."""
+        return self.bench.probability >= self.threshold
+
+    @cached_property
+    def counted(self) -> np.ndarray:
+        """Bool array (M,): which of them count."""
+        return self.kept & self.bench.counted_detections
+
+    @cached_property
+    def matches(self) -> Matches:
+        """With all true sources."""
+        return self.bench.matcher.match(self.kept)
+
+    @cached_property
+    def chance_truth(self) -> np.ndarray:
+        """How often (N,) chance alone would match each true source."""
+        return self.bench.matcher.chance(self.kept)[0]
+
+    @cached_property
+    def source_of_detection(self) -> np.ndarray:
+        """Int array (M,): row of the visible true source each detection is of, -1 for false."""
+        found = self.bench.visible_matcher.match(self.kept)
+        source = np.full(found.n_detections, -1)
+        source[found.detection] = self.bench.visible[found.truth]
+        return source
+
+    @cached_property
+    def true_detection(self) -> np.ndarray:
+        """Bool array (M,): matched to a visible source."""
+        return self.source_of_detection >= 0
+
+    @cached_property
+    def chance_detection(self) -> np.ndarray:
+        """How often (M,) chance alone would make each detection a true one."""
+        return self.bench.visible_matcher.chance(self.kept)[1]
+
+
+def place(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Columns GLON and GLAT of a table, degrees."""
+    return column(table, "GLON"), column(table, "GLAT")
+
+
+def column(table: Table, name: str) -> np.ndarray:
+    """A column as plain floats, masked or absent values as NaN."""
+    if name not in table.colnames:
+        return np.full(len(table), np.nan)
+    values = table[name]
+    values = values.filled(np.nan) if hasattr(values, "filled") else values
+    return np.asarray(values, dtype=float)
