@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Inputs = str | Path | Sequence[str | Path]
 """A photon file, cube, or @list, or several that belong together."""
 
-REPORT_FILES = ("field.png", "catalog.reg")
+REPORT_FILES = ("report.html", "field.png", "catalog.reg")
 DEMO_FILES = ("catalog.fits", "catalog.reg", "field.png")
 
 BRIGHT_TS = 25.0
@@ -163,7 +163,7 @@ def find_to_file(
 
     write_catalog(catalog, output, overwrite=overwrite)
     if config.report is not None:
-        _write_report(config.report, sky, catalog)
+        _write_report(config.report, sky, catalog, tools.reference, progress)
     return catalog
 
 
@@ -331,10 +331,13 @@ def _positions(table: Table) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(table["GLON"], float), np.asarray(table["GLAT"], float)
 
 
-def _write_report(folder: Path, sky: SkyCounts, catalog: Catalog) -> None:
+def _write_report(
+    folder: Path, sky: SkyCounts, catalog: Catalog, reference: Table | None, progress: Progress
+) -> None:
     from .catalog import write_regions
-    from .report import draw_sky
+    from .report import draw_sky, write_page
 
     with staging(folder) as temporary:
         write_regions(catalog, temporary / "catalog.reg")
         draw_sky(sky, temporary / "field.png", found=_positions(catalog.table))
+        write_page(temporary / "report.html", catalog, sky, reference, progress=progress)

@@ -56,13 +56,18 @@ class PatchCutter:
     cache : bool
         Keep the float32 unit vector (0.02 arcsec) of every photon, 12 bytes each (0.6 GB for ten
         years of the whole sky), instead of computing those of a patch when it is cut.
+    within_deg : float
+        Half the side of the square in the middle of the patch for which photons are wanted;
+        further out some may be left away. Small squares are cut faster.
     """
 
-    def __init__(self, sky: SkyCounts, *, cache: bool = True) -> None:
+    def __init__(
+        self, sky: SkyCounts, *, cache: bool = True, within_deg: float = PATCH_DEG / 2.0
+    ) -> None:
         self.sky = sky
         nside = 2**_CELL_ORDER
         self._cells = np.stack(hp.pix2vec(nside, np.arange(12 * nside**2), nest=True), axis=-1)
-        self._reach = np.radians(PATCH_DEG / 2.0) + 1.05 * hp.max_pixrad(nside)
+        self._reach = np.radians(within_deg) + 1.05 * hp.max_pixrad(nside)
         self._bins = [None if b is None else _BinPhotons(b, cache) for b in sky.bins]
 
     def cut(self, frame: PatchFrame) -> Patch:

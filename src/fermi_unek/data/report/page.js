@@ -1,0 +1,680 @@
+"use strict";
+(() => {
+const page = JSON.parse(document.getElementById("data").textContent);
+const source = page.sources, reference = page.reference;
+const total = source.name.length;
+const PAGE_ROWS = 50, DEG = Math.PI / 180;
+const COLOURS = { new: "#d9480f", known: "#1769aa", none: "#1769aa", missed: "#111", seen: "#8a949e" };
+const $ = id => document.getElementById(id);
+const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
+const known = value => value !== null && value !== undefined;
+const has = key => key in source;
+const pick = (key, row) => has(key) ? source[key][row] : null;
+const escaped = text => String(text).replace(/[&<>"]/g, c => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" }[c]));
+
+function element(tag, text, className) {
+  const made = document.createElement(tag);
+  if (known(text)) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+/* What is new: no source of the release within a fixed distance. ------------------------ */
+const status = Array.from({ length: total }, (_, row) => {
+  if (!page.release) return "none";
+  const apart = pick("separation", row);
+  return known(apart) && apart <= page.new_beyond_deg ? "known" : "new";
+});
+const WORDS = { new: "new", known: "in " + page.release, none: "not compared" };
+
+/* Packed bytes ---------------------------------------------------------------------------- */
+async function unpack(text) {
+  const raw = Uint8Array.from(atob(text), c => c.charCodeAt(0));
+  const stream = new Blob([raw]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+function trouble(text) { $("trouble").textContent = text; $("trouble").hidden = false; }
+const unpacks = typeof DecompressionStream === "function";
+if (!unpacks) trouble("This browser is too old to unpack the photons (it has no DecompressionStream): maps are without counts and cards without stamps.");
+
+/* Geometry of the sphere: Galactic unit vectors ------------------------------------------ */
+const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+const unit = (lon, lat) => [Math.cos(lat * DEG) * Math.cos(lon * DEG), Math.cos(lat * DEG) * Math.sin(lon * DEG), Math.sin(lat * DEG)];
+const longitude = v => (Math.atan2(v[1], v[0]) / DEG + 360) % 360;
+const latitude = v => Math.asin(clamp(v[2], -1, 1)) / DEG;
+const POLE = unit(122.93192, 27.12825);  // celestial north
+function axes(lon, lat) {
+  const l = lon * DEG, b = lat * DEG;
+  return { centre: unit(lon, lat), west: [Math.sin(l), -Math.cos(l), 0],
+           north: [-Math.sin(b) * Math.cos(l), -Math.sin(b) * Math.sin(l), Math.cos(b)] };
+}
+function cross(a, b) { return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]; }
+function scaled(a) { const n = Math.hypot(...a) || 1; return a.map(x => x / n); }
+function ellipse(row) {
+  const major = pick("major", row), minor = pick("minor", row), angle = pick("angle", row);
+  if (!known(major) || !known(minor)) return null;
+  const v = unit(source.lon[row], source.lat[row]);
+  const east = scaled(cross(POLE, v)), north = cross(v, east), turn = (angle || 0) * DEG;
+  return Array.from({ length: 37 }, (_, k) => {
+    const t = k * 10 * DEG, a = major * DEG * Math.cos(t), b = minor * DEG * Math.sin(t);
+    const n = a * Math.cos(turn) - b * Math.sin(turn), e = a * Math.sin(turn) + b * Math.cos(turn);
+    return scaled(v.map((x, i) => x + n * north[i] + e * east[i]));
+  });
+}
+const sourceVectors = Array.from({ length: total }, (_, row) => unit(source.lon[row], source.lat[row]));
+const referenceVectors = reference ? reference.name.map((_, row) => unit(reference.lon[row], reference.lat[row])) : [];
+
+/* The two projections: vectors to the canvas (CSS pixels) and back ------------------------ */
+function aitoff(width) {
+  const scale = (width / 2 - 4) / Math.PI, x0 = width / 2, y0 = width / 4;
+  return {
+    width, height: width / 2,
+    forward(v) {
+      let lon = Math.atan2(v[1], v[0]), lat = Math.asin(clamp(v[2], -1, 1));
+      const alpha = Math.acos(clamp(Math.cos(lat) * Math.cos(lon / 2), -1, 1));
+      const stretch = alpha < 1e-9 ? 1 : alpha / Math.sin(alpha);
+      return [x0 - scale * 2 * Math.cos(lat) * Math.sin(lon / 2) * stretch, y0 - scale * Math.sin(lat) * stretch];
+    },
+    inverse(px, py) {
+      const x = (x0 - px) / scale / 2, y = (y0 - py) / scale, far = Math.hypot(x, y);
+      if (far > Math.PI / 2) return null;
+      const sinc = far < 1e-9 ? 1 : Math.sin(far) / far;
+      const lat = Math.asin(clamp(y * sinc, -1, 1)), lon = 2 * Math.atan2(x * sinc, Math.cos(far));
+      return [Math.cos(lat) * Math.cos(lon), Math.cos(lat) * Math.sin(lon), Math.sin(lat)];
+    },
+  };
+}
+function equalArea(width, view) {
+  const { centre, west, north } = axes(view.lon, view.lat);
+  const scale = (width / 2) / (2 * Math.sin(Math.min(view.radius, 180) / 2 * DEG)), half = width / 2;
+  return {
+    width, height: width,
+    forward(v) {
+      const depth = dot(v, centre);
+      if (depth < -0.999) return null;
+      const k = scale * Math.sqrt(2 / (1 + depth));
+      return [half + k * dot(v, west), half - k * dot(v, north)];
+    },
+    inverse(px, py) {
+      const x = (px - half) / scale, y = (half - py) / scale, squared = x * x + y * y;
+      if (squared > 4) return null;
+      const depth = 1 - squared / 2, s = Math.sqrt(1 - squared / 4);
+      return centre.map((c, i) => depth * c + s * (x * west[i] + y * north[i]));
+    },
+  };
+}
+
+/* The photons behind the maps --------------------------------------------------------------- */
+let brightness = null;
+function looker() {
+  const grid = page.backdrop;
+  if (grid.kind === "car") {
+    return v => {
+      const lon = Math.atan2(v[1], v[0]) / DEG;
+      const column = clamp(Math.floor((180 - lon) / 360 * grid.columns), 0, grid.columns - 1);
+      const row = clamp(Math.floor((latitude(v) + 90) / 180 * grid.rows), 0, grid.rows - 1);
+      return brightness[row * grid.columns + column];
+    };
+  }
+  const { centre, west, north } = axes(grid.lon, grid.lat), scale = 1 / (grid.pixel * DEG);
+  return v => {
+    const depth = dot(v, centre);
+    if (depth < 0) return 0;
+    const k = scale * Math.sqrt(2 / (1 + depth));
+    const column = Math.floor(grid.columns / 2 + k * dot(v, west)), row = Math.floor(grid.rows / 2 + k * dot(v, north));
+    return column < 0 || row < 0 || column >= grid.columns || row >= grid.rows ? 0 : brightness[row * grid.columns + column];
+  };
+}
+function backdrop(projection) {
+  const width = Math.round(projection.width), height = Math.round(projection.height);
+  const canvas = document.createElement("canvas");
+  canvas.width = width; canvas.height = height;
+  const context = canvas.getContext("2d"), image = context.createImageData(width, height);
+  const look = brightness ? looker() : null;
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at += 4) {
+      const v = projection.inverse(x + 0.5, y + 0.5);
+      if (!v) continue;
+      const value = look ? look(v) : 0;
+      const grey = value ? 250 - Math.round(value * 0.72) : 0;
+      image.data[at] = value ? grey : 236; image.data[at + 1] = value ? grey : 240; image.data[at + 2] = value ? grey : 246;
+      image.data[at + 3] = 255;
+    }
+  }
+  context.putImageData(image, 0, 0);
+  return canvas;
+}
+
+/* A map: backdrop, graticule, marks, what is under the pointer ------------------------------- */
+class SkyMap {
+  constructor(canvas, project, options) {
+    Object.assign(this, { canvas, project, options, points: [] });
+    canvas.addEventListener("pointermove", event => this.hover(event));
+    canvas.addEventListener("pointerleave", () => { $("tip").hidden = true; });
+    canvas.addEventListener("click", event => this.click(event));
+    new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
+  }
+  resize() {
+    const width = Math.floor(this.canvas.parentElement.clientWidth);
+    if (width && width !== this.width) { this.width = width; this.refresh(); }
+  }
+  refresh() {
+    if (!this.width) return;
+    this.projection = this.project(this.width);
+    this.behind = backdrop(this.projection);
+    this.draw();
+  }
+  draw() {
+    if (!this.projection) return;
+    const { width, height } = this.projection, ratio = window.devicePixelRatio || 1;
+    this.canvas.width = width * ratio; this.canvas.height = height * ratio;
+    this.canvas.style.height = height + "px";
+    const pen = this.canvas.getContext("2d");
+    pen.scale(ratio, ratio);
+    pen.drawImage(this.behind, 0, 0, width, height);
+    this.graticule(pen);
+    this.points = [];
+    this.marks(pen);
+  }
+  line(pen, vectors, limit) {
+    let before = null;
+    pen.beginPath();
+    for (const v of vectors) {
+      const here = this.projection.forward(v);
+      if (!here) { before = null; continue; }
+      if (before && Math.hypot(here[0] - before[0], here[1] - before[1]) < limit) pen.lineTo(...here); else pen.moveTo(...here);
+      before = here;
+    }
+    pen.stroke();
+  }
+  graticule(pen) {
+    const { width, height } = this.projection, step = this.options.step();
+    const limit = width / 3, span = Math.max(step, 1);
+    pen.strokeStyle = "rgba(60,90,120,.28)"; pen.lineWidth = 1;
+    pen.fillStyle = "#43505c"; pen.font = "11px system-ui, sans-serif";
+    for (let lat = -90 + step; lat < 90; lat += step) {
+      const path = []; for (let lon = -180; lon <= 180; lon += span / 4) path.push(unit(lon === 180 ? 179.999 : lon === -180 ? -179.999 : lon, lat));
+      this.line(pen, path, limit); this.label(pen, path, lat, 0);
+    }
+    for (let lon = 0; lon < 360; lon += step) {
+      const path = []; for (let lat = -90; lat <= 90; lat += span / 4) path.push(unit(lon === 180 ? 179.999 : lon, lat));
+      this.line(pen, path, limit); this.label(pen, path, lon, 1);
+    }
+    if (this.options.whole) for (let lat = -60; lat <= 60; lat += 30) {
+      if (lat) this.text(pen, lat + "°", this.projection.forward(unit(-179.99, lat)), 2, 3);
+    }
+    if (this.options.whole) for (let lon = 60; lon < 360; lon += 60) this.text(pen, lon + "°", this.projection.forward(unit(lon === 180 ? 179.99 : lon, 0)), lon === 180 ? 2 : -12, -3);
+    else { pen.strokeStyle = "#9aa6b2"; pen.strokeRect(.5, .5, width - 1, height - 1); }
+  }
+  text(pen, text, where, dx, dy) {
+    if (!where) return;
+    const width = pen.measureText(text).width;
+    const x = clamp(where[0] + dx, 1, this.projection.width - width - 1);
+    pen.save(); pen.strokeStyle = "rgba(255,255,255,.8)"; pen.lineWidth = 3;
+    pen.strokeText(text, x, where[1] + dy); pen.fillText(text, x, where[1] + dy); pen.restore();
+  }
+  label(pen, path, value, axis) {
+    if (this.options.whole) return;
+    const { width, height } = this.projection;
+    let before = null;
+    for (const v of path) {
+      const here = this.projection.forward(v);
+      if (here && before) {
+        const crosses = axis ? (here[1] - height + 6) * (before[1] - height + 6) <= 0 && here[0] > 4 && here[0] < width - 34
+                             : (here[0] - 6) * (before[0] - 6) <= 0 && here[1] > 14 && here[1] < height - 22;
+        if (crosses) { this.text(pen, `${axis ? "l " : "b "}${+value.toFixed(1)}°`, axis ? [here[0] + 3, height - 5] : [4, here[1] - 3], 0, 0); return; }
+      }
+      before = here;
+    }
+  }
+  marks(pen) {
+    const { width, height } = this.projection, whole = this.options.whole;
+    const inside = p => p && p[0] >= -9 && p[1] >= -9 && p[0] <= width + 9 && p[1] <= height + 9;
+    if (whole && page.view[2] < 180) this.outline(pen);
+    const size = whole ? 2 : 4.5;
+    referenceVectors.forEach((v, row) => {
+      const p = this.projection.forward(v);
+      if (!inside(p)) return;
+      const near = reference.near[row];
+      pen.strokeStyle = near ? COLOURS.seen : COLOURS.missed; pen.lineWidth = near ? 1 : whole ? .8 : 1.3;
+      pen.beginPath();
+      pen.moveTo(p[0] - size, p[1]); pen.lineTo(p[0] + size, p[1]); pen.moveTo(p[0], p[1] - size); pen.lineTo(p[0], p[1] + size);
+      pen.stroke();
+      this.points.push([p[0], p[1], -1 - row]);
+    });
+    const few = shown.length < 300;
+    for (const kind of ["none", "known", "new"]) for (const row of shown) {
+      if (status[row] !== kind) continue;
+      const p = this.projection.forward(sourceVectors[row]);
+      if (!inside(p)) continue;
+      this.mark(pen, p, kind, whole ? (few ? 3 : 1.6) : 4);
+      if (!whole) this.ring(pen, row, kind);
+      this.points.push([p[0], p[1], row]);
+    }
+    if (chosen !== null) {
+      const p = this.projection.forward(sourceVectors[chosen]);
+      if (inside(p)) { pen.strokeStyle = "#0a8f3c"; pen.lineWidth = 2.5; pen.beginPath(); pen.arc(p[0], p[1], whole ? 7 : 12, 0, 7); pen.stroke(); }
+    }
+  }
+  mark(pen, p, kind, size) {
+    pen.fillStyle = COLOURS[kind]; pen.strokeStyle = "#fff"; pen.lineWidth = size > 2 ? 1 : 0.4;
+    pen.beginPath();
+    if (kind === "new") { const s = size * 1.25; pen.moveTo(p[0], p[1] - s); pen.lineTo(p[0] + s, p[1]); pen.lineTo(p[0], p[1] + s); pen.lineTo(p[0] - s, p[1]); pen.closePath(); }
+    else pen.arc(p[0], p[1], size, 0, 7);
+    pen.fill(); pen.stroke();
+  }
+  ring(pen, row, kind) {
+    const path = ellipse(row);
+    if (!path) return;
+    pen.strokeStyle = COLOURS[kind]; pen.lineWidth = 1.3;
+    this.line(pen, path, this.projection.width);
+  }
+  outline(pen) {
+    const { centre, west, north } = axes(page.view[0], page.view[1]), radius = page.view[2] * DEG;
+    const path = Array.from({ length: 73 }, (_, k) => centre.map((c, i) => Math.cos(radius) * c + Math.sin(radius) * (Math.cos(k * 5 * DEG) * west[i] + Math.sin(k * 5 * DEG) * north[i])));
+    pen.strokeStyle = "#0a8f3c"; pen.lineWidth = 1.5;
+    this.line(pen, path, this.projection.width / 3);
+  }
+  at(event) { const box = this.canvas.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; }
+  nearest(x, y, candidatesOnly) {
+    let best = null, least = 100;
+    for (const [px, py, row] of this.points) {
+      if (candidatesOnly && row < 0) continue;
+      const far = (px - x) ** 2 + (py - y) ** 2 - (row >= 0 ? 4 : 0);
+      if (far < least) { least = far; best = row; }
+    }
+    return best;
+  }
+  hover(event) {
+    const [x, y] = this.at(event), tip = $("tip"), found = this.nearest(x, y, false), v = this.projection && this.projection.inverse(x, y);
+    if (!v) { tip.hidden = true; return; }
+    let text = `l ${longitude(v).toFixed(2)}°, b ${latitude(v).toFixed(2)}°`;
+    if (known(found)) text = found >= 0 ? `${source.name[found]} · probability ${fixed(source.probability[found], 3)} · ${WORDS[status[found]]}`
+      : `${reference.name[-1 - found]} · ${fixed(reference.signif[-1 - found], 1)} σ ${reference.class ? reference.class[-1 - found] : ""} ${reference.assoc ? reference.assoc[-1 - found] : ""}`;
+    tip.textContent = text; tip.hidden = false;
+    const box = $("maps").getBoundingClientRect();
+    tip.style.left = clamp(event.clientX - box.left + 12, 0, Math.max(0, box.width - tip.offsetWidth)) + "px";
+    tip.style.top = event.clientY - box.top + 16 + "px";
+  }
+  click(event) {
+    const [x, y] = this.at(event), found = this.nearest(x, y, true), v = this.projection.inverse(x, y);
+    if (known(found)) choose(found, true);
+    else if (v) look(longitude(v), latitude(v), Math.min(view.radius, 10));
+  }
+}
+const home = { lon: page.view[0], lat: page.view[1], radius: page.view[2] < 180 ? page.view[2] * 1.03 : 15 };
+let view = { ...home };
+function look(lon, lat, radius) { view = { lon, lat, radius: clamp(radius, 0.5, 60) }; fieldMap.refresh(); caption(); }
+function caption() {
+  const counts = page.backdrop ? `; counts above ${page.backdrop.lowest_gev} GeV` : "";
+  $("field-caption").textContent = `Field of ${+view.radius.toFixed(1)}° radius around l ${view.lon.toFixed(1)}°, b ${view.lat.toFixed(1)}°, Galactic north up; 95% error ellipses${counts}.`;
+}
+
+/* The table -------------------------------------------------------------------------------------- */
+const fixed = (value, places) => known(value) ? value.toFixed(places) : "";
+const precise = value => known(value) ? value.toExponential(2) : "";
+const COLUMNS = [
+  { key: "name", label: "Name", text: true, value: row => source.name[row] },
+  { key: "status", label: "4FGL", text: true, value: row => WORDS[status[row]], only: () => page.release },
+  { key: "probability", label: "Probability", places: 3, down: true },
+  { key: "lon", label: "l (°)", places: 3 }, { key: "lat", label: "b (°)", places: 3 },
+  { key: "ra", label: "RA (°)", places: 3 }, { key: "dec", label: "Dec (°)", places: 3 },
+  { key: "major", label: "r95 (′)", places: 1, value: row => { const r = pick("major", row); return known(r) ? r * 60 : null; } },
+  { key: "class", label: "Class", text: true },
+  { key: "signif", label: "Signif. (σ)", places: 1, down: true },
+  { key: "flux", label: "Flux >1 GeV", precise: true, down: true },
+  { key: "variability", label: "Variability", places: 1, down: true },
+  { key: "assoc", label: "Counterpart", text: true }, { key: "bayes", label: "P(assoc)", places: 2, down: true },
+  { key: "fgl", label: "Nearest 4FGL", text: true }, { key: "separation", label: "Sep. (°)", places: 3 },
+].filter(c => (c.only ? c.only() : c.key in source || c.key === "status"));
+for (const c of COLUMNS) c.value = c.value || (row => source[c.key][row]);
+const write = (c, row) => { const value = c.value(row); return c.text ? value : c.precise ? precise(value) : fixed(value, c.places); };
+
+let shown = [], first = 0, chosen = null, sorting = { column: COLUMNS.find(c => c.key === "probability"), sign: -1 };
+function passes(row) {
+  const wanted = $("search").value.trim().toLowerCase();
+  if (wanted && !["name", "fgl", "assoc", "class"].some(key => String(pick(key, row) || "").toLowerCase().includes(wanted))) return false;
+  if ($("status").value && status[row] !== $("status").value) return false;
+  if (has("class") && $("class").value && (source.class[row] || "-") !== $("class").value) return false;
+  if (source.probability[row] < Number($("least").value || 0)) return false;
+  if (Math.abs(source.lat[row]) < Number($("latitude").value || 0)) return false;
+  if (!$("edges").checked && pick("edge", row)) return false;
+  return $("fakes").checked || !pick("fake", row);
+}
+function select() {
+  shown = [];
+  for (let row = 0; row < total; row++) if (passes(row)) shown.push(row);
+  const { column, sign } = sorting, empty = value => !known(value) || value === "";
+  const keys = new Map(shown.map(row => [row, column.value(row)]));
+  shown.sort((a, b) => {
+    const p = keys.get(a), q = keys.get(b);
+    if (empty(p) || empty(q)) return empty(p) - empty(q) || a - b;
+    return sign * (column.text ? p.localeCompare(q) : p - q) || a - b;
+  });
+  first = 0;
+}
+function heads() {
+  const line = element("tr");
+  for (const c of COLUMNS) {
+    const cell = element("th", null, c.text ? "text" : ""), button = element("button");
+    cell.scope = "col"; button.type = "button";
+    const mine = sorting.column === c;
+    button.textContent = c.label + (mine ? (sorting.sign > 0 ? " ▲" : " ▼") : "");
+    cell.setAttribute("aria-sort", mine ? (sorting.sign > 0 ? "ascending" : "descending") : "none");
+    button.onclick = () => { sorting = { column: c, sign: mine ? -sorting.sign : c.down ? -1 : 1 }; select(); table(); };
+    cell.append(button); line.append(cell);
+  }
+  $("table").tHead.replaceChildren(line);
+}
+function table() {
+  heads();
+  const rows = shown.slice(first, first + PAGE_ROWS).map(row => {
+    const line = element("tr", null, row === chosen ? "chosen" : "");
+    for (const c of COLUMNS) {
+      const cell = element("td", null, c.text ? "text" : ""), text = write(c, row);
+      if (c.key === "name") { const button = element("button", text); button.type = "button"; cell.append(button); }
+      else if (c.key === "status") cell.append(element("span", text, "tag " + status[row]));
+      else cell.textContent = text;
+      line.append(cell);
+    }
+    line.onclick = () => choose(row, true);
+    return line;
+  });
+  $("table").tBodies[0].replaceChildren(...rows);
+  const cut = page.found > total ? ` (the ${total.toLocaleString()} most probable of ${page.found.toLocaleString()})` : "";
+  $("shown").textContent = total === 0 ? "Nothing was found above the threshold."
+    : shown.length === total ? `${total.toLocaleString()} candidate${total === 1 ? "" : "s"}${cut}; a row opens its card.`
+    : `${shown.length.toLocaleString()} of ${total.toLocaleString()} candidates${cut}.`;
+  document.querySelector("#list .scroll").hidden = total === 0;
+  pager();
+}
+function pager() {
+  const box = $("pager"), last = Math.max(0, Math.ceil(shown.length / PAGE_ROWS) - 1) * PAGE_ROWS;
+  if (shown.length <= PAGE_ROWS) { box.replaceChildren(); return; }
+  const button = (text, to, title) => {
+    const made = element("button", text); made.type = "button"; made.title = title; made.disabled = to === first;
+    made.onclick = () => { first = to; table(); };
+    return made;
+  };
+  box.replaceChildren(button("«", 0, "First"), button("‹", Math.max(0, first - PAGE_ROWS), "Previous"),
+    element("span", `${(first + 1).toLocaleString()} to ${Math.min(first + PAGE_ROWS, shown.length).toLocaleString()} of ${shown.length.toLocaleString()}`),
+    button("›", Math.min(last, first + PAGE_ROWS), "Next"), button("»", last, "Last"));
+}
+function save() {
+  const quoted = text => /[",\n]/.test(text) ? `"${String(text).replace(/"/g, '""')}"` : text;
+  const lines = [COLUMNS.map(c => quoted(c.label)).join(",")];
+  for (const row of shown) lines.push(COLUMNS.map(c => quoted(write(c, row))).join(","));
+  const link = element("a");
+  link.href = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
+  link.download = "candidates.csv"; link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+/* The card ---------------------------------------------------------------------------------------- */
+function choose(row, move) {
+  chosen = row;
+  const place = shown.indexOf(row);
+  if (place >= 0 && (place < first || place >= first + PAGE_ROWS)) first = Math.floor(place / PAGE_ROWS) * PAGE_ROWS;
+  table();
+  if (move && page.view[2] >= 180) look(source.lon[row], source.lat[row], Math.min(view.radius, 5));
+  skyMap.draw(); fieldMap.draw();
+  card(row);
+  const hash = "#" + encodeURIComponent(source.name[row]);
+  if (location.hash !== hash) history.replaceState(null, "", hash);
+  if (move && window.matchMedia("(max-width: 1080px)").matches) $("card").scrollIntoView({ block: "start" });
+}
+function card(row) {
+  const box = $("card");
+  if (row === null) { box.replaceChildren(element("p", total ? "A click on a row or on a mark of the maps opens the candidate's card." : "No candidates, no cards.", "dim")); return; }
+  const head = element("div", null, "head"), title = element("h2", source.name[row]), steps = element("span");
+  for (const [sign, text, name] of [[-1, "‹", "Previous"], [1, "›", "Next"]]) {
+    const button = element("button", text), to = shown[shown.indexOf(row) + sign];
+    button.type = "button"; button.title = name; button.disabled = !known(to) || shown.indexOf(row) < 0;
+    button.onclick = () => choose(to, true);
+    steps.append(button, " ");
+  }
+  head.append(title, steps);
+  const tags = element("p");
+  const tag = (text, kind) => tags.append(element("span", text, "tag " + (kind || "")), " ");
+  if (page.release) tag(status[row] === "new" ? `new: no ${page.release} source within ${page.new_beyond_deg}°` : WORDS[status[row]], status[row]);
+  if (pick("class", row)) tag(source.class[row]);
+  if (pick("edge", row)) tag("near an edge", "bad");
+  if (pick("fake", row)) tag("likely fake", "bad");
+  box.replaceChildren(head, tags, facts(row), ...stampsOf(row), ...lightCurve(row), ...spectrum(row), ...classes(row), ...counterparts(row));
+  box.scrollTop = 0;
+}
+function facts(row) {
+  const list = element("dl");
+  const fact = (name, text) => { if (text) list.append(element("dt", name), element("dd", text)); };
+  fact("Probability", fixed(source.probability[row], 3));
+  fact("l, b", `${fixed(source.lon[row], 3)}°, ${fixed(source.lat[row], 3)}°`);
+  fact("RA, Dec", `${fixed(source.ra[row], 3)}°, ${fixed(source.dec[row], 3)}°`);
+  if (known(pick("major", row))) fact("95% ellipse", `${(source.major[row] * 60).toFixed(1)}′ × ${fixed(source.minor[row] * 60, 1)}′, position angle ${fixed(pick("angle", row), 0)}°`);
+  if (pick("fgl", row) || known(pick("separation", row))) fact("Nearest 4FGL", `${pick("fgl", row) || "beyond 1°"}${known(pick("separation", row)) ? ` at ${fixed(source.separation[row], 3)}°` : ""}`);
+  if (known(pick("signif", row))) fact("Significance", `${fixed(source.signif[row], 1)} σ`);
+  if (known(pick("flux", row))) fact("Flux 1 to 100 GeV", `${precise(source.flux[row])}${known(pick("flux_error", row)) ? " ± " + precise(source.flux_error[row]) : ""} cm⁻² s⁻¹`);
+  if (known(pick("variability", row))) fact("Variability index", fixed(source.variability[row], 1));
+  return list;
+}
+const STOPS = [[255, 255, 255], [253, 226, 160], [245, 150, 90], [200, 60, 95], [110, 20, 110], [15, 5, 50]];
+function heat(share) {
+  const at = clamp(share, 0, 1) * (STOPS.length - 1), k = Math.min(Math.floor(at), STOPS.length - 2);
+  return STOPS[k].map((low, i) => Math.round(low + (STOPS[k + 1][i] - low) * (at - k)));
+}
+function stampsOf(row) {
+  if (!page.stamps) return [];
+  const text = page.stamps.packed[row], title = element("h3", "Photons");
+  if (!text) return [title, element("p", "This page has no room for the stamps of its least probable candidates.", "dim")];
+  const grid = element("div", null, "stamps"), boxes = page.stamps.pixels.map((_, k) => {
+    const figure = element("figure"), canvas = element("canvas"), label = element("figcaption");
+    canvas.width = canvas.height = 240;
+    label.textContent = band(k) + " GeV";
+    figure.append(canvas, label); grid.append(figure);
+    return { canvas, label };
+  });
+  if (unpacks) unpack(text).then(octets => {
+    const half = octets.length / 2;
+    let start = 0;
+    page.stamps.pixels.forEach((n, k) => {
+      const values = Array.from({ length: n * n }, (_, i) => (octets[start + i] | octets[half + start + i] << 8) - 1);
+      stamp(boxes[k], values, n, k, row);
+      start += n * n;
+    });
+  }).catch(error => trouble("The stamps cannot be unpacked: " + error));
+  return [title, grid, element("p", `Photons per pixel, ${page.stamps.side_deg.toFixed(1)}° wide, Galactic north up, white is none, black the most; ellipse: 95% error; crosses: 4FGL sources.`, "dim")];
+}
+const band = k => `${+page.energies_gev[k].toPrecision(3)} to ${+page.energies_gev[k + 1].toPrecision(3)}`;
+function stamp({ canvas, label }, values, n, k, row) {
+  const pen = canvas.getContext("2d"), size = canvas.width / n, most = Math.max(...values);
+  if (most < 0) { label.textContent = `${band(k)} GeV: no data`; return; }
+  values.forEach((value, i) => {
+    const x = (i % n) * size, y = canvas.height - (Math.floor(i / n) + 1) * size;
+    pen.fillStyle = value < 0 ? "#e4e8ec" : `rgb(${heat(most ? value / most : 0)})`;
+    pen.fillRect(Math.floor(x), Math.floor(y), Math.ceil(size), Math.ceil(size));
+  });
+  const { centre, west, north } = axes(source.lon[row], source.lat[row]);
+  const scale = canvas.width / (page.stamps.side_deg * DEG), half = canvas.width / 2;
+  const place = v => { const depth = dot(v, centre); return depth < .5 ? null : [half + scale * dot(v, west) / depth, half - scale * dot(v, north) / depth]; };
+  pen.strokeStyle = "#0a8f3c"; pen.lineWidth = 2.5;
+  const path = ellipse(row);
+  if (path) { pen.beginPath(); path.map(place).forEach((p, i) => i ? pen.lineTo(...p) : pen.moveTo(...p)); pen.stroke(); }
+  referenceVectors.forEach(v => {
+    const p = place(v);
+    if (!p || Math.min(...p) < 0 || Math.max(...p) > canvas.width) return;
+    pen.strokeStyle = "#1769aa"; pen.lineWidth = 3; pen.beginPath();
+    pen.moveTo(p[0] - 8, p[1]); pen.lineTo(p[0] + 8, p[1]); pen.moveTo(p[0], p[1] - 8); pen.lineTo(p[0], p[1] + 8); pen.stroke();
+  });
+  const sum = values.reduce((a, v) => a + Math.max(v, 0), 0);
+  const told = `${band(k)} GeV: ${sum.toLocaleString()}`;
+  label.textContent = told; label.title = `${sum} photons, at most ${most} in a pixel`;
+  canvas.onpointermove = event => {
+    const box = canvas.getBoundingClientRect();
+    const column = clamp(Math.floor((event.clientX - box.left) / box.width * n), 0, n - 1), line = clamp(n - 1 - Math.floor((event.clientY - box.top) / box.height * n), 0, n - 1);
+    const value = values[line * n + column];
+    label.textContent = value < 0 ? "not observed" : `${value} photon${value === 1 ? "" : "s"} here`;
+  };
+  canvas.onpointerleave = () => { label.textContent = told; };
+}
+
+/* Charts: text of SVG made from numbers and fixed words only --------------------------------------- */
+const W = 400, H = 170, LEFT = 44, BOTTOM = 30, TOP = 10, RIGHT = 8;
+function frame(xTicks, yTicks, x, y, xLabel, yLabel, body) {
+  let out = `<svg viewBox="0 0 ${W} ${H}" role="img" aria-label="${escaped(yLabel)} against ${escaped(xLabel)}"><g fill="#43505c">`;
+  for (const [value, text] of yTicks) out += `<line x1="${LEFT}" x2="${W - RIGHT}" y1="${y(value)}" y2="${y(value)}" stroke="#e3e8ed"/><text x="${LEFT - 4}" y="${y(value) + 4}" text-anchor="end">${escaped(text)}</text>`;
+  for (const [value, text] of xTicks) out += `<line x1="${x(value)}" x2="${x(value)}" y1="${H - BOTTOM}" y2="${H - BOTTOM + 4}" stroke="#9aa6b2"/><text x="${x(value)}" y="${H - BOTTOM + 15}" text-anchor="middle">${escaped(text)}</text>`;
+  return out + `<text x="${(LEFT + W - RIGHT) / 2}" y="${H - 2}" text-anchor="middle">${escaped(xLabel)}</text></g><line x1="${LEFT}" x2="${W - RIGHT}" y1="${H - BOTTOM}" y2="${H - BOTTOM}" stroke="#9aa6b2"/>${body}</svg>`;
+}
+function chart(title, note, svg) {
+  const box = element("div");
+  box.innerHTML = svg;
+  return [element("h3", title), box, element("p", note, "dim")];
+}
+function niceStep(span) { const ten = 10 ** Math.floor(Math.log10(span / 4)); return [1, 2, 5, 10].map(k => k * ten).find(step => span / step <= 4.5); }
+function lightCurve(row) {
+  const years = page.years;
+  if (!years) return [];
+  const n = years.start.length, live = years.livetime.map(t => known(t) && t > 0.02 ? t : null);
+  const whole = live.map(t => t === null || t > 0.98), per = live.map((t, k) => whole[k] || t === null ? 1 : t);
+  const counts = years.counts[row], rate = counts.map((c, k) => c / per[k]), error = counts.map((c, k) => Math.sqrt(Math.max(c, 1)) / per[k]);
+  const behind = years.background[row].map((c, k) => known(c) ? c / per[k] : null);
+  const used = counts.map((_, k) => years.livetime[k] === null || live[k] !== null);
+  const mean = counts.reduce((a, c, k) => a + (used[k] ? c : 0), 0) / Math.max(per.reduce((a, t, k) => a + (used[k] ? t : 0), 0), 1e-9);
+  const top = Math.max(5, ...rate.map((r, k) => used[k] ? r + error[k] : 0), ...behind.map((b, k) => used[k] ? b || 0 : 0)) * 1.05;
+  const x = t => LEFT + (t - years.start[0]) / n * (W - LEFT - RIGHT), y = c => H - BOTTOM - c / top * (H - BOTTOM - TOP);
+  let body = `<line x1="${LEFT}" x2="${W - RIGHT}" y1="${y(mean)}" y2="${y(mean)}" stroke="#1769aa" stroke-dasharray="5 4"/>`;
+  for (let k = 0; k < n; k++) {
+    if (!used[k]) continue;
+    const a = x(years.start[k]), b = x(years.start[k] + 1), m = (a + b) / 2;
+    if (behind[k] !== null) body += `<line x1="${a}" x2="${b}" y1="${y(behind[k])}" y2="${y(behind[k])}" stroke="#8a949e" stroke-width="2"/>`;
+    body += `<g stroke="#1769aa"><title>${years.start[k].toFixed(1)} to ${(years.start[k] + 1).toFixed(1)}: ${counts[k]} photons</title><line x1="${m}" x2="${m}" y1="${y(rate[k] + error[k])}" y2="${y(Math.max(rate[k] - error[k], 0))}"/><circle cx="${m}" cy="${y(rate[k])}" r="4" fill="${whole[k] ? "#1769aa" : "#fff"}"/></g>`;
+  }
+  const step = niceStep(top), yTicks = [], xTicks = [];
+  for (let c = 0; c <= top; c += step) yTicks.push([c, String(+c.toPrecision(4))]);
+  const every = n > 8 ? 2 : 1;
+  for (let t = Math.ceil(years.start[0]); t <= years.start[0] + n; t += every) xTicks.push([t, String(t)]);
+  const open = whole.some((w, k) => !w && used[k]) ? " Open: years that the data span in part, scaled to a whole one." : "";
+  return chart(`Photons above ${years.lowest_gev} GeV per year`, `Within ${years.circle_deg}°; grey: background from a ring of ${years.ring_deg[0]}° to ${years.ring_deg[1]}°, scaled to that area; dashed: the mean.${open}`,
+    frame(xTicks, yTicks, x, y, "year", "photons per year", body));
+}
+const ERG = 1.602177e-6;  // per MeV
+function fitted(row) {
+  const e0 = pick("pivot", row), form = pick("spectrum", row) || "";
+  const full = key => { const p = pick(key, row); return p && p.every(known) ? p : null; };
+  const pl = full("PL"), lp = full("LP"), ec = full("PLEC");
+  if (!known(e0)) return null;
+  if (form === "LogParabola" && lp) return e => lp[0] * (e / e0) ** (-lp[1] - lp[2] * Math.log(e / e0));
+  if (form.startsWith("PL") && ec) return e => {  // 4FGL-DR3, equation 3 of arXiv:2201.11184
+    const [k, s, d, b] = ec;
+    return k * (e / e0) ** (-s + d / b) * Math.exp(d / b ** 2 * (1 - (e / e0) ** b));
+  };
+  return pl ? e => pl[0] * (e / e0) ** -pl[1] : null;
+}
+function spectrum(row) {
+  const bands = pick("bands", row), flux = pick("bands_flux", row), error = pick("bands_error", row), model = fitted(row);
+  if (!(bands && bands.some(known)) && !model) return [];
+  const edges = page.energies_gev.map(e => e * 1000), points = [];
+  (bands || []).forEach((value, k) => {
+    const low = edges[k], high = edges[k + 1], per = ERG * low * high / (high - low), err = error ? error[k] : [null, null];
+    if (!known(value) && !known(flux && flux[k])) return;
+    const down = err && known(err[0]) ? Math.abs(err[0]) : null, up = err && known(err[1]) ? err[1] : null;
+    const f = flux && known(flux[k]) ? flux[k] : null;
+    if (f !== null && up !== null && (down === null || f <= 0 || !(value > 0))) { points.push({ low, high, limit: (f + 2 * up) * per }); return; }
+    if (!(value > 0)) return;
+    const ratio = f > 0 ? 1 / f : 0;
+    points.push({ low, high, value, bottom: value * (1 - (down || 0) * ratio), top: value * (1 + (up || 0) * ratio) });
+  });
+  const line = [];
+  if (model) for (let k = 0; k <= 60; k++) { const e = edges[0] * (edges[edges.length - 1] / edges[0]) ** (k / 60); line.push([e, ERG * e * e * model(e)]); }
+  let peak = Math.max(...points.map(p => p.limit || p.top), ...line.map(p => p[1]));
+  if (!(peak > 0)) return [];
+  peak = Math.log10(peak) + .2;
+  const lowest = Math.min(...points.map(p => p.limit || p.value), ...line.map(p => p[1] > 0 ? p[1] : Infinity));
+  const floor = Math.max(Math.log10(lowest) - .4, peak - 3.5);
+  const x = e => LEFT + Math.log(e / edges[0]) / Math.log(edges[edges.length - 1] / edges[0]) * (W - LEFT - RIGHT);
+  const y = f => { const share = clamp((Math.log10(Math.max(f, 1e-99)) - floor) / (peak - floor), 0, 1); return H - BOTTOM - share * (H - BOTTOM - TOP); };
+  let body = "";
+  const above = line.filter(p => p[1] > 10 ** floor);
+  if (above.length) body += `<polyline fill="none" stroke="#d9480f" stroke-width="1.5" points="${above.map(p => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join(" ")}"/>`;
+  for (const p of points) {
+    const a = x(p.low), b = x(p.high), m = (a + b) / 2, at = y(p.limit || p.value);
+    body += `<g stroke="#1769aa" fill="#1769aa"><line x1="${a}" x2="${b}" y1="${at}" y2="${at}"/>`;
+    body += p.limit ? `<line x1="${m}" x2="${m}" y1="${at}" y2="${at + 14}"/><path d="M${m - 3.5} ${at + 11}L${m + 3.5} ${at + 11}L${m} ${at + 18}Z"/>`
+      : `<line x1="${m}" x2="${m}" y1="${y(p.top)}" y2="${y(p.bottom)}"/><circle cx="${m}" cy="${at}" r="3.5"/>`;
+    body += "</g>";
+  }
+  const yTicks = [], xTicks = [[300, "0.3"], [1000, "1"], [10000, "10"], [100000, "100"], [1000000, "1000"]];
+  for (let k = Math.ceil(floor); k <= peak; k++) yTicks.push([10 ** k, "1e" + k]);
+  return chart("Spectrum, E² dN/dE", "erg cm⁻² s⁻¹, from the refit; arrows: 95% upper limits where a band has no lower error; line: the fitted form.",
+    frame(xTicks, yTicks, x, y, "energy (GeV)", "E² dN/dE", body));
+}
+function classes(row) {
+  const chances = pick("classes", row);
+  if (!chances || !chances.some(known)) return [];
+  const box = element("div", null, "bars");
+  ["BL Lac", "FSRQ", "pulsar", "pulsar wind nebula", "fake"].forEach((name, k) => {
+    const bar = element("i");
+    bar.style.width = `${100 * (chances[k] || 0)}%`;
+    if (k === 4) bar.style.background = "#8a1220";
+    box.append(element("span", name), bar, element("span", known(chances[k]) ? `${(100 * chances[k]).toFixed(0)}%` : "–"));
+  });
+  return [element("h3", "Class probabilities"), box];
+}
+function counterparts(row) {
+  const names = [pick("assoc", row), pick("assoc2", row)].filter(Boolean);
+  if (!names.length) return [];
+  const list = element("table"), head = element("tr");
+  for (const text of ["Name", "Class", "P", "RA, Dec"]) head.append(element("th", text));
+  list.append(head);
+  names.forEach((name, k) => {
+    const line = element("tr"), chance = pick("bayes", row);
+    const where = known(pick("assoc_ra", row)) ? `${fixed(source.assoc_ra[row], 4)}, ${fixed(pick("assoc_dec", row), 4)}` : "";
+    line.append(element("td", name), element("td", k ? pick("class2", row) || "" : ""), element("td", k || !known(chance) ? "" : fixed(chance, 2)), element("td", k ? "" : where));
+    list.append(line);
+  });
+  return [element("h3", "Counterparts"), list];
+}
+
+/* Putting it together ---------------------------------------------------------------------------- */
+function options(select, entries) { select.replaceChildren(...entries.map(([value, text]) => { const made = element("option", text); made.value = value; return made; })); }
+function legend() {
+  const cross = colour => `<svg viewBox="0 0 14 14"><path d="M7 1V13M1 7H13" stroke="${colour}" stroke-width="1.6"/></svg>`;
+  const entries = [];
+  const dotted = `<svg viewBox="0 0 14 14"><circle cx="7" cy="7" r="5" fill="${COLOURS.known}"/></svg>`;
+  if (page.release) {
+    entries.push([`<svg viewBox="0 0 14 14"><path d="M7 0L14 7L7 14L0 7Z" fill="${COLOURS.new}"/></svg>`, `new candidate (no ${page.release} source within ${page.new_beyond_deg}°)`],
+      [dotted, `candidate in ${page.release}`], [cross(COLOURS.missed), `${page.release} source without a candidate near`], [cross(COLOURS.seen), `${page.release} source with one`]);
+  } else entries.push([dotted, "candidate"]);
+  if (page.view[2] < 180) entries.push([`<svg viewBox="0 0 14 14"><circle cx="7" cy="7" r="5.5" fill="none" stroke="#0a8f3c" stroke-width="1.5"/></svg>`, "where was looked"]);
+  $("legend").replaceChildren(...entries.map(([mark, text]) => { const made = element("li"); made.innerHTML = mark; made.append(text); return made; }));
+}
+const fresh = status.filter(s => s === "new").length;
+$("tally").textContent = page.release
+  ? `${fresh.toLocaleString()} new, ${(total - fresh).toLocaleString()} in ${page.release}; ${reference.name.length.toLocaleString()} ${page.release} sources lie where was looked, ${reference.near.filter(n => !n).length.toLocaleString()} of them without a candidate within ${page.new_beyond_deg}°.`
+  : "Not compared with a 4FGL release.";
+options($("status"), page.release ? [["", "all"], ["new", "new"], ["known", "in " + page.release]] : [["", "all"]]);
+const kinds = has("class") ? [...new Set(source.class)].sort() : [];
+options($("class"), [["", "all"], ...kinds.map(kind => [kind || "-", kind || "not classified"])]);
+$("class-filter").hidden = kinds.length < 2;
+$("fake-filter").hidden = !has("fake");
+legend();
+select();
+const skyMap = new SkyMap($("sky-map"), aitoff, { whole: true, step: () => 30 });
+const fieldMap = new SkyMap($("field-map"), width => equalArea(width, view), { whole: false, step: () => [0.5, 1, 2, 5, 10, 15, 30].find(step => step > view.radius / 3.2) || 30 });
+caption();
+const hashed = () => source.name.indexOf(decodeURIComponent(location.hash.slice(1)));
+let timer = 0;
+function refilter() { select(); table(); skyMap.draw(); fieldMap.draw(); }
+$("filters").addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(refilter, 120); });
+$("filters").addEventListener("reset", () => setTimeout(refilter));
+$("save").onclick = save;
+$("closer").onclick = () => look(view.lon, view.lat, view.radius / 1.6);
+$("wider").onclick = () => look(view.lon, view.lat, view.radius * 1.6);
+$("home").onclick = () => look(home.lon, home.lat, home.radius);
+window.addEventListener("hashchange", () => { const row = hashed(); if (row >= 0 && row !== chosen) choose(row, true); });
+table();
+if (hashed() >= 0) choose(hashed(), true);
+else if (total) { chosen = shown[0]; table(); card(chosen); if (page.view[2] >= 180) look(source.lon[chosen], source.lat[chosen], 10); }
+else card(null);
+if (page.backdrop && unpacks) unpack(page.backdrop.packed).then(octets => { brightness = octets; skyMap.refresh(); fieldMap.refresh(); })
+  .catch(error => trouble("The photons behind the maps cannot be unpacked: " + error));
+})();
