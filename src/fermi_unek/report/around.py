@@ -13,10 +13,8 @@ import numpy as np
 from ..sky.bins import (
     COVERAGE_ORDER,
     ENERGY_EDGES_MEV,
-    MISSION_START_MET,
     NATIVE_PIXELS,
     PATCH_DEG,
-    YEAR_S,
 )
 from ..sky.counts import SkyCounts
 from ..sky.frame import PatchFrame, lonlat_to_vectors
@@ -127,9 +125,8 @@ def light_curves(sky: SkyCounts, lon_deg: np.ndarray, lat_deg: np.ndarray) -> Li
     if seen is not None:
         circles = [pixels[seen[pixels]] for pixels in circles]
         rings = [pixels[seen[pixels]] for pixels in rings]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.array([np.divide(len(c), np.float64(len(r))) for c, r in zip(circles, rings)])
-    share = np.where(np.isfinite(share), share, np.nan).reshape(-1)
+    sizes = np.array([[len(one) for one in discs] for discs in (circles, rings)], dtype=float)
+    share = np.divide(sizes[0], sizes[1], out=np.full(len(vectors), np.nan), where=sizes[1] > 0)
     wanted = _bins_above(sky, LIGHT_CURVE_MEV)
     counts = np.zeros((len(vectors), len(sky.years)), dtype=int)
     background = np.zeros(counts.shape)

@@ -172,9 +172,11 @@ class SkyMap {
     const pen = this.canvas.getContext("2d");
     pen.scale(ratio, ratio);
     pen.drawImage(this.behind, 0, 0, width, height);
+    this.labels = [];
     this.graticule(pen);
     this.points = [];
     this.marks(pen);
+    this.write(pen);
   }
   line(pen, vectors, limit) {
     let before = null;
@@ -191,29 +193,29 @@ class SkyMap {
     const { width, height } = this.projection, step = this.options.step();
     const limit = width / 3, span = Math.max(step, 1);
     pen.strokeStyle = "rgba(60,90,120,.28)"; pen.lineWidth = 1;
-    pen.fillStyle = "#43505c"; pen.font = "11px system-ui, sans-serif";
     for (let lat = -90 + step; lat < 90; lat += step) {
       const path = []; for (let lon = -180; lon <= 180; lon += span / 4) path.push(unit(lon === 180 ? 179.999 : lon === -180 ? -179.999 : lon, lat));
-      this.line(pen, path, limit); this.label(pen, path, lat, 0);
+      this.line(pen, path, limit); this.label(path, lat, 0);
     }
     for (let lon = 0; lon < 360; lon += step) {
       const path = []; for (let lat = -90; lat <= 90; lat += span / 4) path.push(unit(lon === 180 ? 179.999 : lon, lat));
-      this.line(pen, path, limit); this.label(pen, path, lon, 1);
+      this.line(pen, path, limit); this.label(path, lon, 1);
     }
     if (this.options.whole) for (let lat = -60; lat <= 60; lat += 30) {
-      if (lat) this.text(pen, lat + "°", this.projection.forward(unit(-179.99, lat)), 2, 3);
+      if (lat) this.text(lat + "°", this.projection.forward(unit(-179.99, lat)), 2, 3);
     }
-    if (this.options.whole) for (let lon = 60; lon < 360; lon += 60) this.text(pen, lon + "°", this.projection.forward(unit(lon === 180 ? 179.99 : lon, 0)), lon === 180 ? 2 : -12, -3);
+    if (this.options.whole) for (let lon = 60; lon < 360; lon += 60) this.text(lon + "°", this.projection.forward(unit(lon === 180 ? 179.99 : lon, 0)), lon === 180 ? 2 : -12, -3);
     else { pen.strokeStyle = "#9aa6b2"; pen.strokeRect(.5, .5, width - 1, height - 1); }
   }
-  text(pen, text, where, dx, dy) {
-    if (!where) return;
-    const width = pen.measureText(text).width;
-    const x = clamp(where[0] + dx, 1, this.projection.width - width - 1);
-    pen.save(); pen.strokeStyle = "rgba(255,255,255,.8)"; pen.lineWidth = 3;
-    pen.strokeText(text, x, where[1] + dy); pen.fillText(text, x, where[1] + dy); pen.restore();
+  text(text, where, dx, dy) { if (where) this.labels.push([text, where[0] + dx, where[1] + dy]); }
+  write(pen) {
+    pen.fillStyle = "#33414d"; pen.font = "11px system-ui, sans-serif"; pen.strokeStyle = "rgba(255,255,255,.85)"; pen.lineWidth = 3;
+    for (const [text, left, y] of this.labels) {
+      const x = clamp(left, 1, this.projection.width - pen.measureText(text).width - 1);
+      pen.strokeText(text, x, y); pen.fillText(text, x, y);
+    }
   }
-  label(pen, path, value, axis) {
+  label(path, value, axis) {
     if (this.options.whole) return;
     const { width, height } = this.projection;
     let before = null;
@@ -222,7 +224,7 @@ class SkyMap {
       if (here && before) {
         const crosses = axis ? (here[1] - height + 6) * (before[1] - height + 6) <= 0 && here[0] > 4 && here[0] < width - 34
                              : (here[0] - 6) * (before[0] - 6) <= 0 && here[1] > 14 && here[1] < height - 22;
-        if (crosses) { this.text(pen, `${axis ? "l " : "b "}${+value.toFixed(1)}°`, axis ? [here[0] + 3, height - 5] : [4, here[1] - 3], 0, 0); return; }
+        if (crosses) { this.text(`${axis ? "l " : "b "}${+value.toFixed(1)}°`, axis ? [here[0] + 3, height - 5] : [4, here[1] - 3], 0, 0); return; }
       }
       before = here;
     }
@@ -231,17 +233,19 @@ class SkyMap {
     const { width, height } = this.projection, whole = this.options.whole;
     const inside = p => p && p[0] >= -9 && p[1] >= -9 && p[0] <= width + 9 && p[1] <= height + 9;
     if (whole && page.view[2] < 180) this.outline(pen);
-    const size = whole ? 2 : 4.5;
     referenceVectors.forEach((v, row) => {
       const p = this.projection.forward(v);
       if (!inside(p)) return;
       const near = reference.near[row];
-      pen.strokeStyle = near ? COLOURS.seen : COLOURS.missed; pen.lineWidth = near ? 1 : whole ? .8 : 1.3;
+      const bright = clamp((reference.signif[row] || 4) / 12, 0.35, 1), size = whole ? 2.4 * bright : 3 + 2 * bright;
+      pen.strokeStyle = near ? COLOURS.seen : COLOURS.missed; pen.lineWidth = whole ? .8 : near ? 1 : 1.3;
+      pen.globalAlpha = whole ? .25 + .5 * bright : 1;
       pen.beginPath();
       pen.moveTo(p[0] - size, p[1]); pen.lineTo(p[0] + size, p[1]); pen.moveTo(p[0], p[1] - size); pen.lineTo(p[0], p[1] + size);
       pen.stroke();
       this.points.push([p[0], p[1], -1 - row]);
     });
+    pen.globalAlpha = 1;
     const few = shown.length < 300;
     for (const kind of ["none", "known", "new"]) for (const row of shown) {
       if (status[row] !== kind) continue;
@@ -481,7 +485,7 @@ function stampsOf(row) {
       start += n * n;
     });
   }).catch(error => trouble("The stamps cannot be unpacked: " + error));
-  return [title, grid, element("p", `Photons per pixel, ${page.stamps.side_deg.toFixed(1)}° wide, Galactic north up, white is none, black the most; ellipse: 95% error; crosses: 4FGL sources.`, "dim")];
+  return [title, grid, element("p", `Photons per pixel, ${page.stamps.side_deg.toFixed(1)}° wide, Galactic north up, white is none, black the most (square root between); ellipse: 95% error; crosses: 4FGL sources.`, "dim")];
 }
 const band = k => `${+page.energies_gev[k].toPrecision(3)} to ${+page.energies_gev[k + 1].toPrecision(3)}`;
 function stamp({ canvas, label }, values, n, k, row) {
@@ -489,7 +493,7 @@ function stamp({ canvas, label }, values, n, k, row) {
   if (most < 0) { label.textContent = `${band(k)} GeV: no data`; return; }
   values.forEach((value, i) => {
     const x = (i % n) * size, y = canvas.height - (Math.floor(i / n) + 1) * size;
-    pen.fillStyle = value < 0 ? "#e4e8ec" : `rgb(${heat(most ? value / most : 0)})`;
+    pen.fillStyle = value < 0 ? "#e4e8ec" : `rgb(${heat(most ? Math.sqrt(value / most) : 0)})`;
     pen.fillRect(Math.floor(x), Math.floor(y), Math.ceil(size), Math.ceil(size));
   });
   const { centre, west, north } = axes(source.lon[row], source.lat[row]);
@@ -521,7 +525,7 @@ const W = 400, H = 170, LEFT = 44, BOTTOM = 30, TOP = 10, RIGHT = 8;
 function frame(xTicks, yTicks, x, y, xLabel, yLabel, body) {
   let out = `<svg viewBox="0 0 ${W} ${H}" role="img" aria-label="${escaped(yLabel)} against ${escaped(xLabel)}"><g fill="#43505c">`;
   for (const [value, text] of yTicks) out += `<line x1="${LEFT}" x2="${W - RIGHT}" y1="${y(value)}" y2="${y(value)}" stroke="#e3e8ed"/><text x="${LEFT - 4}" y="${y(value) + 4}" text-anchor="end">${escaped(text)}</text>`;
-  for (const [value, text] of xTicks) out += `<line x1="${x(value)}" x2="${x(value)}" y1="${H - BOTTOM}" y2="${H - BOTTOM + 4}" stroke="#9aa6b2"/><text x="${x(value)}" y="${H - BOTTOM + 15}" text-anchor="middle">${escaped(text)}</text>`;
+  for (const [value, text] of xTicks) out += `<line x1="${x(value)}" x2="${x(value)}" y1="${H - BOTTOM}" y2="${H - BOTTOM + 4}" stroke="#9aa6b2"/><text x="${x(value)}" y="${H - BOTTOM + 15}" text-anchor="${x(value) > W - RIGHT - 12 ? "end" : "middle"}">${escaped(text)}</text>`;
   return out + `<text x="${(LEFT + W - RIGHT) / 2}" y="${H - 2}" text-anchor="middle">${escaped(xLabel)}</text></g><line x1="${LEFT}" x2="${W - RIGHT}" y1="${H - BOTTOM}" y2="${H - BOTTOM}" stroke="#9aa6b2"/>${body}</svg>`;
 }
 function chart(title, note, svg) {
@@ -584,12 +588,12 @@ function spectrum(row) {
     points.push({ low, high, value, bottom: value * (1 - (down || 0) * ratio), top: value * (1 + (up || 0) * ratio) });
   });
   const line = [];
-  if (model) for (let k = 0; k <= 60; k++) { const e = edges[0] * (edges[edges.length - 1] / edges[0]) ** (k / 60); line.push([e, ERG * e * e * model(e)]); }
+  if (model) for (let k = 0; k <= 60; k++) { const e = edges[0] * (edges[edges.length - 1] / edges[0]) ** (k / 60); const f = ERG * e * e * model(e); if (f > 0 && f < 1) line.push([e, f]); }
   let peak = Math.max(...points.map(p => p.limit || p.top), ...line.map(p => p[1]));
-  if (!(peak > 0)) return [];
+  if (!(peak > 0 && peak < 1e300)) return [];
   peak = Math.log10(peak) + .2;
-  const lowest = Math.min(...points.map(p => p.limit || p.value), ...line.map(p => p[1] > 0 ? p[1] : Infinity));
-  const floor = Math.max(Math.log10(lowest) - .4, peak - 3.5);
+  const lowest = Math.min(...points.map(p => p.limit || p.value), ...line.map(p => p[1]));
+  const floor = clamp(Math.log10(lowest) - .3, peak - 3.5, peak - 1);
   const x = e => LEFT + Math.log(e / edges[0]) / Math.log(edges[edges.length - 1] / edges[0]) * (W - LEFT - RIGHT);
   const y = f => { const share = clamp((Math.log10(Math.max(f, 1e-99)) - floor) / (peak - floor), 0, 1); return H - BOTTOM - share * (H - BOTTOM - TOP); };
   let body = "";
@@ -603,7 +607,11 @@ function spectrum(row) {
     body += "</g>";
   }
   const yTicks = [], xTicks = [[300, "0.3"], [1000, "1"], [10000, "10"], [100000, "100"], [1000000, "1000"]];
-  for (let k = Math.ceil(floor); k <= peak; k++) yTicks.push([10 ** k, "1e" + k]);
+  const between = peak - floor < 1.6 ? [1, 2, 5] : [1];
+  for (let k = Math.floor(floor); k <= peak; k++) for (const m of between) {
+    const at = k + Math.log10(m);
+    if (at >= floor && at <= peak) yTicks.push([10 ** at, `${m}e${k}`]);
+  }
   return chart("Spectrum, E² dN/dE", "erg cm⁻² s⁻¹, from the refit; arrows: 95% upper limits where a band has no lower error; line: the fitted form.",
     frame(xTicks, yTicks, x, y, "energy (GeV)", "E² dN/dE", body));
 }
@@ -648,6 +656,7 @@ function legend() {
   $("legend").replaceChildren(...entries.map(([mark, text]) => { const made = element("li"); made.innerHTML = mark; made.append(text); return made; }));
 }
 const fresh = status.filter(s => s === "new").length;
+document.body.className = page.view[2] < 180 ? "field" : "whole";
 $("tally").textContent = page.release
   ? `${fresh.toLocaleString()} new, ${(total - fresh).toLocaleString()} in ${page.release}; ${reference.name.length.toLocaleString()} ${page.release} sources lie where was looked, ${reference.near.filter(n => !n).length.toLocaleString()} of them without a candidate within ${page.new_beyond_deg}°.`
   : "Not compared with a 4FGL release.";

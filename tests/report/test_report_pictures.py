@@ -1,54 +1,23 @@
 """Pictures show the photons where they are."""
 
-import healpy
 import numpy as np
 import pytest
+from report_samples import candidates, cone_mask, sky_with
 
 from fermi_unek.catalog.build import build_catalog
 from fermi_unek.catalog.candidates import Candidates
-from fermi_unek.report import (
-    covered_cone,
-    describe_catalog,
-    describe_sky,
-    draw_sky,
-    field_image,
-    field_wcs,
-    photons_to_draw,
-    summary_line,
-)
-from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
-from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
+from fermi_unek.report import describe_catalog, describe_sky, draw_sky, summary_line
+from fermi_unek.report.photons import covered_cone, photons_to_draw
+from fermi_unek.report.plots import field_image, field_wcs
 from fermi_unek.sky.frame import lonlat_to_vectors
 
 NONE = (np.array([]), np.array([]))
 
 
-def cone_mask(lon, lat, radius):
-    mask = np.zeros(12 * 4**COVERAGE_ORDER, bool)
-    vector = lonlat_to_vectors(lon, lat)
-    mask[healpy.query_disc(2**COVERAGE_ORDER, vector, np.radians(radius), nest=True)] = True
-    return mask
-
-
-def sky_with(lon, lat, present=range(N_BINS), coverage=None):
-    return SkyCounts(
-        tuple(
-            bin_from_pixels(
-                index,
-                healpy.ang2pix(2 ** NATIVE_ORDERS[index], lon, lat, nest=True, lonlat=True),
-                coverage,
-            )
-            if index in present
-            else None
-            for index in range(N_BINS)
-        )
-    )
-
-
 @pytest.mark.parametrize("where", [(0.0, 0.0), (302.2, -44.4), (100.0, 90.0)])
 def test_the_cone_around_a_field_is_the_one_it_was_made_with(where):
     sky = sky_with(*where, coverage=cone_mask(*where, 9.0))
-    lon, lat, radius = covered_cone(sky)
+    lon, lat, radius = covered_cone(sky.coverage)
     apart = np.degrees(
         np.arccos(np.clip(lonlat_to_vectors(lon, lat) @ lonlat_to_vectors(*where), -1, 1))
     )
@@ -59,7 +28,7 @@ def test_the_cone_around_a_field_is_the_one_it_was_made_with(where):
 def test_a_sky_covered_all_over_on_both_sides_or_nowhere_is_the_whole_sky():
     both = cone_mask(0, 90, 5) | cone_mask(0, -90, 5)
     for coverage in (None, both, np.zeros_like(both)):
-        assert covered_cone(sky_with(10.0, 20.0, coverage=coverage)) == (0.0, 0.0, 180.0)
+        assert covered_cone(coverage) == (0.0, 0.0, 180.0)
 
 
 @pytest.mark.parametrize("coverage", [None, cone_mask(350.0, 10.0, 5.0)])
@@ -85,7 +54,7 @@ def test_a_source_lies_in_the_pixel_that_the_frame_says():
         np.append(lat, np.full(500, 11.0)),
         coverage=cone_mask(350.0, 10.0, 6.0),
     )
-    wcs, n_pixels = field_wcs(*covered_cone(sky))
+    wcs, n_pixels = field_wcs(*covered_cone(sky.coverage))
     vectors, counts, _ = photons_to_draw(sky)
     image = field_image(wcs, n_pixels, vectors, counts)
     row, column = np.unravel_index(image.argmax(), image.shape)
@@ -99,14 +68,6 @@ def test_photons_below_a_gev_are_drawn_where_there_are_no_others():
     assert (counts.sum(), lowest) == (2, 300.0)
     _, counts, lowest = photons_to_draw(sky_with(350.0, 10.0))
     assert (counts.sum(), lowest) == (4, 1000.0)
-
-
-def candidates(n, near_edge=0, fake=0):
-    lon, one = np.linspace(10, 200, n), np.ones(n)
-    count = np.arange(n)
-    return Candidates(
-        lon, lon / 10, one * 0.5, one * 0.1, one * 0.1, one, count < near_edge, fake=count < fake
-    )
 
 
 @pytest.mark.parametrize(
@@ -124,11 +85,11 @@ def test_the_summary_counts_sources_and_those_that_ask_for_care(made, line):
 
 def test_a_long_catalog_is_told_by_its_ten_most_probable_sources():
     made = candidates(12)
-    made.probability[7] = 0.9
+    made.probability[7] = 0.99
     catalog = build_catalog(made, provenance={"model": "unek-1"})
     lines = describe_catalog(catalog).splitlines()
     assert f"glon {made.lon_deg[7]:8.3f}" in lines[1]
-    assert "probability 0.900" in lines[1]
+    assert "probability 0.990" in lines[1]
     assert lines[11] == "  and 2 more"
     assert "model: unek-1" in lines
 

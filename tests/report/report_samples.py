@@ -1,0 +1,56 @@
+"""Skies and catalogs small enough to make pages of in a moment."""
+
+import healpy
+import numpy as np
+
+from fermi_unek.catalog.build import build_catalog
+from fermi_unek.catalog.candidates import Candidates
+from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
+from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
+from fermi_unek.sky.frame import lonlat_to_vectors
+
+
+def cone_mask(lon, lat, radius):
+    """Coverage of a circle."""
+    mask = np.zeros(12 * 4**COVERAGE_ORDER, bool)
+    vector = lonlat_to_vectors(lon, lat)
+    mask[healpy.query_disc(2**COVERAGE_ORDER, vector, np.radians(radius), nest=True)] = True
+    return mask
+
+
+def sky_with(lon, lat, present=range(N_BINS), coverage=None, **more):
+    """One photon at each place in each bin that is present."""
+    return SkyCounts(
+        tuple(
+            bin_from_pixels(
+                index,
+                healpy.ang2pix(2 ** NATIVE_ORDERS[index], lon, lat, nest=True, lonlat=True),
+                coverage,
+            )
+            if index in present
+            else None
+            for index in range(N_BINS)
+        ),
+        **more,
+    )
+
+
+def candidates(n, near_edge=0, fake=0):
+    """Places along a line of falling probability."""
+    lon, one = np.linspace(10, 200, n), np.ones(n)
+    count = np.arange(n)
+    return Candidates(
+        lon,
+        lon / 10,
+        np.linspace(0.95, 0.25, n),
+        one * 0.1,
+        one * 0.05,
+        one,
+        count < near_edge,
+        fake=count < fake,
+    )
+
+
+def catalog_of(n, **options):
+    """Catalog of `candidates`."""
+    return build_catalog(candidates(n), **options)

@@ -1,0 +1,283 @@
+"""The page is one file that holds what it shows, and asks nothing of a network."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import zlib
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from report_samples import catalog_of, cone_mask, sky_with
+
+from fermi_unek.catalog.build import build_catalog
+from fermi_unek.catalog.releases import load_release
+from fermi_unek.report import content, write_page
+from fermi_unek.report.backdrop import backdrop
+from fermi_unek.report.content import page_data
+from fermi_unek.report.page import embedded_json, grouped
+from fermi_unek.report.photons import covered_cone
+
+
+class Page(HTMLParser):
+    """Elements of a page with their attributes, and the text of its scripts."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.elements, self.scripts, self._inside = [], [], False
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag == "script"
+
+    def handle_endtag(self, tag):
+        self._inside = False
+
+    def handle_data(self, text):
+        if self._inside:
+            self.scripts.append(text)
+
+    @property
+    def data(self):
+        return json.loads(self.scripts[0])
+
+
+def unpacked(text):
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+
+
+def small_sky(**more):
+    rng = np.random.default_rng(0)
+    lat = rng.uniform(-6, 6, 4000) + 1.0
+    return sky_with(10.0 + rng.uniform(-6, 6, 4000), lat, **more)
+
+
+@pytest.fixture(scope="module")
+def release():
+    return load_release("4FGL-DR2")
+
+
+@pytest.fixture(scope="module")
+def full_page(tmp_path_factory, release):
+    """A field with a candidate, of which everything is filled, and its page."""
+    field = cone_mask(10.0, 1.0, 5.0)
+    year = small_sky(coverage=field, livetime_years=1.0, origin={"mission_year": "2"})
+    sky = small_sky(coverage=field, years=(year,), livetime_years=1.0)
+    catalog = catalog_of(
+        1,
+        reference=release,
+        coverage=field,
+        provenance={"setting threshold": 0.2, "input <b>.fits": "sha256 00", "event type": "front"},
+    )
+    table = catalog.table
+    for name, value in {
+        "Signif_Avg": 12.0,
+        "Flux1000": 2e-10,
+        "Pivot_Energy": 2000.0,
+        "PL_Flux_Density": 5e-14,
+        "PL_Index": 2.2,
+        "nuFnu_Band": 4e-13,
+        "Flux_Band": 1e-10,
+        "Unc_Flux_Band": 2e-11,
+        "Prob_BLL": 0.5,
+        "ASSOC_PROB_BAY": 0.9,
+    }.items():
+        table[name][:] = value
+    table["ASSOC1"] = ["</script><b>&"]
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    write_page(path, catalog, sky, release)
+    return path
+
+
+def test_nothing_outside_the_file_is_named_in_it(full_page):
+    page = Page(full_page)
+    readable = re.sub(r"[A-Za-z0-9+/=]{100,}", "", page.source)  # packed bytes may spell anything
+    assert not re.search(r"(?i)\b(https?|ftp|wss?):|(?<![:\w])//\w|@import|url\(", readable)
+    for _, attrs in page.elements:
+        for name in ("src", "href", "srcset", "data", "action", "poster"):
+            assert attrs.get(name, "#").startswith(("#", "data:image/png;base64,"))
+    rules = {a.get("http-equiv"): a.get("content") for tag, a in page.elements if tag == "meta"}
+    assert rules["Content-Security-Policy"].startswith("default-src 'none';")
+
+
+def test_text_of_files_cannot_leave_its_place(full_page):
+    page = Page(full_page)
+    assert len(page.scripts) == 2
+    assert page.data["sources"]["assoc"] == ["</script><b>&"]
+    assert "input <b>" not in page.source
+    assert "&lt;b&gt;.fits" in page.source
+
+
+def test_what_the_script_looks_for_is_in_the_page(full_page):
+    page = Page(full_page)
+    wanted = set(re.findall(r'\$\("([\w-]+)"\)', page.scripts[1]))
+    assert len(wanted) > 15
+    assert wanted <= {attrs.get("id") for _, attrs in page.elements}
+
+
+def test_the_page_holds_what_was_measured_and_no_empty_columns(full_page):
+    data = Page(full_page).data
+    sources = data["sources"]
+    assert sources["lon"] == [10.0]
+    assert sources["bands"] == [[4e-13] * 6]
+    assert sources["classes"] == [[0.5, None, None, None, None]]
+    assert "fake" not in sources
+    assert "variability" not in sources
+    assert len(data["years"]["counts"]) == 1
+    assert data["years"]["start"] == [2010.593]
+    assert len(unpacked(data["stamps"]["packed"][0])) == 2 * sum(
+        n * n for n in data["stamps"]["pixels"]
+    )
+
+
+def test_only_4fgl_sources_inside_the_field_are_marked(full_page, release):
+    named = Page(full_page).data["reference"]
+    here = np.radians([1.0, 10.0])
+    lat, lon = np.radians(release["GLAT"]), np.radians(release["GLON"])
+    cosine = np.sin(lat) * np.sin(here[0]) + np.cos(lat) * np.cos(here[0]) * np.cos(lon - here[1])
+    away = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    assert set(release["Source_Name"][away < 4.9]) <= set(named["name"])
+    assert set(named["name"]) <= set(release["Source_Name"][away < 5.1])
+
+
+def test_figures_of_the_comparison_are_inside_the_page(full_page):
+    pictures = [a["src"] for tag, a in Page(full_page).elements if tag == "img"]
+    assert len(pictures) == 3
+    for picture in pictures:
+        assert base64.b64decode(picture.partition(",")[2]).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("n", [0, 1, 30])
+def test_a_page_without_photons_or_a_release_says_so(tmp_path, n):
+    write_page(tmp_path / "a.html", catalog_of(n))
+    page = Page(tmp_path / "a.html")
+    assert page.data["backdrop"] is page.data["stamps"] is page.data["years"] is None
+    assert page.data["reference"] is None
+    assert len(page.data["sources"]["name"]) == page.data["found"] == n
+    assert "No release was compared with." in page.source
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.html"]
+
+
+def test_a_page_of_nine_thousand_candidates_stays_within_its_bound(tmp_path):
+    write_page(tmp_path / "a.html", catalog_of(9000))
+    # three hundred bytes a candidate leave room for 16 MB of stamps within 30
+    assert (tmp_path / "a.html").stat().st_size < 9000 * 300 + 100_000
+
+
+def test_stamps_go_to_the_most_probable_candidates_while_there_is_room(monkeypatch):
+    catalog = catalog_of(6)
+    whole = page_data(catalog, small_sky())["stamps"]["packed"]
+    best = np.argsort(-np.asarray(catalog.table["Probability"]))
+    monkeypatch.setattr(content, "STAMP_BYTES", sum(len(whole[row]) for row in best[:2]))
+    some = page_data(catalog, small_sky())["stamps"]["packed"]
+    assert {row for row, text in enumerate(some) if text} == set(best[:2])
+
+
+def test_of_too_many_candidates_the_most_probable_are_listed_in_their_order(monkeypatch):
+    monkeypatch.setattr(content, "MAX_SOURCES", 3)
+    data = page_data(catalog_of(5), small_sky())
+    assert data["found"] == 5
+    assert data["sources"]["lon"] == sorted(data["sources"]["lon"])
+    assert min(data["sources"]["probability"]) > 0.5
+    assert len(data["stamps"]["packed"]) == 3
+
+
+def test_a_release_source_with_a_candidate_within_the_distance_is_not_missed(release):
+    named = page_data(build_catalog_at(release, 7, 0.29), reference=release)["reference"]
+    assert sum(named["near"]) >= 1
+    assert named["near"][7] == 1
+    named = page_data(build_catalog_at(release, 7, 0.31), reference=release)["reference"]
+    assert named["near"][7] == 0
+
+
+def build_catalog_at(release, row, north_deg):
+    """A candidate so far north of a source of the release."""
+    from fermi_unek.catalog.candidates import Candidates
+
+    one = np.ones(1)
+    lon, lat = one * release["GLON"][row], one * release["GLAT"][row] + north_deg
+    made = Candidates(lon, lat, one * 0.5, one * 0.1, one * 0.1, one, one > 2)
+    return build_catalog(made, reference=release)
+
+
+@pytest.mark.parametrize("where", [(10.0, 1.0), (359.0, 88.0)])
+def test_the_backdrop_of_a_field_is_bright_where_the_photons_are(where):
+    field = cone_mask(*where, 4.0)
+    lon, lat = where[0] + 1.0 / np.cos(np.radians(where[1])), where[1]
+    made = backdrop(sky_with(np.full(50, lon), np.full(50, lat), coverage=field))
+    row, column = np.unravel_index(made.brightness.argmax(), made.brightness.shape)
+    half = made.brightness.shape[0] / 2
+    assert made.kind == "zea"
+    # one degree to the east is one degree left of the middle
+    assert np.hypot((column - half) * made.pixel_deg + 1.0, (row - half) * made.pixel_deg) < 0.15
+    seen = np.count_nonzero(made.brightness) * made.pixel_deg**2
+    assert seen == pytest.approx(2 * np.pi * (1 - np.cos(np.radians(4))) * 57.29578**2, rel=0.02)
+
+
+def test_the_backdrop_of_a_whole_sky_has_longitude_growing_to_the_left():
+    made = backdrop(sky_with(np.full(9, 90.0), np.full(9, 30.0)))
+    row, column = np.unravel_index(made.brightness.argmax(), made.brightness.shape)
+    rows, columns = made.brightness.shape
+    assert made.kind == "car"
+    assert 180 - (column + 0.5) * 360 / columns == pytest.approx(90.0, abs=0.5)
+    assert (row + 0.5) * 180 / rows - 90 == pytest.approx(30.0, abs=0.5)
+    assert made.brightness.min() == 1
+
+
+def test_json_inside_a_script_holds_no_tag_and_reads_back():
+    value = {"a": ["</script>", "<!--", "&amp;", None, 1.5]}
+    text = embedded_json(value)
+    assert not set("<>&") & set(text)
+    assert json.loads(text) == value
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        embedded_json({"a": float("nan")})
+
+
+def test_the_header_is_listed_under_headings():
+    header = {"model name": "v1", "setting seed": 0, "event type": "front", "date": "now"}
+    assert grouped(header) == {
+        "Run": [("event type", "front"), ("date", "now")],
+        "Settings": [("seed", 0)],
+        "Model": [("name", "v1")],
+    }
+
+
+def test_the_view_of_a_field_is_where_was_looked(full_page):
+    expected = covered_cone(cone_mask(10.0, 1.0, 5.0))
+    np.testing.assert_allclose(Page(full_page).data["view"], expected, atol=1e-3)
+
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here to open the page in")
+def test_a_browser_draws_the_table_and_the_card(full_page, tmp_path):
+    name = Page(full_page).data["sources"]["name"][0]
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
+    flags += " --disable-background-networking --disable-component-update --disable-sync"
+    done = subprocess.run(
+        [
+            *[CHROMIUM, *flags.split(), f"--user-data-dir={tmp_path}"],
+            *["--virtual-time-budget=5000", "--dump-dom", full_page.as_uri()],
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    dom = done.stdout
+    assert f"<h2>{name}</h2>" in dom
+    assert dom.count('class="chosen"') == 1
+    assert dom.count("<canvas") == 2 + 6
+    assert "Photons above 1 GeV per year" in dom
+    assert "Spectrum, E" in dom
+    assert "Class probabilities" in dom
+    assert re.search(r"<figcaption[^>]*>2 to 7 GeV: [1-9]", dom)
+    assert 'id="trouble" hidden' in dom
