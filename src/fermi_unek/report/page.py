@@ -52,8 +52,9 @@ def write_page(
 ) -> None:
     """Write the page of a catalog.
 
-    It is one file of at most about 30 MB: twenty thousand candidates, of which those of highest
-    probability have stamps (16 MB of them).
+    It is one file of at most about 35 MB: the stamps take no more than 16 MB, and twenty thousand
+    candidates about 700 bytes each when everything is filled. Those of highest probability are
+    listed, and have stamps, first; 9,000 with everything but light curves make 17 MB.
 
     Parameters
     ----------

@@ -190,14 +190,14 @@ class SkyMap {
     pen.stroke();
   }
   graticule(pen) {
-    const { width, height } = this.projection, step = this.options.step();
+    const { width, height } = this.projection, [across, step] = this.options.steps();
     const limit = width / 3, span = Math.max(step, 1);
     pen.strokeStyle = "rgba(60,90,120,.28)"; pen.lineWidth = 1;
     for (let lat = -90 + step; lat < 90; lat += step) {
       const path = []; for (let lon = -180; lon <= 180; lon += span / 4) path.push(unit(lon === 180 ? 179.999 : lon === -180 ? -179.999 : lon, lat));
       this.line(pen, path, limit); this.label(path, lat, 0);
     }
-    for (let lon = 0; lon < 360; lon += step) {
+    for (let lon = 0; lon < 360; lon += across) {
       const path = []; for (let lat = -90; lat <= 90; lat += span / 4) path.push(unit(lon === 180 ? 179.999 : lon, lat));
       this.line(pen, path, limit); this.label(path, lon, 1);
     }
@@ -210,8 +210,11 @@ class SkyMap {
   text(text, where, dx, dy) { if (where) this.labels.push([text, where[0] + dx, where[1] + dy]); }
   write(pen) {
     pen.fillStyle = "#33414d"; pen.font = "11px system-ui, sans-serif"; pen.strokeStyle = "rgba(255,255,255,.85)"; pen.lineWidth = 3;
+    const taken = [];
     for (const [text, left, y] of this.labels) {
-      const x = clamp(left, 1, this.projection.width - pen.measureText(text).width - 1);
+      const width = pen.measureText(text).width, x = clamp(left, 1, this.projection.width - width - 1);
+      if (taken.some(([a, b, w]) => Math.abs(b - y) < 12 && x < a + w + 4 && a < x + width + 4)) continue;
+      taken.push([x, y, width]);
       pen.strokeText(text, x, y); pen.fillText(text, x, y);
     }
   }
@@ -485,7 +488,7 @@ function stampsOf(row) {
       start += n * n;
     });
   }).catch(error => trouble("The stamps cannot be unpacked: " + error));
-  return [title, grid, element("p", `Photons per pixel, ${page.stamps.side_deg.toFixed(1)}° wide, Galactic north up, white is none, black the most (square root between); ellipse: 95% error; crosses: 4FGL sources.`, "dim")];
+  return [title, grid, element("p", `Photons per pixel, ${page.stamps.side_deg.toFixed(1)}° wide, Galactic north up, white is none, black the most, four or more (square root between); ellipse: 95% error; crosses: 4FGL sources.`, "dim")];
 }
 const band = k => `${+page.energies_gev[k].toPrecision(3)} to ${+page.energies_gev[k + 1].toPrecision(3)}`;
 function stamp({ canvas, label }, values, n, k, row) {
@@ -493,7 +496,7 @@ function stamp({ canvas, label }, values, n, k, row) {
   if (most < 0) { label.textContent = `${band(k)} GeV: no data`; return; }
   values.forEach((value, i) => {
     const x = (i % n) * size, y = canvas.height - (Math.floor(i / n) + 1) * size;
-    pen.fillStyle = value < 0 ? "#e4e8ec" : `rgb(${heat(most ? Math.sqrt(value / most) : 0)})`;
+    pen.fillStyle = value < 0 ? "#e4e8ec" : `rgb(${heat(Math.sqrt(value / Math.max(most, 4)))})`;
     pen.fillRect(Math.floor(x), Math.floor(y), Math.ceil(size), Math.ceil(size));
   });
   const { centre, west, north } = axes(source.lon[row], source.lat[row]);
@@ -667,8 +670,11 @@ $("class-filter").hidden = kinds.length < 2;
 $("fake-filter").hidden = !has("fake");
 legend();
 select();
-const skyMap = new SkyMap($("sky-map"), aitoff, { whole: true, step: () => 30 });
-const fieldMap = new SkyMap($("field-map"), width => equalArea(width, view), { whole: false, step: () => [0.5, 1, 2, 5, 10, 15, 30].find(step => step > view.radius / 3.2) || 30 });
+const skyMap = new SkyMap($("sky-map"), aitoff, { whole: true, steps: () => [30, 30] });
+const fieldMap = new SkyMap($("field-map"), width => equalArea(width, view), { whole: false, steps: () => {
+  const fit = wide => [0.5, 1, 2, 5, 10, 15, 30].find(step => step > wide) || 30;
+  return [fit(view.radius / 3.2 / Math.max(Math.cos(view.lat * DEG), 0.1)), fit(view.radius / 3.2)];
+} });
 caption();
 const hashed = () => source.name.indexOf(decodeURIComponent(location.hash.slice(1)));
 let timer = 0;
