@@ -197,6 +197,7 @@ OUTPUT_CALLS = {
     "demo": lambda out: ["demo", "-o", out],
     "evaluate": lambda out: ["evaluate", "no.fits", "--truth", "no.fits", "-o", out],
     "compare": lambda out: ["compare", "no.fits", "-o", out],
+    "report": lambda out: ["report", "no.fits", "-o", out],
 }
 """Calls whose input does not exist either: a refusal that names the output came first."""
 
@@ -208,6 +209,7 @@ EXISTING = {
     "demo": "field.png",
     "evaluate": "summary.txt",
     "compare": "summary.txt",
+    "report": "report.html",
 }
 
 

@@ -147,8 +147,24 @@ def test_a_catalog_file_and_a_report_are_written_and_an_empty_one_replaces_them(
         config = FindConfig(threshold=threshold, report=report)
         pipeline.find_to_file("crab.fits", out, config, overwrite=rows == 0)
         assert len(read_catalog(out)) == rows
-        assert sorted(path.name for path in report.iterdir()) == ["catalog.reg", "field.png"]
+        names = ["catalog.reg", "field.png", "report.html"]
+        assert sorted(path.name for path in report.iterdir()) == names
     assert sorted(tmp_path.iterdir()) == [out, report]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "written"),
+    [
+        ((), ["catalog.reg", "report.html"]),
+        (("crab.fits",), ["catalog.reg", "field.png", "report.html"]),
+    ],
+)
+def test_a_catalog_file_gets_its_report_with_or_without_photons(stages, tmp_path, inputs, written):
+    pipeline.find_to_file("x.fits", tmp_path / "crab.fits", FindConfig(reference="none"))
+    pipeline.report_to_folder(tmp_path / "crab.fits", inputs, tmp_path / "report")
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == written
+    text = (tmp_path / "report" / "report.html").read_text()
+    assert '"packed"' in text if inputs else '"packed"' not in text
 
 
 def test_a_report_that_exists_is_refused_before_photons_are_read(stages, tmp_path):

@@ -21,6 +21,7 @@ from .config import (
     CompareConfig,
     EvaluateConfig,
     FindConfig,
+    ReportConfig,
     SimulateConfig,
     TrainConfig,
     build,
@@ -265,7 +266,9 @@ def main(context: click.Context, log_level: str, quiet: bool) -> None:
     "--device", type=click.Choice(["cpu", "cuda"]), default=FindConfig().device, show_default=True
 )
 @click.option("--scheduler", metavar="ADDRESS", help="dask scheduler to work on.")
-@click.option("--report", type=Path, metavar="DIR", help="Folder for a picture and DS9 regions.")
+@click.option(
+    "--report", type=Path, metavar="DIR", help="Folder for a page, a picture and DS9 regions."
+)
 @click.option(
     "--reference",
     default=FindConfig().reference,
@@ -453,6 +456,43 @@ def compare(
 
     text = compare_files(catalog, config.reference, config.radius, output, overwrite=overwrite)
     session.tell(text.rstrip())
+
+
+@main.command()
+@click.argument("catalog", metavar="CATALOG.fits", type=Path)
+@click.argument("inputs", nargs=-1, metavar="[INPUT...]")
+@folder_option(required=True)
+@click.option(
+    "--reference",
+    default=ReportConfig().reference,
+    show_default=True,
+    metavar="NAME|FILE",
+    help="4FGL release to compare with; 'none' for none.",
+)
+@evtype_option
+@zmax_option
+@overwrite_option
+@click.pass_obj
+def report(
+    session: _Session,
+    catalog: Path,
+    inputs: tuple[str, ...],
+    output: Path,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Write the page of a catalog, with what a refit or an association has added to it.
+
+    INPUT is the photons it was made from, as for `find`; without them the page has no counts.
+    """
+    config = build(ReportConfig, options)
+    from .pipeline import report_to_folder
+    from .report import summary_line
+
+    made = report_to_folder(
+        catalog, inputs, output, config, overwrite=overwrite, progress=session.progress
+    )
+    session.tell(f"{summary_line(made)}, report written to {output}")
 
 
 @main.command()

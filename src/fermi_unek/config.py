@@ -75,7 +75,7 @@ class FindConfig(Config):
     scheduler : str or None
         Address of a dask scheduler.
     report : path or None
-        Folder for a picture of what was found and its DS9 regions.
+        Folder for a page and a picture of what was found, and its DS9 regions.
     seed : int
         Seed for what is drawn: where in its pixel a photon of a cube lies.
     reference : str
@@ -104,6 +104,12 @@ class BinConfig(Config):
     evtype: EventType | None = None
     zmax: float | None = Field(None, gt=0.0, le=180.0)
     seed: int = Field(0, ge=0)
+
+
+class ReportConfig(BinConfig):
+    """What a report is made of; see `FindConfig` for the cuts on photons and the reference."""
+
+    reference: str = "4FGL-DR2"
 
 
 class SimulateConfig(Config):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .config import BinConfig, FindConfig, build
+from .config import BinConfig, FindConfig, ReportConfig, build
 from .errors import InputError, OutputError, UnekWarning
 from .outputs import check_file, check_folder, staging
 from .progress import Progress, silent
@@ -69,7 +69,9 @@ def find_sources(
     return search(read_photons(inputs, config), config, tools, progress=progress)
 
 
-def read_photons(inputs: Inputs, config: FindConfig | BinConfig | None = None) -> SkyCounts:
+def read_photons(
+    inputs: Inputs, config: FindConfig | BinConfig | ReportConfig | None = None
+) -> SkyCounts:
     """The photons of some files, with the cuts of `config`; errors as `find_sources`."""
     from .sky.readers import read_sky
 
@@ -331,13 +333,58 @@ def _positions(table: Table) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(table["GLON"], float), np.asarray(table["GLAT"], float)
 
 
+def report_to_folder(
+    catalog_path: str | Path,
+    inputs: Inputs,
+    folder: Path,
+    config: ReportConfig | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Catalog:
+    """The report of a catalog that was written, and perhaps refitted or associated, before.
+
+    Parameters
+    ----------
+    catalog_path : path
+        Written by this package.
+    inputs : path or list of paths
+        The photons it was made from, as for `find_sources`; without any the report has no
+        counts and no picture.
+    folder : path
+        Made when it does not exist.
+
+    Raises
+    ------
+    OutputError
+        Before anything is read, when an output exists and may not be replaced, or cannot be
+        written.
+    InputError
+        When the catalog, the release or an input cannot be used.
+    """
+    config = config or ReportConfig()
+    check_folder(folder, REPORT_FILES, overwrite)
+    from .catalog import load_release, read_catalog
+
+    catalog = read_catalog(catalog_path)
+    reference = None if config.reference == "none" else load_release(config.reference)
+    sky = read_photons(inputs, config) if inputs else None
+    _write_report(folder, sky, catalog, reference, progress)
+    return catalog
+
+
 def _write_report(
-    folder: Path, sky: SkyCounts, catalog: Catalog, reference: Table | None, progress: Progress
+    folder: Path,
+    sky: SkyCounts | None,
+    catalog: Catalog,
+    reference: Table | None,
+    progress: Progress,
 ) -> None:
     from .catalog import write_regions
     from .report import draw_sky, write_page
 
     with staging(folder) as temporary:
         write_regions(catalog, temporary / "catalog.reg")
-        draw_sky(sky, temporary / "field.png", found=_positions(catalog.table))
+        if sky is not None:
+            draw_sky(sky, temporary / "field.png", found=_positions(catalog.table))
         write_page(temporary / "report.html", catalog, sky, reference, progress=progress)

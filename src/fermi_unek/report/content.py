@@ -175,7 +175,9 @@ def digits(values: Any, significant: int) -> list[Any]:
 
 
 def _plain(values: np.ndarray) -> list[Any]:
-    return np.where(np.isfinite(values), values.astype(object), None).tolist()
+    plain = values.astype(object)
+    plain[~np.isfinite(values)] = None
+    return plain.tolist()
 
 
 def _filled(values: Sequence[Any]) -> bool:
