@@ -1,0 +1,498 @@
+"""fermipy's own classes take the network for their seed step, and our catalogs for models.
+
+Its Python runs for real; the nine compiled modules it imports are stubs (`fermitools_stub`).
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+from astropy.coordinates import SkyCoord
+from fermitools_stub import Compiled, source_maps, without_fermitools
+from plugin_samples import (
+    BRIGHT,
+    CENTRE,
+    SPECTRA,
+    demo_sky,
+    field_wcs,
+    found_catalog,
+    refitted_catalog,
+    thinned,
+)
+
+from fermi_unek.catalog import read_catalog, write_catalog
+from fermi_unek.errors import ConfigError, InputError
+from fermi_unek.plugins.fermipy import UNEKMixin, component_cubes, find_sources, to_catalog
+from fermi_unek.sky.writers import write_wcs_counts
+
+pytestmark = pytest.mark.filterwarnings("ignore::fermi_unek.errors.UnekWarning")
+
+COMPONENTS = [
+    {"selection": {"evtype": 1}, "binning": {"binsz": 0.1}},
+    {"selection": {"evtype": 2}, "binning": {"binsz": 0.2}},
+]
+
+
+@pytest.fixture(scope="module")
+def gtanalysis():
+    """fermipy's GTAnalysis class."""
+    with without_fermitools():
+        from fermipy.gtanalysis import GTAnalysis
+
+        yield GTAnalysis
+
+
+@pytest.fixture(scope="module")
+def cubes(tmp_path_factory):
+    """Folder with the cubes of a FRONT and a BACK component, of different pixels."""
+    rng = np.random.default_rng(5)
+    folder = tmp_path_factory.mktemp("cubes")
+    sky = demo_sky()
+    for index, (event_type, share, pixel) in enumerate((("front", 1.0, 0.1), ("back", 0.7, 0.2))):
+        part = thinned(sky, share, event_type, rng)
+        write_wcs_counts(part, folder / f"ccube_{index:02d}.fits", *field_wcs(pixel), rng=rng)
+    return folder
+
+
+def settings(folder, **changes):
+    """A configuration as analysts write it."""
+    return {
+        "data": {"evfile": "events.lst", "scfile": "spacecraft.fits"},
+        "components": COMPONENTS,
+        "binning": {"roiwidth": 8.0, "binsz": 0.1, "binsperdec": 8, "coordsys": "GAL"},
+        "selection": {
+            **{"emin": 300.0, "emax": 1000000.0, "zmax": 100.0, "evclass": 128},
+            **{"tmin": 239557417.0, "tmax": 555137417.0, "glon": CENTRE[0], "glat": CENTRE[1]},
+        },
+        "fileio": {"outdir": str(folder)},
+        "gtlike": {"irfs": "P8R3_SOURCE_V3"},
+        "model": {"src_roiwidth": 10.0, "sources": []},
+        **changes,
+    }
+
+
+def model_source(name, lon, lat, **more):
+    """A source of a configuration's model."""
+    place = SkyCoord(lon, lat, unit="deg", frame="galactic").icrs
+    position = {"ra": float(place.ra.deg), "dec": float(place.dec.deg)}
+    return {"name": name, **position, "SpatialModel": "PointSource", **more}
+
+
+@pytest.fixture
+def analysis(gtanalysis, cubes, tmp_path, monkeypatch):
+    """Makes an analysis in whose folder lies what gta.setup() leaves."""
+
+    def make(kind=gtanalysis, **changes):
+        # fermipy keeps the first of its folders for the process
+        monkeypatch.setenv("FERMIPY_WORKDIR", str(tmp_path))
+        gta = kind(settings(tmp_path, **changes))
+        for cube in cubes.iterdir():
+            shutil.copy(cube, tmp_path)
+        source_maps(tmp_path, len(gta.components))
+        return gta
+
+    return make
+
+
+def nearest(peaks, lon, lat):
+    """The peak or source nearest to a place, and its distance in degrees."""
+    place = SkyCoord(lon, lat, unit="deg", frame="galactic")
+    apart = [SkyCoord(p["ra"], p["dec"], unit="deg").separation(place).deg for p in peaks]
+    return peaks[int(np.argmin(apart))], min(apart)
+
+
+def test_the_seed_step_finds_the_bright_sources_of_the_component_cubes(analysis):
+    gta = analysis()
+    found = find_sources(gta, threshold=0.5)
+    assert set(found) == {"sources", "peaks"}
+    for place in BRIGHT:
+        for kind in ("sources", "peaks"):
+            assert nearest(found[kind], *place)[1] < 0.1
+
+
+def test_peaks_and_sources_have_the_keys_of_fermipy(analysis):
+    gta = analysis()
+    found = find_sources(gta, threshold=0.9)
+    expected = {"skydir", "ra", "dec", "glon", "glat", "pos_err", "pos_r68", "pos_r95", "pos_r99"}
+    expected |= {"pos_err_semimajor", "pos_err_semiminor", "pos_angle", "amp", "ix", "iy"}
+    assert found["peaks"]
+    for peak, source in zip(found["peaks"], found["sources"], strict=True):
+        assert expected <= set(peak)
+        assert source is gta.roi[peak["name"]]
+        assert source["pos_r95"] == peak["pos_r95"]
+        assert peak["skydir"].separation(source.skydir).deg < 1e-6
+        assert (peak["glon"], peak["glat"]) == pytest.approx((source["glon"], source["glat"]))
+        shown = gta.geom.to_image().pix_to_coord((peak["ix"], peak["iy"]))
+        assert SkyCoord(*shown, frame="galactic").separation(peak["skydir"]).deg < 0.08
+
+
+def test_the_error_of_a_peak_is_that_of_the_catalog(analysis, tmp_path):
+    gta = analysis()
+    peak = find_sources(gta, threshold=0.9)["peaks"][0]
+    table = read_catalog(tmp_path / "fermi_unek.fits").table
+    row = table[list(table["Source_Name"]).index(peak["name"])]
+    assert peak["pos_r68"] == pytest.approx(row["Conf_68_SemiMajor"], rel=0.01)
+    assert peak["pos_r95"] == pytest.approx(row["Conf_95_SemiMajor"], rel=0.01)
+    assert np.sqrt(np.linalg.eigvalsh(peak["pos_gal_cov"])) == pytest.approx(
+        [peak["pos_err_semiminor"], peak["pos_err_semimajor"]]
+    )
+
+
+def test_an_elongated_error_keeps_its_direction_on_the_sky(analysis):
+    from fermi_unek.plugins.fermipy import _peak
+
+    gta = analysis()
+    peak = _peak(found_catalog(4).table[2], gta.geom)
+    major = np.linalg.eigh(peak["pos_cel_cov"])[1][:, 1]
+    angle = np.degrees(np.arctan2(major[0], major[1])) % 180.0
+    assert angle == pytest.approx(peak["pos_angle"] % 180.0, abs=1e-3)
+    # one step along the major axis, seen from the Galactic pole
+    step = peak["skydir"].directional_offset_by(peak["pos_angle"] * _degree(), 0.01 * _degree())
+    expected = peak["skydir"].galactic.position_angle(step.galactic).deg % 180.0
+    major = np.linalg.eigh(peak["pos_gal_cov"])[1][:, 1]
+    assert np.degrees(np.arctan2(major[0], major[1])) % 180.0 == pytest.approx(expected, abs=0.01)
+
+
+def _degree():
+    from astropy import units
+
+    return units.deg
+
+
+def test_new_sources_are_power_laws_whose_parameters_are_free(analysis):
+    gta = analysis()
+    for source in find_sources(gta, threshold=0.9)["sources"]:
+        assert source["SpectrumType"] == "PowerLaw"
+        assert source["SpatialModel"] == "PointSource"
+        free = {name for name, one in source.spectral_pars.items() if one["free"]}
+        assert free == {"Prefactor", "Index"}
+
+
+def test_the_spectrum_of_new_sources_can_be_told_as_fermipy_has_it(analysis):
+    gta = analysis()
+    model = {"SpectrumType": "LogParabola", "alpha": 2.2, "beta": 0.1, "norm": 2e-13}
+    found = find_sources(gta, threshold=0.9, model=model, free_params=["norm"])
+    for source in found["sources"]:
+        assert source["SpectrumType"] == "LogParabola"
+        assert source.params["norm"]["value"] == pytest.approx(2e-13)
+        assert source.params["alpha"]["value"] == pytest.approx(2.2)
+        assert [name for name, one in source.spectral_pars.items() if one["free"]] == ["norm"]
+
+
+def test_what_the_model_explains_is_left_out_unless_asked_for(analysis):
+    known = model_source("Known", BRIGHT[0][0] + 0.1, BRIGHT[0][1])
+    gta = analysis(model={"src_roiwidth": 10.0, "sources": [known]})
+    found = find_sources(gta, threshold=0.5)
+    assert nearest(found["peaks"], *BRIGHT[0])[1] > 0.2
+    assert nearest(found["peaks"], *BRIGHT[1])[1] < 0.1
+    everything = find_sources(gta, threshold=0.5, skip_known=False)
+    assert nearest(everything["sources"], *BRIGHT[0])[1] < 0.1
+
+
+def test_an_extended_source_explains_all_inside_it(analysis):
+    disk = model_source("Disk", BRIGHT[0][0] + 1.0, BRIGHT[0][1], SpatialWidth=1.5)
+    disk["SpatialModel"] = "RadialDisk"
+    gta = analysis(model={"src_roiwidth": 10.0, "sources": [disk]})
+    found = find_sources(gta, threshold=0.5)
+    assert nearest(found["peaks"], *BRIGHT[0])[1] > 0.4
+    assert nearest(found["peaks"], *BRIGHT[1])[1] < 0.1
+
+
+def test_a_second_run_finds_nothing_new(analysis):
+    gta = analysis()
+    assert find_sources(gta, threshold=0.5)["sources"]
+    assert find_sources(gta, threshold=0.5) == {"sources": [], "peaks": []}
+
+
+def test_a_name_that_is_taken_gets_a_number_and_its_owner_stays_where_it_is(analysis):
+    gta = analysis()
+    first = find_sources(gta, threshold=0.9)["sources"]
+    places = {one.name: tuple(one.radec) for one in first}
+    # the sources of these names now lie somewhere else
+    for one in first:
+        one.set_radec(one["ra"], one["dec"] - 20.0)
+    moved = {one.name: tuple(one.radec) for one in first}
+    second = find_sources(gta, threshold=0.9)["sources"]
+    assert {one.name for one in second} == {f"{name}_2" for name in places}
+    for one in second:
+        assert tuple(one.radec) == pytest.approx(places[one.name.removesuffix("_2")])
+    assert {name: tuple(gta.roi[name].radec) for name in places} == moved
+
+
+def test_a_name_that_is_an_association_of_another_source_is_not_used(analysis):
+    gta = analysis()
+    name = find_sources(gta, threshold=0.9)["sources"][0].name
+    gta.delete_source(name)
+    other = gta.roi.create_source("Other", model_source("Other", CENTRE[0] - 3, CENTRE[1] - 3))
+    gta.roi._add_source_alias(name.replace(" ", "").lower(), other)
+    names = [one.name for one in find_sources(gta, threshold=0.9)["sources"]]
+    assert f"{name}_2" in names
+    assert name not in names
+
+
+def test_new_sources_keep_the_least_distance(analysis):
+    gta = analysis()
+    found = find_sources(gta, threshold=0.2, min_separation=2.0)
+    places = SkyCoord([one.skydir for one in found["sources"]])
+    assert len(found["sources"]) < len(found["peaks"])
+    for index, place in enumerate(places[1:], 1):
+        assert place.separation(places[:index]).deg.min() >= 2.0
+    # the most probable of all was not left out for a lesser one
+    assert found["sources"][0].name == found["peaks"][0]["name"]
+
+
+def test_sources_are_added_in_the_search_region_only(analysis):
+    gta = analysis()
+    here = SkyCoord(*BRIGHT[1], unit="deg", frame="galactic")
+    near = find_sources(gta, search_skydir=here)  # as fermipy has it, up to one degree
+    assert nearest(near["sources"], *BRIGHT[1])[1] < 0.1
+    assert all(one.skydir.separation(here).deg <= 1.0 for one in near["sources"])
+    assert len(near["peaks"]) > len(near["sources"])
+    ring = find_sources(gta, search_skydir=here, search_minmax_radius=[2.0, 4.0])
+    apart = [one.skydir.separation(here).deg for one in ring["sources"]]
+    assert apart
+    assert 2.0 <= min(apart) <= max(apart) <= 4.0
+
+
+def test_a_threshold_nothing_reaches_adds_nothing(analysis):
+    gta = analysis()
+    assert find_sources(gta, threshold=0.999999) == {"sources": [], "peaks": []}
+    assert gta.roi.sources == []
+
+
+def test_front_components_are_taken_where_they_cover_all_energies(analysis):
+    gta = analysis()
+    names = [one.name for one in component_cubes(gta)]
+    assert names == ["ccube_00.fits"]
+    assert [one.name for one in component_cubes(gta, "back")] == ["ccube_01.fits"]
+    assert len(component_cubes(gta, "all")) == 2
+
+
+def test_all_components_are_taken_where_front_ones_lack_energies(analysis):
+    parts = [COMPONENTS[0] | {"selection": {"evtype": 1, "emin": 1000.0}}, COMPONENTS[1]]
+    assert len(component_cubes(analysis(components=parts))) == 2
+
+
+def test_components_of_other_pixels_and_events_are_added_up(analysis, tmp_path):
+    gta = analysis()
+    find_sources(gta, threshold=0.9, evtype="all")
+    header = read_catalog(tmp_path / "fermi_unek.fits").header
+    assert {str(tmp_path / f"ccube_0{k}.fits") for k in (0, 1)} == {
+        key.removeprefix("input ") for key in header if key.endswith(".fits")
+    }
+    assert header["event type"] == "all"
+
+
+def test_events_that_no_component_has_are_refused(analysis):
+    gta = analysis(components=[{"selection": {"evtype": 16}}, {"selection": {"evtype": 32}}])
+    assert len(component_cubes(gta)) == 2
+    with pytest.raises(InputError, match="no component has front events alone .*16, 32"):
+        component_cubes(gta, "front")
+
+
+def test_without_cubes_the_user_is_told_to_set_up_first(gtanalysis, tmp_path, monkeypatch):
+    monkeypatch.setenv("FERMIPY_WORKDIR", str(tmp_path))
+    with pytest.raises(InputError, match=r"ccube_00\.fits: no such count cube, run gta\.setup"):
+        find_sources(gtanalysis(settings(tmp_path)))
+
+
+def test_the_whole_list_lies_in_the_working_directory_behind_the_prefix(analysis, tmp_path):
+    found = find_sources(analysis(), "seed", threshold=0.5)
+    catalog = read_catalog(tmp_path / "seed_fermi_unek.fits")
+    assert {one["name"] for one in found["peaks"]} == set(catalog.table["Source_Name"])
+
+
+def test_a_misspelt_option_is_refused_with_the_nearest_name(analysis):
+    with pytest.raises(ConfigError, match="did you mean 'min_separation'"):
+        find_sources(analysis(), min_seperation=1.0)
+
+
+# ------------------------------------------------------------------ with a likelihood
+
+
+def fitted(gtanalysis, ts):
+    """A GTAnalysis whose likelihood gives every fitted source this TS; records the calls."""
+
+    class Fitted(gtanalysis):
+        like = Compiled
+        calls: list = []
+
+        def free_source(self, name, free=True, pars=None, **kwargs):
+            self.calls.append((name, free, pars))
+
+        def fit(self, **kwargs):
+            self.roi[self.calls[-1][0]]["ts"] = ts
+
+        def free_norm(self, name, **kwargs):
+            pass
+
+        def _update_roi(self):
+            pass
+
+    return Fitted
+
+
+def test_new_sources_are_fitted_one_by_one_and_left_fixed(gtanalysis, analysis):
+    gta = analysis(fitted(gtanalysis, ts=49.0))
+    found = find_sources(gta, threshold=0.9, free_params=["Prefactor"])
+    names = [one.name for one in found["sources"]]
+    expected = [(name, False, None) for name in names]
+    for name in names:
+        expected += [(name, True, ["Prefactor"]), (name, False, None)]
+    assert gta.calls == expected
+    assert {one["amp"] for one in found["peaks"]} == {7.0}
+
+
+def test_sources_whose_fit_falls_short_are_taken_out_again(gtanalysis, analysis):
+    gta = analysis(fitted(gtanalysis, ts=9.0))
+    found = find_sources(gta, threshold=0.9, sqrt_ts_threshold=5.0)
+    assert found["sources"] == []
+    assert gta.roi.sources == []
+    assert all(np.isnan(one["amp"]) for one in found["peaks"])
+    assert len(find_sources(gta, threshold=0.9, sqrt_ts_threshold=3.0)["sources"]) > 1
+
+
+def test_without_a_fit_the_likelihood_is_left_alone(gtanalysis, analysis):
+    gta = analysis(fitted(gtanalysis, ts=9.0))
+    assert find_sources(gta, threshold=0.9, fit=False)["sources"]
+    assert gta.calls == []
+
+
+# ------------------------------------------------------------------ the mixin
+
+
+def test_the_section_of_a_file_steers_the_mixin_and_fermipy_never_sees_it(
+    gtanalysis, analysis, tmp_path, monkeypatch
+):
+    class Analysis(UNEKMixin, gtanalysis):
+        pass
+
+    gta = analysis(Analysis, fermi_unek={"threshold": 0.5, "min_separation": 2.5})
+    assert gta.fermi_unek == {"threshold": 0.5, "min_separation": 2.5}
+    assert "fermi_unek" not in gta.config
+    found = gta.find_sources(min_separation=0.0)["sources"]
+    assert nearest(found, *BRIGHT[0])[1] < 0.1
+    # what fermipy's light curves do with the configuration
+    assert len(gtanalysis(gta.config).components) == 2
+
+
+def test_the_mixin_reads_a_configuration_file_and_its_folder_is_where_results_go(
+    gtanalysis, tmp_path, monkeypatch
+):
+    class Analysis(UNEKMixin, gtanalysis):
+        pass
+
+    monkeypatch.setenv("FERMIPY_WORKDIR", str(tmp_path))
+    config = settings(tmp_path, fermi_unek={"threshold": 0.7})
+    del config["fileio"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    gta = Analysis(str(tmp_path / "config.yaml"), fermi_unek={"centers": "peaks"})
+    assert gta.fermi_unek == {"threshold": 0.7, "centers": "peaks"}
+    assert gta.outdir == str(tmp_path)
+
+
+def test_a_misspelt_key_of_the_section_stops_the_analysis_at_once(gtanalysis, tmp_path):
+    class Analysis(UNEKMixin, gtanalysis):
+        pass
+
+    with pytest.raises(ConfigError, match="section fermi_unek: unknown key 'treshold'"):
+        Analysis(settings(tmp_path, fermi_unek={"treshold": 0.5}))
+
+
+# ------------------------------------------------------------------ catalogs as models
+
+
+def roi_model(*catalogs):
+    from fermipy.roi_model import ROIModel
+
+    here = SkyCoord(*CENTRE, unit="deg", frame="galactic").icrs
+    return ROIModel({"catalogs": list(catalogs), "src_roiwidth": 20.0}, skydir=here)
+
+
+@pytest.mark.parametrize("number", [0, 1, 7])
+@pytest.mark.parametrize("make", [found_catalog, refitted_catalog])
+def test_a_catalog_is_a_model_of_fermipy_whatever_it_holds(make, number, tmp_path):
+    catalog = make(number)
+    roi = roi_model(to_catalog(catalog))
+    assert {one.name for one in roi.sources} == set(catalog.table["Source_Name"])
+    for source in roi.sources:
+        assert np.isfinite([one["value"] for one in source.params.values()]).all()
+        assert not source.extended
+    if number:
+        # as the likelihood gets it
+        roi.write_xml(str(tmp_path / "model.xml"))
+        again = roi_model(str(tmp_path / "model.xml"))
+        assert {one.name for one in again.sources} == {one.name for one in roi.sources}
+
+
+def test_a_catalog_in_memory_is_the_same_model_as_its_file(tmp_path):
+    catalog = refitted_catalog(6)
+    write_catalog(catalog, tmp_path / "catalog.fits")
+    memory = roi_model(to_catalog(catalog))
+    for source in roi_model(str(tmp_path / "catalog.fits")).sources:
+        same = memory[source.name]
+        assert same["SpectrumType"] == source["SpectrumType"]
+        assert same.radec == pytest.approx(source.radec)
+        for name, one in source.params.items():
+            assert same.params[name]["value"] == pytest.approx(one["value"])
+        assert same["catalog"]["TS"] == pytest.approx(source["catalog"]["TS"])
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_fermipy_opens_the_file_itself(number, tmp_path):
+    write_catalog(found_catalog(number), tmp_path / "catalog.fits")
+    assert len(roi_model(str(tmp_path / "catalog.fits")).sources) == number
+
+
+def test_a_file_is_taken_by_its_path(tmp_path):
+    write_catalog(found_catalog(2), tmp_path / "catalog.fits")
+    assert len(roi_model(to_catalog(tmp_path / "catalog.fits")).sources) == 2
+
+
+def test_a_file_that_is_no_catalog_of_ours_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        to_catalog(tmp_path / "missing.fits")
+
+
+def test_spectra_of_every_form_reach_fermipy(tmp_path):
+    roi = roi_model(to_catalog(refitted_catalog(3)))
+    params = {one["SpectrumType"]: one.params for one in roi.sources}
+    law, curved, cutoff = (params[k] for k in ("PowerLaw", "LogParabola", "PLSuperExpCutoff4"))
+    assert law["Index"]["value"] == pytest.approx(-SPECTRA["PowerLaw"]["PL_Index"])
+    assert law["Prefactor"]["value"] == pytest.approx(3e-13)
+    assert curved["beta"]["value"] == pytest.approx(0.2)
+    assert curved["norm"]["value"] == pytest.approx(4e-13)
+    assert cutoff["ExpfactorS"]["value"] == pytest.approx(0.4)
+    assert cutoff["Prefactor"]["value"] == pytest.approx(5e-13)
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_an_analysis_takes_the_catalog_in_its_configuration(gtanalysis, analysis, number):
+    model = {"src_roiwidth": 10.0, "catalogs": [to_catalog(found_catalog(number))]}
+    assert len(analysis(gtanalysis, model=model).roi.point_sources) == number
+
+
+# ------------------------------------------------------------------ real components
+
+
+def test_components_of_the_real_galactic_centre_become_sources(
+    gtanalysis, shared_data, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FERMIPY_WORKDIR", str(tmp_path))
+    folder = shared_data / "real" / "fermi-gc"
+    config = yaml.safe_load((folder / "config_fermipy_gc_example.yaml").read_text())
+    config["fileio"] = {"outdir": str(tmp_path)}
+    config["components"] = [{"selection": one["selection"]} for one in config["components"]]
+    config["data"] = {"evfile": "events.lst", "scfile": "spacecraft.fits"}
+    config["gtlike"] = {"irfs": "P8R3_CLEAN_V3"}
+    gta = gtanalysis(config)
+    for index in (0, 1):
+        shutil.copy(folder / f"ccube_{index:02d}.fits", tmp_path)
+    source_maps(tmp_path, 2)
+    found = find_sources(gta, threshold=0.5)
+    # Sagittarius A* and the globular cluster Terzan 5
+    for place in ((359.944, -0.046), (3.839, 1.687)):
+        assert nearest(found["sources"], *place)[1] < 0.1
