@@ -17,6 +17,7 @@ import click
 
 from . import __version__
 from .config import (
+    AssociateConfig,
     BinConfig,
     CompareConfig,
     EvaluateConfig,
@@ -456,6 +457,118 @@ def compare(
 
     text = compare_files(catalog, config.reference, config.radius, output, overwrite=overwrite)
     session.tell(text.rstrip())
+
+
+@main.command(cls=ListOptions)
+@click.argument("catalog", metavar="CATALOG.fits", type=Path)
+@click.option("-o", "--output", required=True, metavar="NEW.fits", type=Path, help="To write.")
+@click.option(
+    "--services",
+    default=",".join(AssociateConfig().services),
+    show_default=True,
+    metavar="NAMES",
+    help="Remote services, or none.",
+)
+@click.option(
+    "--catalogs",
+    multiple=True,
+    metavar="FILE...",
+    help="Local catalogs: files, NAME=FILE, or 4FGL releases by name.",
+)
+@click.option(
+    "--min-probability",
+    type=float,
+    default=AssociateConfig().min_probability,
+    show_default=True,
+    help="Least probability of ASSOC1.",
+)
+@click.option(
+    "--counterparts", type=Path, metavar="FILE", help="Table of all objects inside the ellipses."
+)
+@click.option("--cache", type=Path, metavar="DIR", help="Where answers are kept.")
+@click.option(
+    "--max-age",
+    type=float,
+    default=AssociateConfig().max_age,
+    show_default=True,
+    metavar="DAYS",
+    help="Older answers are asked for again.",
+)
+@click.option(
+    "--timeout",
+    type=float,
+    default=AssociateConfig().timeout,
+    show_default=True,
+    metavar="S",
+    help="Patience with one try.",
+)
+@click.option(
+    "--tries",
+    type=int,
+    default=AssociateConfig().tries,
+    show_default=True,
+    help="Before a service is taken for down.",
+)
+@click.option("--server", multiple=True, metavar="NAME=URL", help="A mirror of a service.")
+@click.option(
+    "--prior", multiple=True, metavar="FAMILY=VALUE", help="In place of the one of 4FGL-DR4."
+)
+@overwrite_option
+@click.pass_obj
+def associate(
+    session: _Session,
+    catalog: Path,
+    output: Path,
+    counterparts: Path | None,
+    server: tuple[str, ...],
+    prior: tuple[str, ...],
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Look for counterparts in public archives and local catalogs."""
+    options |= {"servers": _named(server, "--server"), "priors": _named(prior, "--prior")}
+    config = build(AssociateConfig, options)
+    from .associate.files import associate_files, summary
+
+    done = associate_files(
+        catalog,
+        output,
+        config,
+        counterparts=counterparts,
+        overwrite=overwrite,
+        progress=session.progress,
+    )
+    session.tell(f"{summary(done)}\nwritten to {output}")
+
+
+def _named(values: Sequence[str], option: str) -> dict[str, str]:
+    """`NAME=VALUE` of a repeatable option as a mapping."""
+    pairs = [value.partition("=") for value in values]
+    for name, equals, value in pairs:
+        if not (name and equals and value):
+            raise click.UsageError(f"{option} is {name + equals + value!r}, expected NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+@main.command()
+@click.argument("catalog", metavar="CATALOG.fits", type=Path)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=Path,
+    metavar="FILE",
+    help="Its suffix gives the form: .vot, .csv, .ecsv, .reg.",
+)
+@click.option("--samp", is_flag=True, help="Send the VOTable to TOPCAT, Aladin, DS9 too.")
+@overwrite_option
+@click.pass_obj
+def export(session: _Session, catalog: Path, output: Path, samp: bool, overwrite: bool) -> None:
+    """Write a catalog as VOTable, CSV or DS9 regions."""
+    from .catalog.export import export_file
+
+    told = export_file(catalog, output, samp=samp, overwrite=overwrite)
+    session.tell(told)
 
 
 @main.command()

@@ -207,6 +207,57 @@ class EvaluateConfig(Config):
     radius: float = Field(0.3, gt=0.0, le=10.0)
 
 
+ServiceName = Literal["vizier", "simbad", "ned"]
+
+
+def _split_services(value: object) -> object:
+    """`"vizier,ned"` as its parts, `"none"` as no part; anything else unchanged."""
+    if not isinstance(value, str):
+        return value
+    return [] if value.strip() == "none" else [part.strip() for part in value.split(",")]
+
+
+class AssociateConfig(Config):
+    """Where counterparts are sought, and how patiently.
+
+    Attributes
+    ----------
+    services : tuple of {"vizier", "simbad", "ned"}
+        Remote services; as text, names with commas between, or "none".
+    catalogs : tuple of str
+        Local catalogs: files, NAME=FILE, or names of 4FGL releases.
+    min_probability : float
+        Least probability of ASSOC1; 0.8 is that of the LAT catalogs.
+    priors : mapping
+        Family of classes to the prior that replaces the one measured on 4FGL-DR4.
+    cache : path or None
+        Folder in which answers are kept; None is the user's cache folder.
+    max_age : float
+        Days after which a kept answer is asked for again; 0 asks always.
+    timeout, backoff : float
+        Seconds until a try is given up, and before the second try.
+    tries : int
+        How often a query is asked before its service is taken for down.
+    servers : mapping
+        Service to the address of a mirror.
+    """
+
+    services: Annotated[tuple[ServiceName, ...], BeforeValidator(_split_services)] = (
+        "vizier",
+        "simbad",
+        "ned",
+    )
+    catalogs: tuple[str, ...] = ()
+    min_probability: float = Field(0.8, gt=0.0, lt=1.0)
+    priors: dict[str, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(default_factory=dict)
+    cache: Path | None = None
+    max_age: float = Field(30.0, ge=0.0)
+    timeout: float = Field(60.0, gt=0.0)
+    backoff: float = Field(2.0, ge=0.0)
+    tries: int = Field(3, ge=1)
+    servers: dict[ServiceName, str] = Field(default_factory=dict)
+
+
 class CompareConfig(Config):
     """Comparison with a 4FGL release: its name or file, greatest distance in degrees."""
 

@@ -22,6 +22,7 @@ from ..sky.bins import COVERAGE_ORDER, ENERGY_EDGES_MEV, N_BINS
 from .record import Catalog, HeaderValue
 from .schema import (
     COLUMNS,
+    COUNTERPART_COLUMNS,
     EXTENDED_COLUMNS,
     NOT_A_FERMI_PRODUCT,
     ColumnSpec,
@@ -97,6 +98,9 @@ def read_catalog(path: str | Path) -> Catalog:
                     "by fermi-unek"
                 )
             table = Table.read(hdus[SOURCES_HDU], mask_invalid=False)
+            for index, column in enumerate(table.itercols(), start=1):
+                # astropy passes over TCOMM
+                column.description = hdus[SOURCES_HDU].header.get(f"TCOMM{index}")
             edges = np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
             coverage = _read_coverage(hdus["COVERAGE"]) if "COVERAGE" in hdus else None
             header = _read_header(hdus[0].header)
@@ -109,7 +113,7 @@ def read_catalog(path: str | Path) -> Catalog:
 
 
 def _sources_hdu(catalog: Catalog) -> fits.BinTableHDU:
-    hdu = _table_hdu(catalog.table, COLUMNS, SOURCES_HDU)
+    hdu = _table_hdu(catalog.table, COLUMNS + COUNTERPART_COLUMNS, SOURCES_HDU)
     hdu.header.update(
         {
             # fermipy tells the catalog by CDS-NAME, gammapy needs digits in VERSION
@@ -254,7 +258,7 @@ def _read_header(header: fits.Header) -> dict[str, HeaderValue]:
 
 def _tidied(table: Table) -> Table:
     """Columns in the machine's byte order, text as str, descriptions from TCOMM."""
-    known = {spec.name: spec for spec in COLUMNS}
+    known = {spec.name: spec for spec in COLUMNS + COUNTERPART_COLUMNS}
     tidy = Table()
     for column in table.itercols():
         spec = known.get(column.name)
@@ -266,5 +270,5 @@ def _tidied(table: Table) -> Table:
             values = np.asarray(column).astype(column.dtype.newbyteorder("="))
         tidy[column.name] = values
         tidy[column.name].unit = column.unit
-        tidy[column.name].description = spec.description if spec else None
+        tidy[column.name].description = spec.description if spec else column.description
     return tidy

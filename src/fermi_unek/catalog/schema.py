@@ -168,6 +168,28 @@ _OURS = (
 COLUMNS = _POSITION + _SPECTRUM + _HISTORY + _ASSOCIATION + _OURS
 """All columns in the order in which they are written."""
 
+ASSOCIATION_COLUMNS = (
+    "ASSOC_4FGL",
+    "ASSOC_FHL",
+    "ASSOC_GAM1",
+    "CLASS2",
+    "ASSOC1",
+    "ASSOC2",
+    "ASSOC_PROB_BAY",
+    "RA_Counterpart",
+    "DEC_Counterpart",
+    "Unc_Counterpart",
+)
+"""Columns of the schema that `fermi-unek associate` fills; CLASS1 stays the network's."""
+
+COUNTERPART_COLUMNS = (
+    ColumnSpec("ASSOC_CLASS", "U10", None, "Class of ASSOC1 in its catalog; CLASS1 is another"),
+    ColumnSpec("ASSOC_CAT", "U40", None, "Catalog that lists ASSOC1"),
+    ColumnSpec("ASSOC_SEP", "f4", "deg", "Distance to ASSOC1"),
+    ColumnSpec("ASSOC_CHANCE", "f4", None, "Share of shifted positions with as good a counterpart"),
+)
+"""Columns that `fermi-unek associate` adds after those of the schema."""
+
 NAME_WIDTH = 18
 
 EXTENDED_COLUMNS = (

@@ -1,0 +1,112 @@
+"""What remote services send back: VOTables, errors inside them, and failures on the way."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+
+from astropy.table import Table
+
+from .asking import NotNow, TooMany
+from .records import ServiceFailure
+
+_MENDABLE = (408, 425, 429)
+"""HTTP statuses below 500 that another try may mend."""
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """Turn what astroquery, pyvo and requests raise into `NotNow` or `ServiceFailure`."""
+    import requests
+    from pyvo.dal import DALAccessError
+
+    try:
+        yield
+    except (NotNow, TooMany, ServiceFailure):
+        raise
+    except requests.Timeout as error:
+        raise NotNow("no answer in time") from error
+    except requests.HTTPError as error:
+        raise _of_status(error.response.status_code if error.response is not None else 0) from error
+    except requests.RequestException as error:
+        raise NotNow(f"no connection ({type(error).__name__})") from error
+    except DALAccessError as error:
+        raise _of_pyvo(error) from error
+    except Exception as error:  # whatever the parsers make of garbage
+        raise NotNow(f"an answer that cannot be read ({type(error).__name__})") from error
+
+
+def read_votable(content: bytes) -> list[Table]:
+    """Tables of a VOTable answer, none when it holds no rows.
+
+    Parameters
+    ----------
+    content : bytes
+        The answer.
+
+    Raises
+    ------
+    NotNow
+        When it is no VOTable, or one that reports an error.
+    TooMany
+        When it says that rows were left out.
+    """
+    from astropy.io import votable
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # services of renown write VOTables full of small faults
+        try:
+            tree = votable.parse(BytesIO(content), verify="ignore", invalid="mask")
+        except Exception as error:
+            start = content[:40].decode("ascii", "replace")
+            raise NotNow(f"an answer that is no VOTable ({start!r})") from error
+        _check_status(tree)
+        return [
+            one.to_table(use_names_over_ids=True) for one in tree.iter_tables() if len(one.array)
+        ]
+
+
+def _check_status(tree: object) -> None:
+    for part in [tree, *_resources(tree)]:
+        for info in getattr(part, "infos", []):
+            name, value = str(info.name), str(info.value)
+            if name == "QUERY_STATUS" and value.upper() == "ERROR":
+                raise NotNow(f"an error: {info.content or 'not explained'}")
+            if name == "QUERY_STATUS" and value.upper() == "OVERFLOW":
+                raise TooMany("the service left out rows")
+            if info.ID == "Errors" or name == "Error":
+                raise NotNow(f"an error: {info.content or value}")
+        for param in getattr(part, "params", []):
+            # NED says so when there is nothing, too
+            if str(param.name) == "Error" and "no object" not in str(param.value).lower():
+                raise NotNow(f"an error: {str(param.value).strip()}")
+
+
+def _resources(part: object) -> Iterator[object]:
+    for resource in getattr(part, "resources", []):
+        yield resource
+        yield from _resources(resource)
+
+
+def _of_pyvo(error: Exception) -> Exception:
+    """What pyvo wraps up, unwrapped."""
+    import requests
+
+    cause, code = getattr(error, "cause", None), getattr(error, "code", None)
+    if code:
+        return _of_status(code)
+    if isinstance(cause, requests.Timeout):
+        return NotNow("no answer in time")
+    if isinstance(cause, requests.RequestException):
+        return NotNow(f"no connection ({type(cause).__name__})")
+    if cause is not None:
+        return NotNow(f"an answer that cannot be read ({type(cause).__name__})")
+    return NotNow(f"an error: {error}")
+
+
+def _of_status(status: int) -> Exception:
+    if status >= 500 or status in _MENDABLE:
+        return NotNow(f"HTTP {status}")
+    return ServiceFailure(f"HTTP {status}: the service does not take the query")

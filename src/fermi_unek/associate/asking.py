@@ -1,0 +1,241 @@
+"""Asking a remote service: in batches, with time-outs, again after a while, and not twice.
+
+Answers are kept on disk with the time they were given, so that a second run asks nothing and
+says how old they are; when a service is down, an old answer does, and that is said too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from ..outputs import replacing
+from .records import Objects, ServiceFailure
+
+BACKOFF_S = 2.0
+"""Wait before the second try; doubled before each further one."""
+
+Query = Mapping[str, Any]
+"""What is asked, in words that JSON can hold; the name of the kept answer is made of it."""
+
+
+class NotNow(Exception):
+    """An answer that another try may mend: a time-out, HTTP 5xx, or garbage."""
+
+
+class TooMany(Exception):
+    """A service cut its answer short; the batch must be smaller."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long and how often is asked.
+
+    Attributes
+    ----------
+    timeout_s : float
+        For a connection, and for each pause in the answer.
+    tries : int
+        At least 1.
+    backoff_s : float
+        Wait before the second try, doubled before each further one.
+    sleep : callable
+        Waits some seconds.
+    """
+
+    timeout_s: float = 60.0
+    tries: int = 3
+    backoff_s: float = BACKOFF_S
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Answers kept in a folder, which is made when the first one comes.
+
+    Attributes
+    ----------
+    folder : path or None
+        None keeps nothing.
+    max_age_days : float
+        Older answers are asked for again; 0 asks always.
+    """
+
+    folder: Path | None
+    max_age_days: float = 30.0
+
+    def read(self, query: Query) -> Kept | None:
+        """The kept answer to a query, of whatever age; None where there is none to be read."""
+        path = self._path(query)
+        if path is None or not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                objects = Objects(*(kept[name] for name in _FIELDS))
+                return Kept(objects, datetime.fromisoformat(str(kept["asked"])))
+        except Exception:  # half a file, another version: as if it were not there
+            return None
+
+    def write(self, query: Query, objects: Objects, asked: datetime) -> None:
+        """Keep an answer; a folder that cannot be written to keeps none."""
+        path = self._path(query)
+        if path is None:
+            return
+        values: dict[str, Any] = {name: getattr(objects, name) for name in _FIELDS}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                np.savez_compressed(temporary, asked=np.array(asked.isoformat()), **values)
+        except OSError:
+            return
+
+    def fresh(self, kept: Kept) -> bool:
+        """Whether an answer need not be asked for again."""
+        return datetime.now(UTC) - kept.asked < timedelta(days=self.max_age_days)
+
+    def _path(self, query: Query) -> Path | None:
+        if self.folder is None:
+            return None
+        words = json.dumps(query, sort_keys=True).encode()
+        name = f"{query.get('service', 'answer')}-{hashlib.sha256(words).hexdigest()[:20]}.npz"
+        return self.folder / name
+
+
+_FIELDS = ("name", "ra_deg", "dec_deg", "error95_deg", "class_")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An answer and when it was given (UTC)."""
+
+    objects: Objects
+    asked: datetime
+
+
+def default_folder() -> Path:
+    """Where answers are kept unless told otherwise: the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "fermi_unek" / "associate"
+
+
+class Asker:
+    """Asks one service with patience and a cache.
+
+    Once all tries of a query have failed the service is taken for down: what is kept still
+    serves, everything else fails at once.
+    """
+
+    def __init__(self, patience: Patience | None = None, cache: Cache | None = None) -> None:
+        self.patience = patience or Patience()
+        self.cache = cache or Cache(None)
+        self._down = ""
+
+    def ask(self, query: Query, send: Callable[[], Objects]) -> Kept:
+        """The answer to a query.
+
+        Parameters
+        ----------
+        query : mapping
+            What tells this query from others.
+        send : callable
+            Asks the service once; raises `NotNow` where another try may help.
+
+        Returns
+        -------
+        Kept
+            With the time of the answer, which lies before today when it was kept.
+
+        Raises
+        ------
+        ServiceFailure
+            When no try succeeded and no old answer is kept.
+        TooMany
+            When the service cut its answer short.
+        """
+        kept = self.cache.read(query)
+        if kept is not None and self.cache.fresh(kept):
+            return kept
+        try:
+            objects = self._try(send)
+        except ServiceFailure:
+            if kept is None:
+                raise
+            return kept
+        now = datetime.now(UTC).replace(microsecond=0)
+        self.cache.write(query, objects, now)
+        return Kept(objects, now)
+
+    def _try(self, send: Callable[[], Objects]) -> Objects:
+        if self._down:
+            raise ServiceFailure(self._down)
+        wait = self.patience.backoff_s
+        for number in range(self.patience.tries):
+            if number:
+                self.patience.sleep(wait)
+                wait *= 2
+            try:
+                return send()
+            except NotNow as reason:
+                last = reason
+        tries = self.patience.tries
+        self._down = f"{last} ({tries} {'try' if tries == 1 else 'tries'})"
+        raise ServiceFailure(self._down)
+
+
+def ask_in_batches(order: np.ndarray, size: int, ask: Callable[[np.ndarray], Kept]) -> list[Kept]:
+    """Answers for indices in batches, halved where a service cuts its answer short.
+
+    Parameters
+    ----------
+    order : int array (N,)
+        What is asked for; N may be 0.
+    size : int
+        Most indices in a batch.
+    ask : callable
+        Asks for some indices; raises `TooMany` for too many.
+
+    Raises
+    ------
+    ServiceFailure
+        When one index alone is too many, or `ask` fails.
+    """
+    answers = []
+    for batch in _slices(order, size):
+        try:
+            answers.append(ask(batch))
+        except TooMany as reason:
+            if len(batch) == 1:
+                raise ServiceFailure(f"{reason} around a single source") from None
+            answers += ask_in_batches(batch, (len(batch) + 1) // 2, ask)
+    return answers
+
+
+def joined(answers: list[Kept], cache: Cache) -> tuple[Objects, str, str]:
+    """All objects of some answers, when the oldest was given, and a note where it is old.
+
+    Objects of two answers at the same place with the same name are one.
+    """
+    if not answers:
+        return Objects.empty(), "", ""
+    objects = Objects.joined([one.objects for one in answers])
+    key = Table([objects.name, objects.ra_deg, objects.dec_deg]).as_array()
+    _, first = np.unique(key, return_index=True)
+    oldest = min(one.asked for one in answers)
+    stale = [one for one in answers if cache.max_age_days > 0 and not cache.fresh(one)]
+    note = "" if not stale else "the service did not answer, kept answers were used"
+    return objects.select(np.sort(first)), oldest.isoformat(), note
+
+
+def _slices(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(order), size):
+        yield order[start : start + size]

@@ -1,0 +1,135 @@
+"""Catalogs in files as services: FITS, VOTable, ECSV or CSV, and the releases fermipy ships."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from ..catalog.releases import RELEASES, load_release
+from ..errors import InputError
+from .records import Kind, Objects, Places, Service, Surroundings
+from .tables import numbers, objects_of, text
+
+LOCAL_RADIUS_DEG = 4.0
+"""Radius in which the density of a catalog that is known as a whole is counted."""
+
+_READERS = {
+    ".fits": "fits",
+    ".fit": "fits",
+    ".vot": "votable",
+    ".xml": "votable",
+    ".ecsv": "ascii.ecsv",
+    ".csv": "ascii.csv",
+}
+
+
+class WholeCatalog:
+    """A catalog in memory.
+
+    Attributes
+    ----------
+    name, kind
+        As in `Service`.
+    objects : Objects
+        All it lists.
+    """
+
+    def __init__(self, name: str, objects: Objects, kind: Kind = "counterpart") -> None:
+        self.name = column_name(name)
+        self.kind = kind
+        self.objects = objects
+
+    def look_up(self, places: Places) -> Surroundings:
+        """The whole catalog; see `Service`."""
+        reach = np.maximum(LOCAL_RADIUS_DEG, 6.0 * places.semimajor95_deg)
+        return Surroundings(self.objects, reach, whole_sky=True)
+
+
+def local_services(given: Sequence[str | Path]) -> list[Service]:
+    """Services of catalogs in files.
+
+    Parameters
+    ----------
+    given : list of str or Path
+        Each a path, NAME=PATH, or one of `catalog.RELEASES`. A LAT catalog gives its
+        gamma-ray sources and, where their positions are listed, its counterparts.
+
+    Returns
+    -------
+    list of Service
+
+    Raises
+    ------
+    InputError
+        When a file is missing, cannot be read, or has no columns of position; and when two
+        would have one name.
+    """
+    services: list[Service] = []
+    for one in given:
+        services += _services_of(str(one))
+    names = [service.name for service in services]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"two catalogs would be called {twice[0]}; give one a name of its own: NAME=FILE"
+        )
+    return services
+
+
+def column_name(name: str) -> str:
+    """A name as it may stand in that of a column: letters, digits and _."""
+    return re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "catalog"
+
+
+def _services_of(given: str) -> list[Service]:
+    name, path = _name_and_path(given)
+    if name in RELEASES and not path.is_file():
+        table = load_release(name)
+    else:
+        table = read_table(path)
+    if not {"Source_Name", "Conf_95_SemiMajor"} <= set(table.colnames):
+        return [WholeCatalog(name, objects_of(table, str(path)))]
+    services: list[Service] = [WholeCatalog(name, objects_of(table, str(path)), "gamma")]
+    counterparts = _lat_counterparts(table)
+    if len(counterparts):
+        services.append(WholeCatalog(f"{name}_ASSOC", counterparts))
+    return services
+
+
+def _name_and_path(given: str) -> tuple[str, Path]:
+    if Path(given).is_file() or "=" not in given:
+        return Path(given).name.split(".")[0] if given not in RELEASES else given, Path(given)
+    name, _, path = given.partition("=")
+    return (path if path in RELEASES and not name else name), Path(path)
+
+
+def read_table(path: Path) -> Table:
+    """First table of a file; the suffix tells the format. `InputError` where there is none."""
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file, expected a catalog to look for counterparts in, or one of "
+            f"{', '.join(RELEASES)}"
+        )
+    suffixes = [s.lower() for s in path.suffixes if s.lower() != ".gz"]
+    form = _READERS.get(suffixes[-1] if suffixes else "", "fits")
+    more = {"hdu": 1} if form == "fits" else {}
+    try:
+        return Table.read(path, format=form, **more)
+    except Exception as error:  # the readers raise whatever comes
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read as a {form} table ({reason})") from error
+
+
+def _lat_counterparts(table: Table) -> Objects:
+    """Counterparts that a LAT catalog gives for its sources, at their own positions."""
+    if not {"ASSOC1", "RA_Counterpart", "DEC_Counterpart"} <= set(table.colnames):
+        return Objects.empty()
+    ra, dec = numbers(table["RA_Counterpart"]), numbers(table["DEC_Counterpart"])
+    name = text(table["ASSOC1"])
+    given = np.isfinite(ra) & np.isfinite(dec) & (name != "")
+    classes = np.char.lower(text(table["CLASS1"])) if "CLASS1" in table.colnames else name
+    return Objects(name[given], ra[given], dec[given], np.zeros(given.sum()), classes[given])

@@ -1,0 +1,154 @@
+"""Objects of any table: which of its columns hold names, positions, errors and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import Angle
+from astropy.table import Column, Table
+
+from ..errors import InputError
+from .records import Objects
+
+RA_COLUMNS = ("_RAJ2000", "RAJ2000", "RA_ICRS", "RA(deg)", "RA", "ra", "_RA", "RAdeg")
+DEC_COLUMNS = ("_DEJ2000", "DEJ2000", "DE_ICRS", "DEC(deg)", "DEC", "dec", "_DE", "DEdeg", "Dec")
+NAME_COLUMNS = ("Source_Name", "Object Name", "main_id", "Name", "NAME", "name", "ID", "id")
+CLASS_COLUMNS = ("CLASS1", "CLASS", "Class", "class", "otype", "Type", "type")
+ERROR_COLUMNS = ("error95_deg", "r95", "Unc_Counterpart", "pos_err_95")
+
+ClassOf = Callable[[Table, np.ndarray], np.ndarray]
+"""From a table and the names of its objects to their classes, in 4FGL's abbreviations."""
+
+
+def objects_of(
+    table: Table,
+    where: str,
+    *,
+    name_column: str | None = None,
+    class_of: ClassOf | str | None = None,
+    prefix: str = "",
+) -> Objects:
+    """The objects a table lists; rows without a position are left out.
+
+    Parameters
+    ----------
+    table : astropy Table
+        Positions in degrees unless the column's unit or form (sexagesimal text) says otherwise.
+    where : str
+        File or service, for the message.
+    name_column : str, optional
+        Column of names; otherwise a common name, a column marked as the main identifier
+        (UCD meta.id;meta.main), or the first column of text.
+    class_of : callable or str, optional
+        How classes are told, or the one class of all; a common class column otherwise.
+    prefix : str
+        Put before names that do not begin with it.
+
+    Returns
+    -------
+    Objects
+
+    Raises
+    ------
+    InputError
+        When the table has no columns of position or of names.
+    """
+    ra_name, dec_name = (
+        _find(table, RA_COLUMNS, "pos.eq.ra"),
+        _find(table, DEC_COLUMNS, "pos.eq.dec"),
+    )
+    if ra_name is None or dec_name is None:
+        raise InputError(
+            f"{where}: no columns of right ascension and declination, such as RAJ2000 and DEJ2000; "
+            f"it has {', '.join(table.colnames[:12])}"
+        )
+    names = _names(table, name_column, prefix, where)
+    ra = _degrees(table[ra_name], u.hourangle, where)
+    dec = _degrees(table[dec_name], u.deg, where)
+    objects = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
+    error = np.nan_to_num(_error95(table), nan=0.0, posinf=0.0).clip(0.0)
+    if callable(class_of):
+        classes = np.asarray(class_of(table, names), dtype="U10")
+    elif class_of is not None:
+        classes = np.full(len(table), class_of, dtype="U10")
+    else:
+        classes = _common_classes(table)
+    return Objects(
+        names[objects], ra[objects] % 360.0, dec[objects], error[objects], classes[objects]
+    )
+
+
+def text(column: Column) -> np.ndarray:
+    """Values (N,) as text without blanks at the ends; masked ones are blank."""
+    values = np.ma.filled(np.ma.asarray(column).astype(object), "")
+    decoded = [v.decode("ascii", "replace") if isinstance(v, bytes) else str(v) for v in values]
+    return np.array([one.strip() for one in decoded], dtype=str).reshape(len(values))
+
+
+def numbers(column: Column) -> np.ndarray:
+    """Values (N,) as floats; masked ones are NaN."""
+    return np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+
+
+def _find(table: Table, known: Sequence[str], ucd: str) -> str | None:
+    for name in known:
+        if name in table.colnames:
+            return name
+    for name in table.colnames:
+        if str(table[name].meta.get("ucd", "")).startswith(ucd):
+            return str(name)
+    return None
+
+
+def _names(table: Table, name_column: str | None, prefix: str, where: str) -> np.ndarray:
+    name = name_column if name_column in table.colnames else _find(table, NAME_COLUMNS, "meta.id")
+    for candidate in table.colnames:
+        if name is None and table[candidate].dtype.kind in "USO":
+            name = candidate
+    if name is None:
+        raise InputError(f"{where}: no column of names; it has {', '.join(table.colnames[:12])}")
+    names = text(table[name])
+    bare = np.char.startswith(names, prefix.strip()) | (names == "")
+    return np.where(bare, names, np.char.add(prefix, names))
+
+
+def _degrees(column: Column, sexagesimal: u.Unit, where: str) -> np.ndarray:
+    if column.dtype.kind in "USO":
+        values = text(column)
+        degrees = np.full(len(values), np.nan)
+        given = values != ""
+        try:
+            degrees[given] = Angle(values[given], unit=sexagesimal).deg if given.any() else 0.0
+        except (ValueError, u.UnitsError) as error:
+            raise InputError(f"{where}: column {column.name} holds no angles ({error})") from error
+        return degrees
+    values = numbers(column)
+    unit = column.unit
+    # "degrees" of NED and other spellings that astropy does not know are degrees as well
+    if unit is not None and not isinstance(unit, u.UnrecognizedUnit) and unit.is_equivalent("deg"):
+        return np.asarray((values * unit).to_value("deg"))
+    return values
+
+
+def _error95(table: Table) -> np.ndarray:
+    """95% position errors, degrees; NaN where the table has none."""
+    if "Conf_95_SemiMajor" in table.colnames:
+        axes = numbers(table["Conf_95_SemiMajor"]), numbers(table["Conf_95_SemiMinor"])
+        return np.sqrt(np.abs(axes[0] * axes[1]))
+    for name in ERROR_COLUMNS:
+        if name in table.colnames:
+            return numbers(table[name])
+    for name in table.colnames:
+        ucd = str(table[name].meta.get("ucd", "")).lower()
+        if "pos.errorellipse" in ucd and "smajaxis" in ucd and "95" in name:
+            return numbers(table[name])
+    return np.full(len(table), np.nan)
+
+
+def _common_classes(table: Table) -> np.ndarray:
+    for name in CLASS_COLUMNS:
+        if name in table.colnames and table[name].dtype.kind in "USO":
+            return np.char.lower(text(table[name])).astype("U10")
+    return np.full(len(table), "", dtype="U10")

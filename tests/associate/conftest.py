@@ -1,0 +1,29 @@
+"""A server that answers as the archives do, and a patience that does not wait."""
+
+import pytest
+from archive_server import Sky, serve
+
+from fermi_unek.associate.asking import Patience
+
+
+@pytest.fixture
+def sky():
+    """The sky of a running server."""
+    sky = Sky()
+    server, thread = serve(sky)
+    yield sky
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def waits():
+    """Seconds that were to be waited between tries."""
+    return []
+
+
+@pytest.fixture
+def patience(waits):
+    """Three tries of one second, and no waiting between them."""
+    return Patience(timeout_s=1.0, tries=3, backoff_s=2.0, sleep=waits.append)

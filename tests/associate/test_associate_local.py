@@ -1,0 +1,133 @@
+"""Files are services: LAT catalogs with sources and counterparts, and tables of any form."""
+
+import numpy as np
+import pytest
+from associate_samples import places_at
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import MaskedColumn, Table
+
+from fermi_unek.associate.local import column_name, local_services
+from fermi_unek.associate.tables import objects_of
+from fermi_unek.catalog import load_release
+from fermi_unek.errors import InputError
+
+
+def test_a_release_gives_its_sources_and_their_counterparts():
+    gamma, counterparts = local_services(["4FGL-DR4"])
+    table = load_release("4FGL-DR4")
+    assert (gamma.name, gamma.kind) == ("4FGL_DR4", "gamma")
+    assert len(gamma.objects) == len(table)
+    np.testing.assert_array_equal(gamma.objects.name, table["Source_Name"])
+    axes = np.sqrt(table["Conf_95_SemiMajor"] * table["Conf_95_SemiMinor"])
+    np.testing.assert_allclose(gamma.objects.error95_deg, np.nan_to_num(axes, posinf=0), rtol=1e-6)
+    assert (counterparts.name, counterparts.kind) == ("4FGL_DR4_ASSOC", "counterpart")
+    given = (table["ASSOC1"] != "") & np.isfinite(table["RA_Counterpart"])
+    assert len(counterparts.objects) == given.sum() > 4000
+    row = np.flatnonzero(counterparts.objects.name == "Mkn 421")[0]
+    assert counterparts.objects.class_[row] == "bll"
+    assert counterparts.objects.ra_deg[row] == pytest.approx(166.1138, abs=1e-3)
+
+
+def test_the_3fhl_file_has_sources_only_and_takes_the_name_it_is_given(shared_data):
+    path = shared_data / "catalogs" / "gll_psch_v13.fit.gz"
+    (service,) = local_services([f"3FHL={path}"])
+    assert (service.name, service.kind, len(service.objects)) == ("3FHL", "gamma", 1556)
+    (plain,) = local_services([path])
+    assert plain.name == "gll_psch_v13"
+
+
+@pytest.mark.parametrize("suffix", ["fits", "vot", "csv", "ecsv"])
+def test_a_table_of_any_form_is_a_catalog(tmp_path, suffix):
+    path = tmp_path / f"my-list.{suffix}"
+    form = {"vot": "votable"}.get(suffix)
+    Table({"Name": ["a", "b"], "RAJ2000": [10.0, 20.0], "DEJ2000": [-5.0, 5.0]}).write(
+        path, format=form
+    )
+    (service,) = local_services([path])
+    assert service.name == "my_list"
+    assert service.kind == "counterpart"
+    assert service.objects.name.tolist() == ["a", "b"]
+    assert service.objects.ra_deg.tolist() == [10.0, 20.0]
+    around = service.look_up(places_at([10.0], -5.0))
+    assert around.whole_sky
+    assert around.asked == ""
+
+
+def test_positions_are_read_in_the_units_and_forms_they_are_given_in():
+    expected = [150.0, 30.5]
+    forms = [
+        {"RA": [150.0], "DEC": [30.5]},
+        {"RAJ2000": ["10 00 00"], "DEJ2000": ["+30 30 00"]},
+        {"ra": [10.0] * u.hourangle, "dec": [1830.0] * u.arcmin},
+    ]
+    for form in forms:
+        objects = objects_of(Table(form | {"Name": ["x"]}), "here")
+        assert [objects.ra_deg[0], objects.dec_deg[0]] == pytest.approx(expected)
+
+
+def test_rows_without_a_position_are_left_out_and_text_is_tidied():
+    table = Table({"id": [b"  one ", b"two"], "CLASS": ["BLL", "PSR"], "r95": [0.1, np.nan]})
+    table["RA"] = MaskedColumn([1.0, 2.0], mask=[False, True])
+    table["DEC"] = [1.0, 2.0]
+    objects = objects_of(table, "here")
+    assert objects.name.tolist() == ["one"]
+    assert objects.class_.tolist() == ["bll"]
+    assert objects.error95_deg.tolist() == [0.1]
+
+
+def test_names_come_from_the_main_identifier_or_the_first_text():
+    table = Table({"number": [1.0], "what": ["x"], "_RAJ2000": [1.0], "_DEJ2000": [2.0]})
+    assert objects_of(table, "here").name.tolist() == ["x"]
+    table["real"] = ["y"]
+    table["real"].meta["ucd"] = "meta.id;meta.main"
+    assert objects_of(table, "here", prefix="Q ").name.tolist() == ["Q y"]
+    assert objects_of(table, "here", name_column="what", prefix="x").name.tolist() == ["x"]
+
+
+def test_an_error_ellipse_of_vizier_is_found_by_its_meaning():
+    table = Table({"Name": ["x"], "RA": [1.0], "DEC": [2.0], "amaj95": [0.07]})
+    table["amaj95"].meta["ucd"] = "phys.angSize.smajAxis;pos.errorEllipse"
+    assert objects_of(table, "here").error95_deg.tolist() == [0.07]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"Name": ["x"], "flux": [1.0]}, "no columns of right ascension and declination"),
+        ({"RA": [1.0], "DEC": [1.0]}, "no column of names; it has RA, DEC"),
+        ({"Name": ["x"], "RA": ["over there"], "DEC": ["+1"]}, "column RA holds no angles"),
+    ],
+)
+def test_a_table_without_what_is_needed_is_refused(tmp_path, columns, message):
+    Table(columns).write(tmp_path / "t.ecsv")
+    with pytest.raises(InputError, match=f"t.ecsv: {message}"):
+        local_services([tmp_path / "t.ecsv"])
+
+
+def test_a_file_that_is_none_is_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match="none.fits: no such file.*4FGL-DR4"):
+        local_services([tmp_path / "none.fits"])
+    (tmp_path / "junk.fits").write_text("junk")
+    with pytest.raises(InputError, match="junk.fits: cannot be read as a fits table"):
+        local_services([tmp_path / "junk.fits"])
+    fits.PrimaryHDU().writeto(tmp_path / "bare.fits")
+    with pytest.raises(InputError, match="bare.fits: cannot be read"):
+        local_services([tmp_path / "bare.fits"])
+
+
+def test_two_catalogs_of_one_name_are_refused(tmp_path):
+    table = Table({"Name": ["x"], "RA": [1.0], "DEC": [2.0]})
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        table.write(tmp_path / folder / "list.csv")
+    paths = [tmp_path / "a" / "list.csv", tmp_path / "b" / "list.csv"]
+    with pytest.raises(InputError, match="two catalogs would be called list; .*NAME=FILE"):
+        local_services(paths)
+    first, second = local_services([paths[0], f"other={paths[1]}"])
+    assert (first.name, second.name) == ("list", "other")
+
+
+def test_names_become_parts_of_column_names():
+    assert column_name("4FGL-DR4 (v35)") == "4FGL_DR4_v35"
+    assert column_name("???") == "catalog"
