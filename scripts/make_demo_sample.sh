@@ -10,7 +10,7 @@ target=src/fermi_unek/data/demo
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-"$program" simulate -o "$scratch/demo" --population mock --years 10 --seed 20 \
+"$program" simulate -o "$scratch/demo" --population resampled --years 10 --seed 20 \
   --background own --region 80,18,10 --format wcs
 gzip -9 -n "$scratch"/demo/counts*.fits
 size=$(du -sb "$scratch/demo" | cut -f1)

@@ -20,6 +20,7 @@ RANKS = {
     "config": 0,
     "outputs": 0,
     "progress": 0,
+    "parallel": 1,
     "sky": 1,
     "nets": 1,
     "simulate": 2,

@@ -342,8 +342,8 @@ def bin_photons(
     "--population",
     default=SimulateConfig().population,
     show_default=True,
-    metavar="dr2|mock|FILE",
-    help="Sources: a name, or a FITS list like 4FGL.",
+    metavar="dr2|mock|resampled|FILE",
+    help="Sources: a name, or a list (gtlike XML, gammapy YAML, FITS like 4FGL).",
 )
 @click.option(
     "--years", type=float, default=SimulateConfig().years, show_default=True, help="Live span."
@@ -359,6 +359,9 @@ def bin_photons(
     show_default=True,
     help="What the counts are written as.",
 )
+@click.option("--yearly", is_flag=True, help="Write each mission year by itself as well.")
+@click.option("--steady", is_flag=True, help="No blazar varies.")
+@click.option("--extended", is_flag=True, help="With the extended sources of 4FGL-DR2.")
 @click.option(
     "--evtype",
     type=click.Choice(["front", "back", "all"]),
@@ -370,17 +373,54 @@ def bin_photons(
     "--background",
     default=SimulateConfig().background,
     show_default=True,
-    metavar="NAME",
-    help="Diffuse model: own, own-SEED, v07, model_O, model_A; auto is v07 where its files are.",
+    metavar="NAME|FILE",
+    help="Diffuse model: own, own-SEED, v07, model_O, model_A, official, or a mapcube; auto is "
+    "the first of official, v07 and own whose files are found.",
 )
+@click.option("--isotropic", type=Path, metavar="FILE", help="Isotropic spectrum, iso_*.txt.")
+@click.option("--exposure", type=Path, metavar="FILE", help="gtltcube or gtexpcube2 file to take.")
+@click.option(
+    "--caldb", type=Path, metavar="DIR", help="CALDB files for a gtltcube file, else $CALDB."
+)
+@click.option("--order", type=int, help="One HEALPIX order for all bins.")
+@click.option(
+    "--projection",
+    type=click.Choice(["ZEA", "TAN", "STG", "CAR", "AIT", "MOL"]),
+    help="Of a WCS cube; ZEA for a field and CAR for the whole sky unless given.",
+)
+@click.option(
+    "--coordsys",
+    type=click.Choice(["GAL", "CEL"]),
+    default=SimulateConfig().coordsys,
+    show_default=True,
+    help="Frame of the count files.",
+)
+@click.option("--pixel", type=float, metavar="DEG", help="Pixel of a WCS cube.")
+@click.option(
+    "--skies",
+    type=int,
+    default=SimulateConfig().skies,
+    show_default=True,
+    help="So many skies, of seeds that count on, in folders sky00000 and so on.",
+)
+@click.option(
+    "--workers",
+    type=int,
+    default=SimulateConfig().workers,
+    show_default=True,
+    help="Processes that make them.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="dask scheduler that makes them.")
 @overwrite_option
 @click.pass_obj
-def simulate(session: _Session, output: Path, overwrite: bool, **options: Any) -> None:
+def simulate(
+    session: _Session, output: Path, overwrite: bool, steady: bool, **options: Any
+) -> None:
     """Simulate a sky with a known truth, written beside it as truth.fits."""
-    config = build(SimulateConfig, options)
-    from .simulate.command import simulate_to_dir
+    config = build(SimulateConfig, {**options, "variable": not steady})
+    from .simulate.many import simulate_skies
 
-    written = simulate_to_dir(config, output, overwrite=overwrite, progress=session.progress)
+    written = simulate_skies(config, output, overwrite=overwrite, progress=session.progress)
     session.tell("\n".join(str(path) for path in written))
 
 

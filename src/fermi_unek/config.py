@@ -113,13 +113,14 @@ class ReportConfig(BinConfig):
 
 
 class SimulateConfig(Config):
-    """A sky with a known truth.
+    """Skies with a known truth.
 
     Attributes
     ----------
     population : str
-        "dr2" (4FGL-DR2 as it is, with a faint tail), "mock" (its sources at new positions with
-        a faint tail), or the path of a FITS source list with the columns of 4FGL.
+        "dr2" (4FGL-DR2 as it is, with a faint tail), "mock" (a new sky of each class as DR2 has
+        them), "resampled" (DR2's sources at new positions), or the path of a source list: gtlike
+        XML, gammapy YAML, or FITS with the columns of 4FGL.
     years : float
         Live span in years of 365.25 days.
     seed : int
@@ -128,11 +129,39 @@ class SimulateConfig(Config):
         Galactic cone in degrees; None is the whole sky.
     format : {"photons", "healpix", "wcs"}
         What is written: an FT1 photon list, gtbin HEALPIX files or a gtbin cube.
+    yearly : bool
+        Write each mission year by itself as well; photons, which have times, by itself only.
+    variable : bool
+        Whether blazars vary from year to year; False is constant light.
+    extended : bool
+        Whether the extended sources of 4FGL-DR2 are in the sky.
     evtype : {"front", "back", "all"}
         Photons the instrument takes.
     background : str
         Diffuse model: "own" (needs no file; "own-SEED" has other fine structure), "v07",
-        "model_O", "model_A", or "auto": v07 where its files are found, else own.
+        "model_O", "model_A", "official" (gll_iem_v07 of $FERMI_DIFFUSE_DIR or $FERMI_DIR), the
+        path of a mapcube, or "auto": official, v07 or own, the first whose files are found.
+    isotropic : path or None
+        Spectrum of the isotropic emission (iso_*.txt); None is the one that goes with it.
+    exposure : path or None
+        gtltcube or gtexpcube2 file; None is the package's own table.
+    caldb : path or None
+        Folder with the CALDB files, used with a gtltcube file; None is $CALDB or $FERMI_DIR.
+    order : int or None
+        HEALPIX order of all bins, in one file; None is 7, 7, 8, 9, 10, 10 in six.
+    projection : str or None
+        Of a WCS cube: ZEA, TAN, STG, CAR or AIT of a field (ZEA when None), CAR, AIT or MOL of
+        the whole sky (CAR when None).
+    coordsys : {"GAL", "CEL"}
+        Frame of the count files.
+    pixel : float or None
+        Pixel of a WCS cube, degrees; None is 0.05 for a field and 0.1 for the whole sky.
+    skies : int
+        So many skies, of seeds that count on from `seed`, each in a folder of its own.
+    workers : int
+        Processes that make them on this machine.
+    scheduler : str or None
+        dask scheduler that makes them in place of this machine.
     """
 
     population: str = "dr2"
@@ -140,8 +169,21 @@ class SimulateConfig(Config):
     seed: int = Field(0, ge=0)
     region: Region | None = None
     format: Literal["photons", "healpix", "wcs"] = "healpix"
+    yearly: bool = False
+    variable: bool = True
+    extended: bool = False
     evtype: EventType = "front"
     background: str = "auto"
+    isotropic: Path | None = None
+    exposure: Path | None = None
+    caldb: Path | None = None
+    order: int | None = Field(None, ge=0, le=12)
+    projection: Literal["ZEA", "TAN", "STG", "CAR", "AIT", "MOL"] | None = None
+    coordsys: Literal["GAL", "CEL"] = "GAL"
+    pixel: float | None = Field(None, gt=0.0, le=10.0)
+    skies: int = Field(1, ge=1)
+    workers: int = Field(1, ge=1)
+    scheduler: str | None = None
 
 
 class TrainConfig(Config):

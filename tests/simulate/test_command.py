@@ -8,6 +8,7 @@ import fermipy
 import healpy as hp
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
@@ -17,12 +18,19 @@ from simulate_samples import empty_model, power_laws, small_model
 from fermi_unek.config import SimulateConfig
 from fermi_unek.errors import ConfigError, InputError, OutputError
 from fermi_unek.evaluate.files import read_truth_table
-from fermi_unek.simulate import command
-from fermi_unek.simulate.command import cube_geometry, simulate_to_dir
+from fermi_unek.simulate import command, writing
+from fermi_unek.simulate.command import simulate_to_dir
+from fermi_unek.simulate.diffuse import ISO_FILES
 from fermi_unek.simulate.population import read_population
 from fermi_unek.simulate.truth import LOWEST_TS, truth_table, write_truth
-from fermi_unek.sky.bins import N_BINS
+from fermi_unek.simulate.writing import (
+    FIELD_PROJECTIONS,
+    WHOLE_SKY_PROJECTIONS,
+    cube_geometry,
+)
+from fermi_unek.sky.bins import MISSION_START_MET, N_BINS, YEAR_S
 from fermi_unek.sky.coverage import inside_circle
+from fermi_unek.sky.frame import lonlat_to_vectors
 from fermi_unek.sky.readers import read_sky
 from fermi_unek.sky.wcs import vectors_to_pixels
 
@@ -41,7 +49,7 @@ def quick(monkeypatch):
     model = small_model()
     monkeypatch.setattr(command, "find_background", lambda _: None)
     monkeypatch.setattr(command, "find_population", lambda *_: None)
-    monkeypatch.setattr(command, "build_sky_model", lambda *_: model)
+    monkeypatch.setattr(command, "build_sky_model", lambda *_, **__: model)
     return model
 
 
@@ -86,7 +94,7 @@ def test_one_seed_is_one_sky_and_another_seed_another(quick, tmp_path, form):
 def test_the_pixels_at_the_edge_are_as_full_as_those_inside(quick, tmp_path, monkeypatch):
     """HEALPIX pixels stick out of the circle, and the corners of a cube do."""
     model = empty_model()
-    monkeypatch.setattr(command, "build_sky_model", lambda *_: model)
+    monkeypatch.setattr(command, "build_sky_model", lambda *_, **__: model)
     files = simulate_to_dir(config(format="healpix", years=10.0), tmp_path / "healpix")
     table = fits.getdata(files[0], "SKYMAP")
     # the background's pixels are half as wide: four children each
@@ -97,7 +105,7 @@ def test_the_pixels_at_the_edge_are_as_full_as_those_inside(quick, tmp_path, mon
     difference = table["CHANNEL1"][edge] - expected[edge]
     assert np.mean(difference**2 / expected[edge]) < 1.5
     assert abs(difference.sum()) < 4 * np.sqrt(expected[edge].sum())
-    cube = fits.getdata(simulate_to_dir(config(format="wcs"), tmp_path / "wcs")[0])
+    cube = fits.getdata(simulate_to_dir(config(format="wcs", years=30.0), tmp_path / "wcs")[0])
     corners = [cube[0, r, c].mean() for r in (slice(0, 8), slice(-8, None)) for c in
                (slice(0, 8), slice(-8, None))]  # fmt: skip
     sides = cube[0, [0, 1, -2, -1], 40:120].mean()
@@ -118,7 +126,7 @@ def test_gammapy_reads_the_count_files(quick, tmp_path):
 
 
 def test_many_photons_are_one_file_a_year(quick, tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "_MANY_PHOTONS", 1e3)
+    monkeypatch.setattr(writing, "_MANY_PHOTONS", 1e3)
     files = simulate_to_dir(config(format="photons", years=2.5), tmp_path / "out")
     assert [path.name for path in files] == [
         "photons_year00.fits", "photons_year01.fits", "photons_year02.fits", "truth.fits",
@@ -136,6 +144,82 @@ def test_the_cube_of_the_whole_sky_holds_every_direction():
     columns, rows = vectors_to_pixels(wcs, vectors, shape)
     assert (columns >= 0).all()
     assert (rows >= 0).all()
+
+
+@pytest.mark.parametrize("years", [2.0, 0.1])
+@pytest.mark.parametrize("form", ["healpix", "wcs"])
+def test_the_years_of_count_files_add_up_to_the_whole(quick, tmp_path, form, years):
+    files = simulate_to_dir(config(format=form, yearly=True, years=years), tmp_path / "out")
+    names = [path.name for path in files[:-1]]
+    assert set(names) <= set(command.output_names(config(format=form, yearly=True, years=years)))
+    end = "_bin1.fits" if form == "healpix" else ".fits"
+    n_years = int(np.ceil(years))
+    layers = [f"counts_year{year:02d}{end}" for year in range(n_years)]
+    assert set(layers) < set(names)
+    column = 1 if form == "healpix" else 0
+
+    def counts(name: str) -> np.ndarray:
+        with fits.open(tmp_path / "out" / name) as hdus:
+            data = hdus[column].data
+            return np.array(data["CHANNEL1"] if form == "healpix" else data)
+
+    np.testing.assert_array_equal(sum(counts(name) for name in layers), counts("counts" + end))
+    last = fits.getdata(tmp_path / "out" / layers[-1], "GTI")
+    assert last["START"][0] == MISSION_START_MET + (n_years - 1) * YEAR_S
+    assert last["STOP"][-1] == pytest.approx(MISSION_START_MET + years * YEAR_S)
+
+
+def test_photons_of_single_years_are_files_of_their_own(quick, tmp_path):
+    files = simulate_to_dir(config(format="photons", yearly=True, years=1.5), tmp_path / "out")
+    names = ["photons_year00.fits", "photons_year01.fits"]
+    assert [path.name for path in files[:-1]] == names
+    assert np.diff(fits.getdata(files[1], "EVENTS")["TIME"]).min() >= 0
+    sky = read_sky(files[:-1], rng=np.random.default_rng(0), yearly=True)
+    assert [layer.livetime_years for layer in sky.years] == pytest.approx([1.0, 0.5])
+
+
+def test_one_order_for_all_bins_is_one_file_in_the_frame_asked_for(quick, tmp_path):
+    files = simulate_to_dir(config(order=8, coordsys="CEL"), tmp_path / "out")
+    assert [path.name for path in files] == ["counts.fits", "truth.fits"]
+    header = fits.getheader(files[0], "SKYMAP")
+    assert (header["ORDER"], header["COORDSYS"]) == (8, "CEL")
+    sky = read_sky(files[:-1], rng=np.random.default_rng(0))
+    default = read_sky(
+        simulate_to_dir(config(), tmp_path / "default")[:-1], rng=np.random.default_rng(0)
+    )
+    np.testing.assert_allclose(sky.totals, default.totals, rtol=0.05)
+
+
+@pytest.mark.parametrize("coordsys", ["GAL", "CEL"])
+@pytest.mark.parametrize("projection", FIELD_PROJECTIONS)
+def test_a_field_fits_into_its_cube_in_any_projection(projection, coordsys):
+    region = (120.0, -30.0, 20.0)
+    wcs, shape, circle = cube_geometry(region, projection, coordsys, 0.2)
+    turns = np.linspace(0, 360, 73)
+    centre = SkyCoord(120.0, -30.0, unit="deg", frame="galactic")
+    rim = centre.directional_offset_by(turns * u.deg, 19.8 * u.deg).galactic
+    vectors = lonlat_to_vectors(rim.l.deg, rim.b.deg)
+    columns, _ = vectors_to_pixels(wcs, vectors, shape)
+    # cylinders and Aitoff are measured along the axes only
+    assert np.mean(columns >= 0) > (0.99 if projection in ("ZEA", "TAN", "STG") else 0.8)
+    everywhere = np.array(hp.pix2vec(64, np.arange(hp.nside2npix(64)))).T
+    shown = vectors_to_pixels(wcs, everywhere, shape)[0] >= 0
+    assert inside_circle(everywhere[shown], circle).all()
+    assert circle[2] < 45.0
+
+
+@pytest.mark.parametrize("projection", WHOLE_SKY_PROJECTIONS)
+def test_the_whole_sky_fits_into_its_cube_in_any_projection(projection):
+    wcs, shape, circle = cube_geometry(None, projection, "CEL", 0.5)
+    vectors = np.array(hp.pix2vec(16, np.arange(hp.nside2npix(16)))).T
+    assert circle is None
+    assert np.mean(vectors_to_pixels(wcs, vectors, shape)[0] >= 0) > 0.99
+
+
+@pytest.mark.parametrize(("region", "projection"), [(None, "TAN"), (REGION, "MOL")])
+def test_a_projection_that_cannot_show_the_region_is_refused(region, projection):
+    with pytest.raises(ConfigError, match=f"projection '{projection}'"):
+        cube_geometry(region, projection)
 
 
 @pytest.mark.parametrize("lat", [0.0, 70.0, 90.0])
@@ -221,8 +305,83 @@ def test_the_named_populations_are_dr2_and_new_skies():
     assert "4FGL J0534.5+2200" in dr2["Source_Name"]
     mock = command.find_population(config(), rng(0))
     assert "4FGL J0534.5+2200" not in mock["Source_Name"]
+    resampled = command.find_population(config(population="resampled"), rng(0))
+    assert len(resampled) != len(mock)
     release = Path(fermipy.__file__).parent / "data" / "catalogs" / "gll_psc_v27.fit"
     assert len(command.find_population(config(population=str(release)), rng(0))) < len(dr2)
+
+
+def test_a_gtlike_model_is_a_population(tmp_path):
+    (tmp_path / "model.xml").write_text(
+        """<source_library title="one">
+        <source name="mine" type="PointSource">
+        <spectrum type="PowerLaw">
+        <parameter name="Prefactor" scale="1e-12" value="3"/>
+        <parameter name="Index" scale="-1" value="2.1"/>
+        <parameter name="Scale" scale="1" value="1000"/></spectrum>
+        <spatialModel type="SkyDirFunction">
+        <parameter name="RA" scale="1" value="83.6"/><parameter name="DEC" scale="1" value="22"/>
+        </spatialModel></source></source_library>"""
+    )
+    table = command.find_population(
+        config(population=str(tmp_path / "model.xml")), np.random.default_rng(0)
+    )
+    assert table["Source_Name"].tolist() == ["mine"]
+
+
+# variability and extended sources --------------------------------------------------------------
+
+
+def test_light_curves_are_drawn_where_times_are_written():
+    rng = np.random.default_rng(0)
+    sources = command.find_population(config(population="dr2"), rng)
+    assert command.find_factors(config(), sources, rng) is None
+    assert command.find_factors(config(yearly=True, variable=False), sources, rng) is None
+    lengths = np.array([1.0, 1.0, 0.5])
+    for changes in ({"yearly": True}, {"format": "photons"}):
+        factors = command.find_factors(config(years=2.5, **changes), sources, rng)
+        assert factors.shape == (len(sources), 3)
+        np.testing.assert_allclose(factors @ lengths / 2.5, 1.0, rtol=1e-6)
+    spread = factors.std(axis=1)
+    kinds = np.asarray(sources["CLASS1"])
+    assert np.median(spread[kinds == "fsrq"]) > 0.2
+    assert np.median(spread[kinds == "psr"]) < 0.1
+
+
+def test_sources_of_a_users_list_that_say_no_class_are_steady():
+    sources = power_laws([(10.0, 40.0), (20.0, 40.0)], [1e-8, 1e-8])
+    sources["CLASS1"] = np.array(["", "fsrq"])
+    factors = command.find_factors(
+        config(population="list.fits", yearly=True), sources, np.random.default_rng(0)
+    )
+    np.testing.assert_array_equal(factors[0], 1.0)
+    assert factors[1].std() > 0.01
+
+
+def test_the_truth_tells_the_light_curves(quick, tmp_path):
+    simulate_to_dir(config(yearly=True), tmp_path / "out")
+    table = truth_of(tmp_path / "out")
+    assert table["Flux_Factor"].shape == (len(table), 2)
+    np.testing.assert_allclose(np.mean(table["Flux_Factor"], axis=1), 1.0, rtol=1e-5)
+    simulate_to_dir(config(yearly=True, variable=False), tmp_path / "steady")
+    assert "Flux_Factor" not in truth_of(tmp_path / "steady").colnames
+
+
+def test_extended_sources_join_the_sky_and_are_told_beside_the_truth(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(command, "find_background", lambda _: None)
+    monkeypatch.setattr(command, "find_population", lambda *_: None)
+    monkeypatch.setattr(
+        command, "build_sky_model", lambda *_, extended: seen.append(extended) or small_model()
+    )
+    files = simulate_to_dir(config(extended=True), tmp_path / "out")
+    simulate_to_dir(config(), tmp_path / "without")
+    assert seen[1] is None
+    assert seen[0].maps.any()
+    listed = Table.read(files[-1], hdu="EXTENDED")
+    assert len(listed) == 75
+    assert "Model_SemiMajor" in listed.colnames
+    assert len(truth_of(tmp_path / "out")) == len(truth_of(tmp_path / "without"))
 
 
 def test_a_list_that_is_not_there_is_told_before_anything_is_drawn(tmp_path, monkeypatch):
@@ -235,6 +394,8 @@ def test_a_list_that_is_not_there_is_told_before_anything_is_drawn(tmp_path, mon
 def test_the_background_is_v07_where_its_files_are_and_own_elsewhere(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(command, "by_name", lambda name, data, kind: asked.append((name, data)))
+    for name in ("FERMI_DIR", "FERMI_DIFFUSE_DIR"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FERMI_UNEK_DATA", str(tmp_path))
     command.find_background(config(background="auto"))
@@ -247,6 +408,41 @@ def test_the_background_is_v07_where_its_files_are_and_own_elsewhere(monkeypatch
     assert asked == [("own", None), ("v07", tmp_path), ("own-7", tmp_path)]
     monkeypatch.delenv("FERMI_UNEK_DATA")
     assert command.find_data() is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "folder"),
+    [("FERMI_DIFFUSE_DIR", "."), ("FERMI_DIR", "refdata/fermi/galdiffuse")],
+)
+def test_the_official_model_is_taken_where_an_analyst_has_it(
+    monkeypatch, tmp_path, variable, folder
+):
+    asked = []
+    monkeypatch.setattr(command, "official", lambda *paths: asked.append(paths))
+    for name in ("FERMI_DIR", "FERMI_DIFFUSE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match="neither in \\$FERMI_DIFFUSE_DIR nor in"):
+        command.find_background(config(background="official"))
+    monkeypatch.setenv(variable, str(tmp_path))
+    place = tmp_path / folder
+    place.mkdir(parents=True, exist_ok=True)
+    galactic, isotropic = place / command.OFFICIAL, place / ISO_FILES["back"]
+    galactic.touch()
+    with pytest.raises(ConfigError, match="is not beside it; give --isotropic"):
+        command.find_background(config(background="official", evtype="back"))
+    isotropic.touch()
+    for name in ("auto", "official", str(galactic)):
+        command.find_background(config(background=name, evtype="back"))
+    mine = tmp_path / "mine.txt"
+    command.find_background(config(background="auto", isotropic=mine))
+    assert asked == [*[(str(galactic), isotropic)] * 3, (str(galactic), mine)]
+
+
+def test_an_isotropic_spectrum_of_the_analysts_takes_the_place_of_the_models(tmp_path):
+    (tmp_path / "iso.txt").write_text("100 1e-7 1e-9\n1000 1e-9 1e-11\n100000 1e-13 1e-15\n")
+    model = command.find_background(config(isotropic=tmp_path / "iso.txt"))
+    assert model.name == "own"
+    np.testing.assert_allclose(model.isotropic_intensity([1000.0]), 1e-9, rtol=1e-6)
 
 
 def test_an_unknown_background_is_told():

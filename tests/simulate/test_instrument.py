@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import healpy as hp
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from scipy.integrate import quad
 
+from fermi_unek.config import SimulateConfig
 from fermi_unek.errors import InputError
 from fermi_unek.simulate import caldb, make_tables
+from fermi_unek.simulate.exposure import instrument_for, with_exposure
 from fermi_unek.simulate.instrument import (
     FINE_EDGES_MEV,
     FINE_ENERGIES_MEV,
@@ -20,7 +25,9 @@ from fermi_unek.simulate.instrument import (
     psf_scale_deg,
 )
 from fermi_unek.simulate.photons import draw_energy
-from fermi_unek.sky.bins import ENERGY_EDGES_MEV
+from fermi_unek.sky.bins import ENERGY_EDGES_MEV, YEAR_S
+from fermi_unek.sky.coverage import icrs_to_galactic
+from fermi_unek.sky.frame import lonlat_to_vectors
 
 PLACES_MEV = (300.0, 700.0, 1400.0, 3500.0, 11000.0, 50000.0)
 R68_AT_075 = (1.63, 0.74, 0.40, 0.20, 0.095, 0.063)
@@ -64,33 +71,102 @@ def test_the_shipped_tables_are_what_the_command_makes_of_the_caldb_files(shared
     np.testing.assert_allclose(shipped.dispersion, fresh.dispersion, rtol=0.01)
 
 
-@pytest.mark.parametrize(("part", "tolerance"), [("front", 0.03), ("back", 0.045)])
+@pytest.mark.parametrize("part", PARTS)
 def test_the_shipped_tables_agree_with_a_finer_average_over_inclination(
-    shared_data, part, tolerance
+    shared_data, part, monkeypatch
 ):
-    """Each of the ten inclination bins of the livetime cube in sixteen parts.
-
-    FRONT meets the three percent wanted in r68, BACK misses them (4.2 percent near 200 GeV).
-    """
-    files = {
-        k: caldb.find_caldb_file(k, path=shared_data / "irf") for k in ("aeff", "psf", "edisp")
-    }
-    _, livetime, weighted = caldb.read_livetime(livetime_file(shared_data))
-    with fits.open(livetime_file(shared_data)) as hdus:
-        bounds = hdus["CTHETABOUNDS"].data
-        low, high = (bounds[name].astype(float) for name in ("CTHETA_MIN", "CTHETA_MAX"))
-    inside = (np.arange(16) + 0.5) / 16
-    cosines = (low[:, None] + (high - low)[:, None] * inside).ravel()
-    seconds = [np.repeat(values / 16, 16, axis=0) for values in (livetime, weighted)]
-    fine = caldb._response(files, part.upper(), cosines, *seconds)
-    shipped = getattr(load_instrument(), part)
-    np.testing.assert_allclose(
-        shipped.containment_deg(0.68), fine.containment_deg(0.68), rtol=tolerance
+    """Each of the ten inclination bins of the livetime cube in 64 parts; 3% in r68 are wanted."""
+    monkeypatch.setattr(caldb, "SPLIT", 64)
+    fine = getattr(
+        caldb.instrument_from_caldb(shared_data / "irf", livetime_file(shared_data)), part
     )
+    shipped = getattr(load_instrument(), part)
+    np.testing.assert_allclose(shipped.containment_deg(0.68), fine.containment_deg(0.68), rtol=0.01)
     used = FINE_ENERGIES_MEV > 250.0
     np.testing.assert_allclose(
-        shipped.exposure_per_year[used], fine.exposure_per_year[used], rtol=0.05
+        shipped.exposure_per_year[used], fine.exposure_per_year[used], rtol=0.02
     )
+
+
+# the exposure of an observation ----------------------------------------------------------------
+
+
+def expcube_file(shared_data):
+    return shared_data / "exposure" / "fermi_3fhl_exposure_cube_hpx.fits.gz"
+
+
+def test_a_gtexpcube2_file_sets_the_exposure_and_nothing_else(shared_data):
+    """3FHL: FRONT and BACK over seven years, from 10 GeV on."""
+    config = SimulateConfig(exposure=expcube_file(shared_data), years=7.0, evtype="all")
+    ours, shipped = instrument_for(config), load_instrument()
+    with fits.open(expcube_file(shared_data)) as hdus:
+        reference = hdus["HPXEXPOSURES"].data["ENERGY1"].astype(float)
+    equatorial = np.array(hp.pix2vec(64, np.arange(reference.size))).T
+    vectors = equatorial @ icrs_to_galactic().T
+    total = 7.0 * sum(part.exposure_at(vectors) for part in ours.parts("all"))
+    at_10_gev = [np.interp(np.log(1e4), np.log(FINE_ENERGIES_MEV), column) for column in total.T]
+    np.testing.assert_allclose(at_10_gev, reference, rtol=0.02)
+    assert np.mean(at_10_gev) == pytest.approx(reference.mean(), rel=0.003)
+    for part in PARTS:
+        one, other = getattr(ours, part), getattr(shipped, part)
+        np.testing.assert_array_equal(one.psf_density, other.psf_density)
+        # below the file's energies in proportion to the shipped table
+        ratio = one.exposure_per_year[:20] / other.exposure_per_year[:20]
+        np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:1], ratio.shape), rtol=1e-4)
+
+
+def test_half_the_live_time_is_twice_the_exposure_per_year(shared_data):
+    whole, half = (
+        with_exposure(load_instrument(), expcube_file(shared_data), years, "all")
+        for years in (7.0, 3.5)
+    )
+    np.testing.assert_allclose(
+        half.front.exposure_per_year, 2.0 * whole.front.exposure_per_year, rtol=1e-5
+    )
+
+
+def test_a_livetime_cube_takes_the_calibration_files(shared_data):
+    config = SimulateConfig(exposure=livetime_file(shared_data), caldb=shared_data / "irf")
+    ours, shipped = instrument_for(config), load_instrument()
+    np.testing.assert_allclose(
+        ours.back.exposure_per_year, shipped.back.exposure_per_year, rtol=1e-5
+    )
+    # pixel by pixel, without the mean over right ascension, which is four percent off at most
+    with fits.open(livetime_file(shared_data)) as hdus:
+        data, header = hdus["EXPOSURE"].data, hdus["EXPOSURE"].header
+        live = data["COSBINS"].astype(float) / ((header["TSTOP"] - header["TSTART"]) / YEAR_S)
+        weighted = hdus["WEIGHTED_EXPOSURE"].data["COSBINS"].astype(float)
+        weighted /= (header["TSTOP"] - header["TSTART"]) / YEAR_S
+        place = SkyCoord(data["RA"], data["DEC"], unit="deg").galactic
+    k = int(np.abs(np.log(FINE_ENERGIES_MEV / 1e4)).argmin())
+    path = caldb.find_caldb_file("aeff", path=shared_data / "irf")
+    cosines, _, _ = caldb.read_livetime(livetime_file(shared_data))
+    area = caldb._effective_area(path, "FRONT", cosines).reshape(45, -1, caldb.SPLIT).mean(axis=2)
+    lowered, constant = (one[k] for one in caldb._efficiency(path, "FRONT"))
+    direct = (weighted * lowered + live * constant) @ area[k]
+    found = ours.front.exposure_at(lonlat_to_vectors(place.l.deg, place.b.deg))[k]
+    np.testing.assert_allclose(found, direct, rtol=0.01)
+
+
+def test_without_files_it_is_the_shipped_instrument():
+    assert instrument_for(SimulateConfig()) is load_instrument()
+
+
+def test_calibration_files_without_an_exposure_are_refused(tmp_path):
+    with pytest.raises(InputError, match="name the gtltcube file"):
+        instrument_for(SimulateConfig(caldb=tmp_path))
+
+
+def test_an_exposure_of_nothing_is_refused(tmp_path):
+    path = tmp_path / "expcube.fits"
+    columns = [fits.Column(f"ENERGY{i}", "E", array=np.zeros(12 * 8**2)) for i in (1, 2)]
+    table = fits.BinTableHDU.from_columns(columns, name="HPXEXPOSURES")
+    table.header.update({"PIXTYPE": "HEALPIX", "ORDERING": "RING", "COORDSYS": "GAL"})
+    energies = fits.Column("Energy", "D", array=np.array([1e3, 1e4]))
+    bounds = fits.BinTableHDU.from_columns([energies], name="ENERGIES")
+    fits.HDUList([fits.PrimaryHDU(), table, bounds]).writeto(path)
+    with pytest.raises(InputError, match="nowhere above zero"):
+        instrument_for(SimulateConfig(exposure=path))
 
 
 # against independent references ----------------------------------------------------------------
@@ -140,6 +216,8 @@ def test_the_exposure_along_a_parallel_is_that_of_every_pixel_of_the_livetime_cu
     path = caldb.find_caldb_file("aeff", path=shared_data / "irf")
     cosines, _, _ = caldb.read_livetime(livetime_file(shared_data))
     area = caldb._effective_area(path, "FRONT", cosines)
+    # the mean over the parts of each of the file's bins
+    area = area.reshape(len(area), -1, caldb.SPLIT).mean(axis=2)
     weighted, plain = caldb._efficiency(path, "FRONT")
     with fits.open(livetime_file(shared_data)) as hdus:
         header, data = hdus["EXPOSURE"].header, hdus["EXPOSURE"].data
@@ -186,10 +264,9 @@ def test_the_psf_of_front_and_back_is_that_of_gammapy_at_the_galactic_centre(sha
         psf = sum(part.exposure(sin_dec)[k] * part.psf_per_sr(k, angles) for part in parts)
         ring = psf * np.sin(np.radians(angles))
         grown = np.concatenate([[0], np.cumsum((ring[1:] + ring[:-1]) * np.diff(angles))])
-        # Ours is wider, by 2 to 4 percent at 68 and 5 to 6 at 95. Splitting the wide inclination
-        # bins of the livetime cube takes away half of the first and a third of the second; where
-        # the rest comes from is not known (the reference has seven years, ours four).
-        for fraction, tolerance in ((0.3, 0.03), (0.68, 0.05), (0.95, 0.07)):
+        # Ours is wider by a few percent; why is not known (the reference has seven years, ours
+        # four).
+        for fraction, tolerance in ((0.3, 0.03), (0.68, 0.03), (0.95, 0.05)):
             energy = FINE_ENERGIES_MEV[[k]] * u.MeV
             expected = float(reference.containment_radius(fraction, energy).to_value("deg")[0])
             ours = np.interp(fraction, grown / grown[-1], angles)
@@ -259,6 +336,13 @@ def test_the_scale_of_the_psf_falls_to_its_floor():
 
 def test_saved_tables_come_back(tmp_path):
     instrument = load_instrument()
+    relative = np.linspace(0.9, 1.1, 12)
+    uneven = replace(instrument, front=replace(instrument.front, relative_exposure=relative))
+    uneven.save(tmp_path / "uneven.npz")
+    again = load_instrument(tmp_path / "uneven.npz")
+    np.testing.assert_array_equal(again.front.relative_exposure, relative)
+    assert again.back.relative_exposure is None
+    (tmp_path / "uneven.npz").unlink()
     instrument.save(tmp_path / "tables.npz")
     again = load_instrument(tmp_path / "tables.npz")
     assert again.irf == "P8R3_SOURCE_V3"

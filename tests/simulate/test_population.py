@@ -134,7 +134,7 @@ def test_a_missing_fermipy_is_told(monkeypatch):
 # lists from files ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["gll_psc_v27.fit", "gll_psc_v35.fit"])
+@pytest.mark.parametrize("name", ["gll_psc_v20.fit", "gll_psc_v27.fit", "gll_psc_v35.fit"])
 def test_a_release_of_4fgl_is_a_population(name):
     table = read_population(CATALOGS / name)
     raw = Table.read(CATALOGS / name, hdu=1)
@@ -188,8 +188,6 @@ def test_a_list_that_cannot_be_used_is_told_in_one_line(tmp_path, table, message
 def test_files_that_are_no_lists_are_told(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_population(tmp_path / "none.fits")
-    with pytest.raises(InputError, match="XML source lists are not read yet"):
-        read_population(tmp_path / "model.xml")
     fits.PrimaryHDU().writeto(tmp_path / "image.fits")
     with pytest.raises(InputError, match="no table with a column SpectrumType"):
         read_population(tmp_path / "image.fits")

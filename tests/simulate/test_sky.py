@@ -199,6 +199,12 @@ def test_a_live_time_that_is_none_is_refused(years):
             function(small_model(), years, rng(0))
 
 
+def test_flux_factors_of_another_shape_are_refused():
+    for function in (simulate_counts, simulate_photons):
+        with pytest.raises(InputError, match="expected a row for each of 4 sources and a column"):
+            function(small_model(), 2.0, rng(0), factors=np.ones((4, 3)))
+
+
 def test_a_region_that_is_no_circle_is_refused():
     for function in (simulate_counts, simulate_photons):
         with pytest.raises(InputError, match="is no circle"):
@@ -257,6 +263,30 @@ def test_times_are_uniform_from_the_start_that_is_given():
     assert quarters.sum() == len(photons)
     assert photons.span_met[0] == start
     assert np.all(np.abs(quarters - quarters.mean()) < 5 * np.sqrt(quarters.mean()))
+
+
+def test_a_source_that_varies_sends_its_photons_in_its_bright_years():
+    model = small_model()
+    factors = np.ones((4, 3))
+    factors[0] = [0.0, 2.0, 1.0]
+    start = MISSION_START_MET + YEAR_S
+    photons = simulate_photons(model, 2.5, rng(30), REGION, start_met=start, factors=factors)
+    assert np.all(np.diff(photons.times_met) >= 0)
+    assert photons.span_met == (start, start + 2.5 * YEAR_S)
+    near = inside_circle(photons.vectors, (20.3, 0.8, 0.2)) & (photons.energies_mev > 2000.0)
+    far = ~inside_circle(photons.vectors, (20.3, 0.8, 6.0))
+    years = (photons.times_met - start) / YEAR_S
+    counts = np.histogram(years[near], [0.0, 1.0, 2.0, 2.5])[0]
+    assert counts[0] < 0.05 * counts[1]
+    assert counts[1] / counts[2] == pytest.approx(4.0, rel=0.2)
+    inside = np.histogram(years[near], np.linspace(1.0, 2.0, 6))[0]
+    assert np.all(np.abs(inside - inside.mean()) < 5 * np.sqrt(inside.mean()))
+    others = np.histogram(years[far], np.linspace(0.0, 2.5, 6))[0]
+    assert np.all(np.abs(others - others.mean()) < 5 * np.sqrt(others.mean()))
+    steady = simulate_photons(model, 2.5, rng(31), REGION)
+    brighter = len(photons) / len(steady)
+    # (0 + 2 + 0.5) / 2.5 is one
+    assert brighter == pytest.approx(1.0, abs=0.05)
 
 
 # FT1 -------------------------------------------------------------------------------------------

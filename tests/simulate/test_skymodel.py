@@ -18,8 +18,14 @@ from simulate_samples import (
 
 from fermi_unek.simulate.diffuse import DiffuseModel, by_name
 from fermi_unek.simulate.instrument import FINE_ENERGIES_MEV, load_instrument, sin_declination
-from fermi_unek.simulate.population import dr2_population
-from fermi_unek.simulate.skymodel import build_sky_model, ideal_ts, mean_psf
+from fermi_unek.simulate.population import dr2_population, resampled_population
+from fermi_unek.simulate.skymodel import (
+    build_sky_model,
+    ideal_ts,
+    mean_psf,
+    unresolved_flux,
+)
+from fermi_unek.simulate.spectra import fine_flux
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV
 
 
@@ -74,7 +80,8 @@ def test_the_tails_light_is_taken_out_of_the_isotropic_emission():
     lat = np.degrees(np.arcsin(rng.uniform(-1, 1, number)))
     places = list(zip(rng.uniform(0, 360, number), lat, strict=True))
     tail = power_laws(places, np.full(number, flux), index=2.4)
-    tail["Signif_Avg"] = np.nan
+    # one source of DR2 among them: the sky is the real one
+    tail["Signif_Avg"][1:] = np.nan
     model = build_sky_model(tail, plane_and_isotropic(), load_instrument())
     isotropic_above_1_gev = ISO_AT_1_GEV * 1e3 / 1.4 * (1 - 100**-1.4)
     share = number * flux / (4 * np.pi) / isotropic_above_1_gev
@@ -83,6 +90,17 @@ def test_the_tails_light_is_taken_out_of_the_isotropic_emission():
     left = model.background[:, pole] / empty_model().background[:, pole]
     assert 0.02 < share < 0.5
     np.testing.assert_allclose(1.0 - left, share, rtol=0.02)
+
+
+def test_new_skies_and_the_real_one_take_like_parts_out_of_the_isotropic_emission():
+    """The sources that DR2 lists are not in it, wherever they have been moved."""
+    rng = np.random.default_rng(1)
+    skies = (dr2_population(rng), resampled_population(rng))
+    real, moved = (unresolved_flux(sky, fine_flux(sky)) for sky in skies)
+    assert np.all(real > 0)
+    np.testing.assert_allclose(moved[5:25], real[5:25], rtol=0.25)
+    listed_alone = dr2_population(rng, tail=False)
+    np.testing.assert_array_equal(unresolved_flux(listed_alone, fine_flux(listed_alone)), 0.0)
 
 
 def test_a_background_without_the_psf_is_blurred_and_keeps_its_photons():

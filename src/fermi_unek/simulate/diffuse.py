@@ -11,7 +11,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ConfigError
-from .diffuse_files import official, read_isotropic, read_mapcube, shared_v07, templates_model
+from .diffuse_files import (
+    ISO_FILES,
+    official,
+    read_isotropic,
+    read_mapcube,
+    shared_v07,
+    templates_model,
+)
 from .diffuse_model import DIFFUSE_NSIDE, DiffuseModel
 from .diffuse_own import own_model
 from .diffuse_vary import smear, vary
@@ -21,6 +28,7 @@ MODEL_NAMES = ("own", "v07", "model_O", "model_A")
 
 __all__ = [
     "DIFFUSE_NSIDE",
+    "ISO_FILES",
     "MODEL_NAMES",
     "DiffuseModel",
     "by_name",

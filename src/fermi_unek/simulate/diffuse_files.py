@@ -121,7 +121,10 @@ def official(
 
 
 def read_mapcube(
-    path: str | Path, lowest_mev: float = 0.0, nside: int = DIFFUSE_NSIDE
+    path: str | Path,
+    lowest_mev: float = 0.0,
+    nside: int = DIFFUSE_NSIDE,
+    unnamed_frame: str = "GAL",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Energies and NESTED Galactic maps of a diffuse mapcube.
 
@@ -133,6 +136,8 @@ def read_mapcube(
     lowest_mev : float
         Energies at or below are left out.
     nside : int
+    unnamed_frame : {"GAL", "EQU"}
+        Frame of a HEALPIX file that does not say its own.
 
     Returns
     -------
@@ -143,7 +148,7 @@ def read_mapcube(
         with fits.open(path) as hdus:
             table = next((h for h in hdus if h.header.get("PIXTYPE") == "HEALPIX"), None)
             if table is not None:
-                planes, sample = _healpix_planes(table, nside)
+                planes, sample = _healpix_planes(table, nside, unnamed_frame)
             else:
                 cube = next((h for h in hdus if h.is_image and h.header.get("NAXIS") == 3), None)
                 if cube is None:
@@ -172,7 +177,7 @@ def _energies(hdus: fits.HDUList, n_planes: int, path: str) -> np.ndarray:
     return energies
 
 
-def _healpix_planes(table: Any, nside: int) -> tuple[list[np.ndarray], Any]:
+def _healpix_planes(table: Any, nside: int, unnamed_frame: str) -> tuple[list[np.ndarray], Any]:
     """Planes of a HEALPIX table and the function that brings one to NESTED Galactic."""
     header = table.header
     if header.get("INDXSCHM", "IMPLICIT").strip() == "EXPLICIT":
@@ -183,7 +188,7 @@ def _healpix_planes(table: Any, nside: int) -> tuple[list[np.ndarray], Any]:
     else:
         planes = [np.asarray(data.field(i)).ravel() for i in range(len(table.columns))]
     nested = header["ORDERING"].strip().upper().startswith("NEST")
-    galactic = str(header.get("COORDSYS", "GAL")).strip().upper().startswith("G")
+    galactic = str(header.get("COORDSYS", unnamed_frame)).strip().upper().startswith("G")
     lon, lat = nested_lonlat(nside)
     if not galactic:
         lon, lat = _to_equatorial(lon, lat)

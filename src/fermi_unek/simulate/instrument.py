@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
+import healpy as hp
 import numpy as np
 from astropy.coordinates import SkyCoord
 
@@ -67,6 +68,9 @@ class ResponseTables:
         PSF per unit area of the scaled angle on `PSF_X`; integrates to one.
     dispersion : array (E, Q)
         Equidistant quantiles of reconstructed over true energy.
+    relative_exposure : array (npix,) or None
+        Exposure over that of its parallel, NESTED Galactic; None is one everywhere. It is even
+        for years of survey; months of it and pointed observations are not.
     """
 
     sin_dec: np.ndarray
@@ -74,6 +78,7 @@ class ResponseTables:
     psf_scale_deg: np.ndarray
     psf_density: np.ndarray
     dispersion: np.ndarray
+    relative_exposure: np.ndarray | None = None
 
     @cached_property
     def psf_quantiles_deg(self) -> np.ndarray:
@@ -117,6 +122,15 @@ class ResponseTables:
         table = self.exposure_per_year
         return table[:, low] * (1 - part) + table[:, low + 1] * part
 
+    def exposure_at(self, vectors: np.ndarray) -> np.ndarray:
+        """Exposure per year (E, N), cm2 s, at Galactic unit vectors (N, 3)."""
+        table = self.exposure(sin_declination(vectors))
+        if self.relative_exposure is None:
+            return table
+        theta, phi = hp.vec2ang(np.asarray(vectors))
+        relative = hp.get_interp_val(self.relative_exposure, theta, phi, nest=True)
+        return table * relative.astype(table.dtype)
+
     @cached_property
     def bin_fractions(self) -> np.ndarray:
         """Fractions (E, 6) of the photons of each true-energy bin reconstructed in each bin.
@@ -153,7 +167,8 @@ class Instrument:
         columns = {"irf": np.array(self.irf)}
         for name in ("front", "back"):
             tables = getattr(self, name)
-            columns |= {f"{name}.{f}": getattr(tables, f) for f in ResponseTables.__annotations__}
+            found = {f: getattr(tables, f) for f in ResponseTables.__annotations__}
+            columns |= {f"{name}.{f}": v for f, v in found.items() if v is not None}
         temporary = Path(f"{path}.part.npz")
         np.savez_compressed(temporary, allow_pickle=False, **columns)
         os.replace(temporary, path)
@@ -165,7 +180,7 @@ def load_instrument(path: str | Path | None = None) -> Instrument:
     source = path or str(files("fermi_unek") / "data" / "instrument_P8R3_SOURCE_V3.npz")
     with np.load(source) as columns:
         parts = [
-            ResponseTables(*(columns[f"{n}.{f}"] for f in ResponseTables.__annotations__))
+            ResponseTables(*(columns.get(f"{n}.{f}") for f in ResponseTables.__annotations__))
             for n in ("front", "back")
         ]
         return Instrument(str(columns["irf"]), *parts)

@@ -27,7 +27,7 @@ PLEC_COLUMNS_DR3 = ("PLEC_IndexS", "PLEC_ExpfactorS")
 """What DR3 and later have instead of PLEC_Index and PLEC_Expfactor."""
 COLUMNS = ("Source_Name", "GLON", "GLAT", "Signif_Avg", *SPECTRAL_COLUMNS, "CLASS1")
 _NORMS = ("PL_Flux_Density", "LP_Flux_Density", "PLEC_Flux_Density")
-_GALACTIC = ("psr", "pwn", "snr", "spp", "glc", "hmb", "lmb", "bin", "sfr", "nov", "unk")
+_GALACTIC = ("psr", "msp", "pwn", "snr", "spp", "glc", "hmb", "lmb", "bin", "sfr", "nov", "unk")
 _COUNTS_AT_1 = 3.4e-7 / 0.658
 _TAIL_FLUX = (2e-11, 6e-10)
 _BREAK_FLUX, _SLOPE_BELOW = 1e-10, 0.9
@@ -57,6 +57,9 @@ def _clean(table: Table, names: tuple[str, ...] = COLUMNS) -> Table:
     for name in ("Source_Name", "SpectrumType", "CLASS1"):
         clean[name] = np.char.strip(np.asarray(clean[name]).astype("U24"))
     clean["CLASS1"] = np.char.lower(np.asarray(clean["CLASS1"]))
+    # what the first 4FGL called by gtlike's name, DR2 calls by its own
+    kinds = np.asarray(clean["SpectrumType"])
+    clean["SpectrumType"] = np.where(kinds == "PLSuperExpCutoff2", "PLSuperExpCutoff", kinds)
     return clean
 
 
@@ -78,12 +81,10 @@ def read_population(path: str | Path) -> Table:
     Raises
     ------
     InputError
-        No such file, not FITS (XML lists are not read), no table of sources in it, a column
-        missing, a SpectrumType that is not of 4FGL, or values that are no spectrum.
+        No such file, not FITS (`userlist` reads XML and YAML), no table of sources in it, a
+        column missing, a SpectrumType that is not of 4FGL, or values that are no spectrum.
     """
     path = Path(path)
-    if path.suffix.lower() == ".xml":
-        raise InputError(f"{path}: XML source lists are not read yet; give a 4FGL-style FITS file")
     with open_fits(path) as hdus:
         number = next((i for i, hdu in enumerate(hdus) if _lists_sources(hdu)), None)
         if number is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import healpy as hp
 import numpy as np
@@ -81,11 +81,7 @@ def simulate_counts(
         Live time not above zero, a region that is no circle, factors of another shape.
     """
     lengths = year_lengths(years)
-    if factors is not None and factors.shape != (len(model.sources), len(lengths)):
-        raise InputError(
-            f"flux factors have shape {factors.shape}, expected a row for each of "
-            f"{len(model.sources)} sources and a column for each of {len(lengths)} years"
-        )
+    _check_factors(factors, model, lengths)
     coverage = None if region is None else circle_coverage(*region)
     rows = sources_in_reach(model, region)
     constant = np.ones((len(model.sources), 1))
@@ -103,13 +99,12 @@ def simulate_counts(
         parts = [layer.bins[index] for layer in layers]
         merged = merge_pixels((one.pixels, one.counts) for one in parts if one is not None)
         bins.append(BinCounts(NATIVE_ORDERS[index], *merged, coverage))
-    return SkyCounts(
-        tuple(bins),
-        model.event_type,
-        years,
-        tuple(layers) if yearly else (),
-        layers[0].origin,
+    origin = layers[0].origin
+    dated = (
+        replace(layer, origin={**origin, "mission_year": str(year)})
+        for year, layer in enumerate(layers)
     )
+    return SkyCounts(tuple(bins), model.event_type, years, tuple(dated) if yearly else (), origin)
 
 
 def year_lengths(years: float) -> list[float]:
@@ -125,6 +120,14 @@ def year_lengths(years: float) -> list[float]:
     whole = int(years + 1e-9)
     rest = years - whole
     return [1.0] * whole + ([rest] if rest > 1e-9 else [])
+
+
+def _check_factors(factors: np.ndarray | None, model: SkyModel, lengths: list[float]) -> None:
+    if factors is not None and factors.shape != (len(model.sources), len(lengths)):
+        raise InputError(
+            f"flux factors have shape {factors.shape}, expected a row for each of "
+            f"{len(model.sources)} sources and a column for each of {len(lengths)} years"
+        )
 
 
 def sources_in_reach(model: SkyModel, region: Region | None) -> np.ndarray:
@@ -240,12 +243,14 @@ def simulate_photons(
     region: Region | None = None,
     *,
     start_met: float = MISSION_START_MET,
+    factors: np.ndarray | None = None,
     progress: Progress = silent,
 ) -> Photons:
     """Draw photons one by one, with energies and times.
 
     Directions are distributed as in `simulate_counts`. Inside its bin the energy of a diffuse
-    photon follows the mean diffuse spectrum at the sources in reach; times are uniform.
+    photon follows the mean diffuse spectrum at the sources in reach. Times are uniform, those
+    of a source that varies inside each year.
 
     Parameters
     ----------
@@ -257,45 +262,80 @@ def simulate_photons(
         Galactic circle, degrees, to which photons are cut exactly; None is the whole sky.
     start_met : float
         Begin of the observation, s.
+    factors : array (N, number of years) or None
+        Flux of each source over its mean, in each year counted from the begin, the last one as
+        long as is left; None is constant light.
     progress : Progress
 
     Raises
     ------
     InputError
-        Live time not above zero, or a region that is no circle.
+        Live time not above zero, a region that is no circle, factors of another shape.
     """
-    year_lengths(years)
+    lengths = year_lengths(years)
+    _check_factors(factors, model, lengths)
     rows = sources_in_reach(model, region)
+    curves = _LightCurves(np.array(lengths), factors, len(model.sources))
+    live = curves.share_of_mean * years
     parts = list(_diffuse_photons(model, years, rng, region, rows, progress))
-    expected = model.expected_counts.sum(axis=1) * years
+    expected = model.expected_counts.sum(axis=1) * live
     for chunk in progress(_row_chunks(rows, expected), label="photons of sources"):
-        drawn = draw_source_photons(model, chunk, years, rng)
-        parts.append((drawn.energies_mev, drawn.vectors, _conversion(model, drawn.responses)))
+        drawn = draw_source_photons(model, chunk, live[chunk], rng)
+        since = curves.draw(drawn.sources, rng)
+        conversion = _conversion(model, drawn.responses)
+        parts.append((drawn.energies_mev, drawn.vectors, conversion, since))
     if region is not None:
         parts = [_inside(part, region) for part in parts]
-    energies, vectors, conversion = (
+    energies, vectors, conversion, since = (
         np.concatenate([np.zeros((0, *shape), kind), *(part[i] for part in parts)])
-        for i, (shape, kind) in enumerate([((), np.float32), ((3,), np.float32), ((), np.int8)])
+        for i, (shape, kind) in enumerate(
+            [((), np.float32), ((3,), np.float32), ((), np.int8), ((), np.float64)]
+        )
     )
-    shuffled = rng.permutation(len(energies))
-    stop_met = start_met + years * YEAR_S
+    parts.clear()
+    in_order = np.argsort(since)
     return Photons(
-        energies[shuffled],
-        vectors[shuffled],
-        np.sort(rng.uniform(start_met, stop_met, len(energies))),
-        conversion[shuffled],
+        energies[in_order],
+        vectors[in_order],
+        start_met + since[in_order] * YEAR_S,
+        conversion[in_order],
         model.event_type,
-        (start_met, stop_met),
+        (start_met, start_met + years * YEAR_S),
         region,
     )
 
 
-_Part = tuple[np.ndarray, np.ndarray, np.ndarray]
+_Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def _inside(part: _Part, region: Region) -> _Part:
     kept = inside_circle(part[1], region)
-    return part[0][kept], part[1][kept], part[2][kept]
+    return part[0][kept], part[1][kept], part[2][kept], part[3][kept]
+
+
+class _LightCurves:
+    """Years since the begin at which sources send their photons; flux is even inside a year."""
+
+    def __init__(self, lengths: np.ndarray, factors: np.ndarray | None, n_sources: int) -> None:
+        self._edges = np.concatenate([[0.0], np.cumsum(lengths)])
+        self._grown: np.ndarray | None = None
+        self.share_of_mean = np.ones(n_sources)
+        if factors is not None:
+            self._grown = np.cumsum(factors * lengths, axis=1)
+            self.share_of_mean = self._grown[:, -1] / self._edges[-1]
+
+    def draw(self, sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Times (P,), years, of photons of some sources."""
+        level = rng.random(sources.size)
+        if self._grown is None or self._edges.size == 2:
+            return level * self._edges[-1]
+        grown = np.concatenate([np.zeros((len(self._grown), 1)), self._grown], axis=1)[sources]
+        level *= grown[:, -1]
+        year = (level[:, None] >= grown[:, 1:-1]).sum(axis=1)
+        rows = np.arange(sources.size)
+        low, high = grown[rows, year], grown[rows, year + 1]
+        inside = np.divide(level - low, high - low, out=np.zeros_like(level), where=high > low)
+        return self._edges[year] + inside * (self._edges[year + 1] - self._edges[year])
 
 
 def _conversion(model: SkyModel, responses: np.ndarray) -> np.ndarray:
@@ -310,7 +350,7 @@ def _diffuse_photons(
     rows: np.ndarray,
     progress: Progress,
 ) -> Iterator[_Part]:
-    """Energies, vectors and conversion types, some pixels at a time."""
+    """Energies, vectors, conversion types and times, some pixels at a time."""
     spectrum = _DiffuseSpectrum(model, rows)
     for chunk in progress(_pixel_chunks(_touched(region)), label="diffuse photons"):
         rates = background_rates(model, chunk)
@@ -318,7 +358,8 @@ def _diffuse_photons(
             pixels = np.repeat(chunk, rng.poisson(rates[b] * years))
             vectors = places_in_pixels(pixels, COVERAGE_ORDER, max(NATIVE_ORDERS), rng)
             energies, responses = spectrum.draw(b, pixels.size, rng)
-            yield energies, vectors.astype(np.float32), _conversion(model, responses)
+            since = rng.random(pixels.size) * years
+            yield energies, vectors.astype(np.float32), _conversion(model, responses), since
 
 
 def _touched(region: Region | None) -> np.ndarray | None:

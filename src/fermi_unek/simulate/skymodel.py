@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import healpy as hp
 import numpy as np
@@ -13,14 +13,18 @@ from scipy.spatial import cKDTree
 from ..sky.bins import N_BINS
 from ..sky.frame import lonlat_to_vectors
 from .diffuse import DIFFUSE_NSIDE, DiffuseModel, smear
+from .diffuse_model import integrate_power_laws
 from .instrument import (
     FINE_EDGES_MEV,
     FINE_ENERGIES_MEV,
     Instrument,
     ResponseTables,
-    sin_declination,
 )
-from .spectra import fine_flux
+from .population import dr2_table
+from .spectra import fine_flux, photon_flux
+
+FAINT_FLUX = 2e-10
+"""Flux1000, ph cm-2 s-1, below which sources that DR2 does not list are in its isotropic part."""
 
 _ANGLES_DEG = np.concatenate([[0.0], np.geomspace(0.004, 25.0, 56)])
 _NEIGHBOUR_DEG = 4.0
@@ -85,30 +89,93 @@ def build_sky_model(
     diffuse: DiffuseModel,
     instrument: Instrument,
     event_type: str = "front",
+    *,
+    extended: DiffuseModel | None = None,
 ) -> SkyModel:
     """Expected counts of a population over a diffuse model.
 
     The isotropic emission of `diffuse` holds the unresolved sources of the real sky; that of
     the tail's sources, which are simulated one by one, is taken out of it.
+
+    Parameters
+    ----------
+    sources : Table
+        A population.
+    diffuse : DiffuseModel
+    instrument : Instrument
+    event_type : {"front", "back", "all"}
+    extended : DiffuseModel or None
+        Emission beside `diffuse` into which the PSF has not gone (`extended.extended_model`).
     """
     responses = instrument.parts(event_type)
     vectors = lonlat_to_vectors(
         np.asarray(sources["GLON"], float), np.asarray(sources["GLAT"], float)
     )
     flux = fine_flux(sources).astype(np.float32)
-    unlisted = ~np.isfinite(np.asarray(sources["Signif_Avg"], float)) & (
-        np.asarray(sources["Flux1000"]) < 2e-10
-    )
-    resolved = flux[unlisted].sum(axis=0) / (4.0 * np.pi)
-    seen = sin_declination(vectors)
-    rates = tuple(flux * r.exposure(seen).T.astype(np.float32) for r in responses)
+    resolved = unresolved_flux(sources, flux) / (4.0 * np.pi)
+    rates = tuple(flux * r.exposure_at(vectors).T.astype(np.float32) for r in responses)
     background = np.zeros((N_BINS, 12 * DIFFUSE_NSIDE**2), np.float32)
     fine = []
     for response in responses:
-        maps, at_sources = _diffuse_counts(diffuse, response, resolved, vectors, seen)
+        maps, at_sources = _diffuse_counts(diffuse, response, resolved, vectors)
         background += maps
+        if extended is not None:
+            maps, more = _extended_counts(extended, response, vectors)
+            background += maps
+            at_sources += more
         fine.append(at_sources)
     return SkyModel(sources, rates, background, tuple(fine), responses, event_type, diffuse.name)
+
+
+def unresolved_flux(sources: Table, flux: np.ndarray) -> np.ndarray:
+    """Flux of the simulated sources that the isotropic emission of the real sky holds as well.
+
+    These are the faint ones that 4FGL-DR2 does not list. A sky without any source of DR2 has
+    faint ones of its own in place of DR2's, which are not in the isotropic emission.
+
+    Parameters
+    ----------
+    sources : Table
+    flux : array (N, E)
+
+    Returns
+    -------
+    array (E,)
+        Not negative.
+    """
+    listed = np.isfinite(np.asarray(sources["Signif_Avg"], float))
+    faint = ~listed & (np.asarray(sources["Flux1000"]) < FAINT_FLUX)
+    total = flux[faint].sum(axis=0)
+    if faint.any() and not listed.any():
+        total = np.maximum(total - _faint_dr2_flux(), 0.0)
+    return total
+
+
+@lru_cache(maxsize=1)
+def _faint_dr2_flux() -> np.ndarray:
+    table = dr2_table()
+    return fine_flux(table[photon_flux(table) < FAINT_FLUX]).sum(axis=0)
+
+
+def _extended_counts(
+    extended: DiffuseModel, response: ResponseTables, vectors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `_diffuse_counts`, of maps that are dark nearly everywhere."""
+    lit = np.flatnonzero(extended.maps.any(axis=0))
+    light = integrate_power_laws(extended.energies_mev, extended.maps[:, lit], FINE_EDGES_MEV)
+    places = np.array(hp.pix2vec(DIFFUSE_NSIDE, lit, nest=True)).T
+    light = light * response.exposure_at(places)
+    maps = np.zeros((N_BINS, 12 * DIFFUSE_NSIDE**2), np.float32)
+    maps[:, lit] = response.bin_fractions.T @ light
+    maps = smear(maps, [mean_psf(response, b) for b in range(N_BINS)])
+    row_of = np.full(maps.shape[1], -1)
+    row_of[lit] = np.arange(lit.size)
+    near, weights = hp.get_interp_weights(DIFFUSE_NSIDE, *hp.vec2ang(vectors), nest=True)
+    rows = row_of[near]
+    # the last column is dark
+    padded = np.concatenate([light, np.zeros((len(light), 1))], axis=1)
+    at_sources = np.einsum("kin,in->nk", padded[:, rows], weights)
+    return maps, at_sources.astype(np.float32)
 
 
 def _diffuse_counts(
@@ -116,14 +183,13 @@ def _diffuse_counts(
     response: ResponseTables,
     resolved: np.ndarray,
     vectors: np.ndarray,
-    seen: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Diffuse photons per year and sr: six maps after the PSF, and per true energy at sources."""
     npix = 12 * DIFFUSE_NSIDE**2
-    pixel_sin = sin_declination(np.array(hp.pix2vec(DIFFUSE_NSIDE, np.arange(npix), nest=True)).T)
+    places = np.array(hp.pix2vec(DIFFUSE_NSIDE, np.arange(npix), nest=True)).T
     theta, phi = hp.vec2ang(vectors)
     near, weights = hp.get_interp_weights(DIFFUSE_NSIDE, theta, phi, nest=True)
-    exposure = response.exposure(pixel_sin).astype(np.float32)
+    exposure = response.exposure_at(places).astype(np.float32)
     at_sources = np.empty((len(vectors), FINE_ENERGIES_MEV.size), np.float32)
     maps = np.zeros((N_BINS, npix), np.float32)
     for k in range(FINE_ENERGIES_MEV.size):

@@ -28,7 +28,12 @@ _UNITS = {
 }  # fmt: skip
 
 
-def truth_table(model: SkyModel, years: float, inside: np.ndarray | None = None) -> Table:
+def truth_table(
+    model: SkyModel,
+    years: float,
+    inside: np.ndarray | None = None,
+    factors: np.ndarray | None = None,
+) -> Table:
     """The sources of a model that a simulation of it may be judged by.
 
     Parameters
@@ -38,14 +43,17 @@ def truth_table(model: SkyModel, years: float, inside: np.ndarray | None = None)
         Live time in calendar years.
     inside : bool array (N,) or None
         Sources that lie in the simulated field; None is all of them.
+    factors : array (N, number of years) or None
+        Flux of each source in each year over its mean, where it varies.
 
     Returns
     -------
     Table
         Source_Name, RAJ2000, DEJ2000, GLON, GLAT, Signif_Avg (4FGL-DR2's, NaN for sources it
         does not have), Flux1000, Energy_Flux100, the spectral columns of 4FGL, CLASS1,
-        Ideal_TS, Ideal_TS_Bin (6,) and Npred (6,), the expected photons, in order of falling
-        Ideal_TS, from `LOWEST_TS` on. Of no row where there is none.
+        Ideal_TS, Ideal_TS_Bin (6,) and Npred (6,), the expected photons, and of a sky that varies
+        Flux_Factor (years,), the yearly flux over its mean; in order of falling Ideal_TS, from
+        `LOWEST_TS` on. Of no row where there is none.
     """
     ideal_ts = model.ideal_ts * years
     total = ideal_ts.sum(axis=1)
@@ -58,6 +66,8 @@ def truth_table(model: SkyModel, years: float, inside: np.ndarray | None = None)
     table["Ideal_TS"] = total[rows]
     table["Ideal_TS_Bin"] = ideal_ts[rows]
     table["Npred"] = (model.expected_counts * years)[rows]
+    if factors is not None:
+        table["Flux_Factor"] = factors[rows].astype(np.float32)
     return table
 
 
@@ -66,6 +76,7 @@ def write_truth(
     path: str | Path,
     keywords: Mapping[str, str | int | float],
     *,
+    extended: Table | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a truth table as the first extension of a FITS file, in Fermi's manner.
@@ -77,6 +88,8 @@ def write_truth(
     path : path
     keywords : mapping
         What goes into the header: how the sky was made.
+    extended : Table or None
+        Extended sources that are in the sky as well, for a second extension EXTENDED.
     overwrite : bool
 
     Raises
@@ -94,4 +107,8 @@ def write_truth(
     for key, value in keywords.items():
         hdu.header[key] = value
     hdu.header["COMMENT"] = "Simulated by fermi-unek; not a Fermi-LAT collaboration product."
-    return write_fits([fits.PrimaryHDU(), hdu], path, overwrite=overwrite)
+    hdus = [fits.PrimaryHDU(), hdu]
+    if extended is not None:
+        hdus.append(fits.table_to_hdu(extended))
+        hdus[-1].name = "EXTENDED"
+    return write_fits(hdus, path, overwrite=overwrite)

@@ -182,12 +182,10 @@ def write_wcs_counts(
     shape: tuple[int, int],
     *,
     rng: np.random.Generator,
+    cube: np.ndarray | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write counts as gtbin's CCUBE algorithm does, one channel for each bin that is present.
-
-    Photons get a random place in their HEALPIX pixel before they are put on the map; those
-    outside of the map are left out.
 
     Parameters
     ----------
@@ -198,12 +196,37 @@ def write_wcs_counts(
     shape : (int, int)
         Rows, columns.
     rng : numpy Generator
+        For `wcs_cube`.
+    cube : int array or None
+        What `wcs_cube` made of this sky, so that years add up to the whole; None makes it.
     overwrite : bool
 
     Raises
     ------
     OutputError
         The file exists and `overwrite` is false, or it cannot be written.
+    """
+    indices = np.flatnonzero(sky.present).tolist()
+    if cube is None:
+        cube = wcs_cube(sky, wcs, shape, rng)
+    primary = fits.PrimaryHDU(cube, header=wcs.to_header())
+    header = primary.header
+    header["CTYPE3"] = "Energy"
+    header["CRPIX3"] = 1.0
+    header["CRVAL3"] = ENERGY_EDGES_MEV[indices[0]]
+    header["CDELT3"] = ENERGY_EDGES_MEV[indices[0] + 1] - ENERGY_EDGES_MEV[indices[0]]
+    header["CUNIT3"] = "MeV"
+    _add_selection(header, sky, indices)
+    return write_fits([primary, _energy_bounds(indices), _gti(sky)], path, overwrite=overwrite)
+
+
+def wcs_cube(
+    sky: SkyCounts, wcs: WCS, shape: tuple[int, int], rng: np.random.Generator
+) -> np.ndarray:
+    """Counts of the bins that are present on a map, int32 (channels, rows, columns).
+
+    Photons get a random place in their HEALPIX pixel before they are put on the map; those
+    outside of the map are left out.
     """
     indices = np.flatnonzero(sky.present).tolist()
     cube = np.zeros((len(indices), *shape), dtype=np.int32)
@@ -214,15 +237,7 @@ def write_wcs_counts(
             columns, rows = vectors_to_pixels(wcs, vectors, shape)
             inside = columns >= 0
             np.add.at(cube[channel], (rows[inside], columns[inside]), 1)
-    primary = fits.PrimaryHDU(cube, header=wcs.to_header())
-    header = primary.header
-    header["CTYPE3"] = "Energy"
-    header["CRPIX3"] = 1.0
-    header["CRVAL3"] = ENERGY_EDGES_MEV[indices[0]]
-    header["CDELT3"] = ENERGY_EDGES_MEV[indices[0] + 1] - ENERGY_EDGES_MEV[indices[0]]
-    header["CUNIT3"] = "MeV"
-    _add_selection(header, sky, indices)
-    return write_fits([primary, _energy_bounds(indices), _gti(sky)], path, overwrite=overwrite)
+    return cube
 
 
 def _energy_bounds(indices: Sequence[int]) -> fits.BinTableHDU:
@@ -242,10 +257,14 @@ def _energy_bounds(indices: Sequence[int]) -> fits.BinTableHDU:
 
 
 def _gti(sky: SkyCounts) -> fits.BinTableHDU:
-    """One good time from the start of the mission as long as the live time; none if unknown."""
+    """One good time as long as the live time, none if that is unknown.
+
+    It begins with the mission, or with the mission year that `origin` names.
+    """
     spans = []
     if np.isfinite(sky.livetime_years):
-        spans = [(MISSION_START_MET, MISSION_START_MET + sky.livetime_years * YEAR_S)]
+        begin = MISSION_START_MET + int(sky.origin.get("mission_year", 0)) * YEAR_S
+        spans = [(begin, begin + sky.livetime_years * YEAR_S)]
     start, stop = np.array(spans, dtype=float).reshape(-1, 2).T
     table = fits.BinTableHDU.from_columns(
         [

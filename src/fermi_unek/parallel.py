@@ -1,0 +1,96 @@
+"""Independent pieces of work on several processes, of this machine or of a dask cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from .errors import ConfigError
+from .progress import Progress, silent
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_CONNECT_TIMEOUT_S = 10
+
+
+def map_tasks(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    label: str = "",
+    progress: Progress = silent,
+) -> list[Result]:
+    """Results of a function for each item, in the order of the items.
+
+    A worker process that dies is started again and its items are given to another, up to three
+    times (dask's rule), so the function must give the same result when it is called again.
+
+    Parameters
+    ----------
+    function : callable
+        Of one item; pickled where it leaves this process.
+    items : sequence
+    workers : int
+        Processes on this machine; one is this process itself.
+    scheduler : str or None
+        Address of a dask scheduler whose workers are taken instead.
+    label : str
+    progress : Progress
+
+    Raises
+    ------
+    ConfigError
+        dask's `distributed` is not installed, no scheduler answers, or workers die again and
+        again.
+    Exception
+        What the function raises; items not yet begun are dropped.
+    """
+    if scheduler is None and (workers == 1 or len(items) < 2):
+        return [function(item) for item in progress(items, label=label)]
+    with _client(min(workers, len(items)), scheduler) as client:
+        from distributed import KilledWorker, as_completed
+
+        futures = client.map(function, items, pure=False)
+        try:
+            for done in progress(as_completed(futures), total=len(futures), label=label):
+                done.result()
+        except KilledWorker as error:
+            raise ConfigError(
+                "workers died again and again at the same piece of work (too little memory?): "
+                f"{' '.join(str(error).split())}"
+            ) from None
+        finally:
+            # what has not begun never will
+            client.cancel([one for one in futures if not one.done()])
+        return [future.result() for future in futures]
+
+
+@contextmanager
+def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise ConfigError(
+            "several workers need dask's distributed package; pip install 'fermi-unek[dask]'"
+        ) from None
+    if scheduler is None:
+        with (
+            LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(scheduler, timeout=_CONNECT_TIMEOUT_S)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ConfigError(
+            f"scheduler {scheduler!r}: no dask scheduler answers ({type(error).__name__})"
+        ) from None
+    with client:
+        yield client
