@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import pytest
 from astropy.table import Table
 
+from fermi_unek.simulate import command
 from fermi_unek.simulate.diffuse import DIFFUSE_NSIDE, DiffuseModel
 from fermi_unek.simulate.instrument import load_instrument
 from fermi_unek.simulate.population import complete
@@ -66,6 +68,13 @@ def small_model(event_type: str = "front") -> SkyModel:
     places = [(20.3, 0.8), (22.0, -2.0), (19.0, 2.5), (29.5, 0.0)]
     sources = power_laws(places, [1e-6, 1e-8, 1e-9, 5e-7])
     return build_sky_model(sources, plane_and_isotropic(), load_instrument(), event_type)
+
+
+def put_in_place_of_any_sky(monkeypatch: pytest.MonkeyPatch, model: SkyModel) -> None:
+    """Make `simulate_to_dir` draw from this model whatever the configuration says."""
+    monkeypatch.setattr(command, "find_background", lambda _: None)
+    monkeypatch.setattr(command, "find_population", lambda *_: None)
+    monkeypatch.setattr(command, "build_sky_model", lambda *_, **__: model)
 
 
 @lru_cache(maxsize=1)

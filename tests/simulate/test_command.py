@@ -13,7 +13,12 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 from gammapy.maps import Map
-from simulate_samples import empty_model, power_laws, small_model
+from simulate_samples import (
+    empty_model,
+    power_laws,
+    put_in_place_of_any_sky,
+    small_model,
+)
 
 from fermi_unek.config import SimulateConfig
 from fermi_unek.errors import ConfigError, InputError, OutputError
@@ -47,9 +52,7 @@ def config(**changes) -> SimulateConfig:
 def quick(monkeypatch):
     """The four sources of the samples in place of any population and background."""
     model = small_model()
-    monkeypatch.setattr(command, "find_background", lambda _: None)
-    monkeypatch.setattr(command, "find_population", lambda *_: None)
-    monkeypatch.setattr(command, "build_sky_model", lambda *_, **__: model)
+    put_in_place_of_any_sky(monkeypatch, model)
     return model
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.io import fits
-from simulate_samples import small_model
+from simulate_samples import put_in_place_of_any_sky, small_model
 
 from fermi_unek.config import SimulateConfig
 from fermi_unek.errors import OutputError
-from fermi_unek.simulate import command, many
+from fermi_unek.simulate import many
 from fermi_unek.simulate.many import simulate_skies
 
 REGION = (80.0, 25.0, 1.5)
@@ -22,10 +22,7 @@ def config(**changes) -> SimulateConfig:
 
 @pytest.fixture
 def quick(monkeypatch):
-    model = small_model()
-    monkeypatch.setattr(command, "find_background", lambda _: None)
-    monkeypatch.setattr(command, "find_population", lambda *_: None)
-    monkeypatch.setattr(command, "build_sky_model", lambda *_, **__: model)
+    put_in_place_of_any_sky(monkeypatch, small_model())
 
 
 def test_skies_made_by_two_workers_are_those_made_alone(quick, tmp_path):

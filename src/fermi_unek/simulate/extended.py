@@ -104,9 +104,8 @@ def _round_shape(row: Table.Row) -> tuple[np.ndarray, np.ndarray]:
 def _template(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Galactic unit vectors and brightness of a map's pixels that are not dark."""
     path = shipped_path(f"{TEMPLATES}/{name}")
-    with warnings.catch_warnings(), fits.open(path) as hdus:
-        # old headers: GLS projections, EPOCH for EQUINOX
-        warnings.simplefilter("ignore")
+    # old headers: GLS projections, EPOCH for EQUINOX
+    with warnings.catch_warnings(action="ignore"), fits.open(path) as hdus:
         image = np.nan_to_num(np.asarray(hdus[0].data, float))
         wcs = WCS(hdus[0].header)
     y, x = np.nonzero(image > 0)
