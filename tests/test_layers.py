@@ -50,7 +50,8 @@ HOMES = {
 LAZY = {"fermipy": set(RANKS), "matplotlib": set(RANKS)}
 """Rooms that may import a library inside a function only."""
 
-PLOT_MODULES = {"plots", "report"}
+PLOT_MODULES = ("plots", "report")
+"""How the names of modules that draw end."""
 
 
 class Import(NamedTuple):
@@ -118,9 +119,9 @@ def _breaks_home(one: Import) -> bool:
     if library in HOMES and one.room in HOMES[library]:
         return False
     if one.lazy and one.room in LAZY.get(library, set()):
-        return library == "matplotlib" and one.module not in PLOT_MODULES
+        return library == "matplotlib" and not one.module.endswith(PLOT_MODULES)
     if library == "matplotlib":
-        return one.module not in PLOT_MODULES
+        return not one.module.endswith(PLOT_MODULES)
     return library in HOMES or library in LAZY
 
 

@@ -10,6 +10,7 @@ from evaluate_samples import catalog_of, cone_coverage, truth_of
 from fermi_unek.catalog import load_release, write_catalog
 from fermi_unek.errors import InputError, OutputError
 from fermi_unek.evaluate import compare, compare_files, evaluate_files
+from fermi_unek.evaluate.compare import comparison_text
 from fermi_unek.evaluate.files import COMPARISON_FILES, SCORE_FILES, read_truth_table
 
 
@@ -77,7 +78,7 @@ def test_what_is_missed_above_10_sigma_is_listed_brightest_first():
     assert missed["Sep_brighter_deg"][1] == pytest.approx(d.separation(e).deg)
     assert "missed above 10 sigma: 3" in comparison.to_text()
     assert "4FGL E" in comparison.to_text()
-    assert "4FGL E" not in comparison.to_text(brief=True)
+    assert "4FGL E" not in comparison_text(catalog, reference, 0.3)
 
 
 def test_side_by_side_has_the_columns_of_the_first_study_and_both_lists():
@@ -165,6 +166,19 @@ def test_comparison_writes_tables_figures_and_the_text_it_returns(sky, tmp_path)
     assert {p.name for p in (tmp_path / "out").iterdir()} == set(COMPARISON_FILES)
     assert (tmp_path / "out" / "summary.txt").read_text() == text
     assert len(Table.read(tmp_path / "out" / "missed.ecsv")) > 100
+    # the table side by side is the same as FITS, CSV and HTML
+    tables = [
+        Table.read(tmp_path / "out" / f"side_by_side.{kind}", format=reader)
+        for kind, reader in (("fits", "fits"), ("csv", "ascii.csv"))
+    ]
+    assert tables[0].colnames == tables[1].colnames
+    assert len(tables[0]) == len(tables[1]) > 100
+    np.testing.assert_allclose(
+        np.asarray(tables[0]["GLON"], float), np.asarray(tables[1]["GLON"], float), rtol=1e-5
+    )
+    page = (tmp_path / "out" / "side_by_side.html").read_text()
+    assert page.count("<tr>") == len(tables[0]) + 1
+    assert tables[0]["Name"][-1].strip() in page
 
 
 def test_an_empty_catalog_is_evaluated_and_compared_without_a_fuss(sky, tmp_path):

@@ -57,7 +57,8 @@ def load_release(name: str | Path) -> Table:
     -------
     astropy Table
         As in the file, text without trailing blanks, nothing masked (blank or NaN instead);
-        `meta["RELEASE"]` holds the name asked for. The caller's own copy.
+        `meta["RELEASE"]` holds the name asked for, `meta["EXTENTS"]` the semimajor axis in
+        degrees of each extended source by its Extended_Source_Name. The caller's own copy.
 
     Raises
     ------
@@ -87,9 +88,25 @@ def _read(path: Path, changed_ns: int) -> Table:
                     f"{path}: HDU 1 is no LAT source table, it has no column {', '.join(missing)}"
                 )
             columns = {c: data[c] for c in names}
+            extents = _extents(hdus)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}: cannot be read as a FITS catalog ({error})") from error
-    return Table({c: _native(v) for c, v in columns.items()})
+    return Table({c: _native(v) for c, v in columns.items()}, meta={"EXTENTS": extents})
+
+
+def _extents(hdus: fits.HDUList) -> dict[str, float]:
+    """Semimajor axis, degrees, by name of the extended sources that a catalog describes."""
+    if "ExtendedSources" not in hdus:
+        return {}
+    data = hdus["ExtendedSources"].data
+    names = np.char.strip(np.asarray(data["Source_Name"]).astype(str)).tolist()
+    return dict(zip(names, np.asarray(data["Model_SemiMajor"], float).tolist(), strict=True))
+
+
+def later_releases(name: str) -> list[str]:
+    """Releases after one of `RELEASES`, in order of time; empty for a file."""
+    names = list(RELEASES)
+    return names[names.index(name) + 1 :] if name in RELEASES else []
 
 
 def _native(values: np.ndarray) -> np.ndarray:

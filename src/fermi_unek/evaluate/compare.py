@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.coordinates import angular_separation
 from astropy.table import Table
 
 from ..catalog.build import nearest
 from ..catalog.record import Catalog
 from ..sky.frame import lonlat_to_vectors
-from .bench import EDGE_MARGIN_DEG
-from .counting import SIGNIF_EDGES
-from .match import Matcher, Matches, field_shifts
-from .rates import Rate, binned, curve_columns, latitude_bands, rate_of, rate_table, thresholds_of
-
-BRIGHT_SIGMA = 10.0
-"""Sources above this that are missed are listed and mapped."""
+from .counting import LATITUDE_EDGES, RADII_DEG, SIGNIF_EDGES
+from .later import Confirmations, confirm, new_table
+from .rates import (
+    Rate,
+    binned,
+    curve_columns,
+    latitude_bands,
+    point_of_curve,
+    rate_of,
+    rate_table,
+    thresholds_of,
+)
+from .reference import BRIGHT_SIGMA, ReferenceBench
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,10 @@ class Comparison:
     summary : mapping of str to Rate
         Matched detections, and detected sources above and below 10 sigma.
     tables : mapping of str to Table
-        detected (by sample, latitude and Signif_Avg), curve (against the probability
-        threshold), missed (above 10 sigma), side_by_side.
+        detected (by sample, latitude and Signif_Avg), detected_b (by sample and abs(b)), curve
+        (against the probability threshold), radius (against the matching radius), missed (above
+        10 sigma), extended (detections inside extended sources), new (what the reference does
+        not have), later (how many of these later releases have), side_by_side.
     """
 
     release: str
@@ -50,16 +59,18 @@ class Comparison:
         """The tables by name."""
         return dict(self.tables)
 
-    def to_text(self, brief: bool = False) -> str:
-        """A page of text for the analyst; `brief` leaves out what was missed."""
-        lines = [
-            f"against {self.release} within {self.radius_deg:g} deg: {self.n_detections} "
-            f"detections, {self.n_reference} {self.release} sources"
+    def to_text(self) -> str:
+        """A page of text for the analyst."""
+        lines = [_summary_text(self.release, self.radius_deg, self.summary)]
+        lines += [
+            f"  of {row['n']} that are not in {self.release}, {row['release']} adds {row['found']} "
+            f"({row['confirmed']:.3f}; by chance {row['confirmed_chance']:.3f})"
+            for row in self.tables["later"]
         ]
-        lines += [f"  {name:<42} {rate}" for name, rate in self.summary.items()]
+        lines += _extended_lines(self.tables["extended"])
         missed = self.tables["missed"]
         lines.append(f"  missed above {BRIGHT_SIGMA:g} sigma: {len(missed)}")
-        for row in () if brief else missed[:10]:
+        for row in missed[:10]:
             lines.append(
                 f"    {row['Name']:<19} {row['Signif_Avg']:6.1f} sigma at "
                 f"({row['GLON']:.2f}, {row['GLAT']:+.2f}), nearest detection "
@@ -69,11 +80,37 @@ class Comparison:
         return "\n".join(lines)
 
 
+def _summary_text(release: str, radius_deg: float, summary: Mapping[str, Rate]) -> str:
+    matched, detected = summary["matched"], summary["detected"]
+    lines = [
+        f"against {release} within {radius_deg:g} deg: {matched.total} "
+        f"detections, {detected.total} {release} sources"
+    ]
+    return "\n".join([*lines, *(f"  {name:<42} {rate}" for name, rate in summary.items())])
+
+
+def _extended_lines(table: Table) -> list[str]:
+    if not len(table):
+        return []
+    inside = np.asarray(table["n_inside"])
+    worst = table[int(inside.argmax())]
+    return [
+        f"  extended sources: {len(table)}, with no detection inside {(inside == 0).sum()}, with "
+        f"one {(inside == 1).sum()}, with more {(inside > 1).sum()} (most: {worst['Name']}, "
+        f"{worst['n_inside']})"
+    ]
+
+
 def _degrees(separation: float) -> str:
     return f"at {separation:.2f} deg" if np.isfinite(separation) else "none"
 
 
-def compare(catalog: Catalog, reference: Table, radius_deg: float = 0.3) -> Comparison:
+def compare(
+    catalog: Catalog,
+    reference: Table,
+    radius_deg: float = 0.3,
+    later: Sequence[Table] = (),
+) -> Comparison:
     """Compare a catalog of the real sky with a LAT catalog.
 
     Parameters
@@ -85,6 +122,9 @@ def compare(catalog: Catalog, reference: Table, radius_deg: float = 0.3) -> Comp
         From `load_release`.
     radius_deg : float
         Matching radius.
+    later : sequence of astropy Table
+        Later releases in order of time, in which detections that the reference does not have
+        are looked up.
 
     Returns
     -------
@@ -95,73 +135,38 @@ def compare(catalog: Catalog, reference: Table, radius_deg: float = 0.3) -> Comp
     InputError
         When the radius is out of range.
     """
-    bench = _Bench(catalog, reference, radius_deg)
+    bench = ReferenceBench(catalog, reference, radius_deg)
+    confirmed = confirm(bench, later)
     return Comparison(
-        release=str(reference.meta.get("RELEASE", "the reference")),
+        release=_name_of(reference),
         radius_deg=radius_deg,
         n_detections=int(bench.counted_detections.sum()),
         n_reference=int(bench.counted_reference.sum()),
         summary=_rates_at(bench, -np.inf),
         tables={
-            "detected": _detected_table(bench),
+            **_detected_tables(bench),
             "curve": _curve(bench),
+            "radius": _radius_table(bench),
             "missed": _missed_table(bench),
-            "side_by_side": _side_by_side(bench),
+            "extended": _extended_table(bench),
+            "new": new_table(bench, confirmed),
+            "later": confirmed.table,
+            "side_by_side": _side_by_side(bench, confirmed),
         },
     )
 
 
-class _Bench:
-    """Columns of both catalogs as arrays, matched."""
-
-    def __init__(self, catalog: Catalog, reference: Table, radius_deg: float) -> None:
-        self.catalog, self.reference = catalog, reference
-        self.probability = np.asarray(catalog.table["Probability"], float)
-        self.det_lon, self.det_lat = _place(catalog.table)
-        self.lon, self.lat = _place(reference)
-        self.signif = np.asarray(reference["Signif_Avg"], float)
-        self.counted_reference = catalog.covers(self.lon, self.lat, EDGE_MARGIN_DEG)
-        self.counted_detections = catalog.covers(self.det_lon, self.det_lat, EDGE_MARGIN_DEG)
-        self.matcher = Matcher(
-            self.lon,
-            self.lat,
-            self.signif,
-            self.det_lon,
-            self.det_lat,
-            radius_deg,
-            field_shifts(catalog.coverage),
-            None if catalog.coverage is None else catalog.covers,
-        )
-        self.matches: Matches = self.matcher.match()
-        self.chance_reference, _ = self.matcher.chance()
-
-    def groups(self) -> dict[str, np.ndarray]:
-        """Counted reference sources: all, and those above and below 10 sigma."""
-        counted = self.counted_reference
-        return {
-            "detected": counted,
-            "detected above 10 sigma": counted & (self.signif > BRIGHT_SIGMA),
-            "detected below 10 sigma": counted & (self.signif <= BRIGHT_SIGMA),
-        }
-
-    def samples(self) -> dict[str, np.ndarray]:
-        """The four samples, those left out whose column the reference does not have."""
-        table = self.reference
-        names = np.asarray(table["Source_Name"], dtype=str)
-        samples = {"all": np.ones(len(table), dtype=bool)}
-        if "ASSOC1" in table.colnames:
-            samples["associated"] = np.asarray(table["ASSOC1"], dtype=str) != ""
-        if "Flags" in table.colnames:
-            samples["Flags==0"] = np.asarray(table["Flags"]) == 0
-        samples["without c"] = ~np.char.endswith(names, "c")
-        return samples
+def comparison_text(catalog: Catalog, reference: Table, radius_deg: float) -> str:
+    """The matched shares within a radius; errors as `compare`."""
+    bench = ReferenceBench(catalog, reference, radius_deg)
+    return _summary_text(_name_of(reference), radius_deg, _rates_at(bench, -np.inf))
 
 
-def _place(table: Table) -> tuple[np.ndarray, np.ndarray]:
-    return np.asarray(table["GLON"], float), np.asarray(table["GLAT"], float)
+def _name_of(reference: Table) -> str:
+    return str(reference.meta.get("RELEASE", "the reference"))
 
 
-def _rates_at(bench: _Bench, threshold: float) -> dict[str, Rate]:
+def _rates_at(bench: ReferenceBench, threshold: float) -> dict[str, Rate]:
     keep = bench.probability >= threshold
     matches = bench.matcher.match(keep)
     chance_reference, chance_detection = bench.matcher.chance(keep)
@@ -172,7 +177,7 @@ def _rates_at(bench: _Bench, threshold: float) -> dict[str, Rate]:
     return rates
 
 
-def _curve(bench: _Bench) -> Table:
+def _curve(bench: ReferenceBench) -> Table:
     """One row for every probability: detections, those matched, and sources detected."""
     thresholds = thresholds_of(bench.probability[bench.counted_detections])
     ladder = bench.matcher.ladder(bench.probability)
@@ -186,37 +191,64 @@ def _curve(bench: _Bench) -> Table:
     return Table(columns)
 
 
-def _detected_table(bench: _Bench) -> Table:
-    rows = [
-        (
-            {"sample": sample, "band": band} | labels,
-            chosen & mask & inside & bench.counted_reference,
+def _radius_table(bench: ReferenceBench) -> Table:
+    """Matched shares against the matching radius, one row a radius."""
+    rows = []
+    everything = np.array([-np.inf])
+    for radius in RADII_DEG:
+        ladder = ReferenceBench(bench.catalog, bench.reference, radius).matcher.ladder(
+            bench.probability
         )
-        for sample, chosen in bench.samples().items()
-        for band, mask in latitude_bands(bench.lat).items()
-        for labels, inside in binned(bench.signif, SIGNIF_EDGES, "Signif")
-    ]
-    return rate_table(rows, bench.matches.truth_found, bench.chance_reference, "detected")
+        matched = ladder.detection_rate(bench.counted_detections, everything)
+        cells = point_of_curve("matched", matched)
+        for name, group in bench.groups().items():
+            cells |= point_of_curve(name, ladder.truth_rate(group, everything))
+        rows.append({"radius_deg": radius} | cells)
+    return Table(rows=rows)
 
 
-def _missed_table(bench: _Bench) -> Table:
+def _detected_tables(bench: ReferenceBench) -> dict[str, Table]:
+    """Detected shares by sample, band and Signif_Avg, and by sample, brightness and abs(b)."""
+    lat = bench.place[1]
+    rows = {
+        "detected": [
+            (
+                {"sample": sample, "band": band} | labels,
+                chosen & mask & inside & bench.counted_reference,
+            )
+            for sample, chosen in bench.samples().items()
+            for band, mask in latitude_bands(lat).items()
+            for labels, inside in binned(bench.signif, SIGNIF_EDGES, "Signif")
+        ],
+        "detected_b": [
+            ({"sample": sample, "group": group} | labels, chosen & mask & inside)
+            for sample, chosen in bench.samples().items()
+            for group, mask in bench.groups().items()
+            for labels, inside in binned(np.abs(lat), LATITUDE_EDGES, "b")
+        ],
+    }
+    found, chance = bench.matches.truth_found, bench.chance_reference
+    return {name: rate_table(some, found, chance, "detected") for name, some in rows.items()}
+
+
+def _missed_table(bench: ReferenceBench) -> Table:
     """Counted reference sources above 10 sigma without a detection, brightest first."""
     missed = bench.counted_reference & ~bench.matches.truth_found & (bench.signif > BRIGHT_SIGMA)
     index = np.flatnonzero(missed)
     index = index[np.argsort(-bench.signif[index], kind="stable")]
-    lon, lat = bench.lon[index], bench.lat[index]
+    lon, lat = (values[index] for values in bench.place)
     to_detection = np.full(len(index), np.nan)
-    if len(index) and len(bench.det_lon):
-        _, to_detection = nearest(lon, lat, bench.det_lon, bench.det_lat)
+    if len(index) and len(bench.probability):
+        _, to_detection = nearest(lon, lat, *bench.found_place)
     reference = bench.reference[index]
     return Table(
         {
-            "Name": np.asarray(reference["Source_Name"], dtype="U19"),
+            "Name": bench.text("Source_Name")[index],
             "GLON": lon,
             "GLAT": lat,
             "Signif_Avg": bench.signif[index],
-            "Class": _text(reference, "CLASS1"),
-            "Extended_Source_Name": _text(reference, "Extended_Source_Name"),
+            "Class": bench.text("CLASS1")[index],
+            "Extended_Source_Name": bench.text("Extended_Source_Name")[index],
             "Flags": (
                 np.asarray(reference["Flags"])
                 if "Flags" in reference.colnames
@@ -228,9 +260,9 @@ def _missed_table(bench: _Bench) -> Table:
     )
 
 
-def _to_brighter(bench: _Bench, index: np.ndarray) -> np.ndarray:
+def _to_brighter(bench: ReferenceBench, index: np.ndarray) -> np.ndarray:
     """Distances (M,) of reference sources to their nearest brighter one; NaN where none is."""
-    vectors = lonlat_to_vectors(bench.lon, bench.lat)
+    vectors = lonlat_to_vectors(*bench.place)
     nearest_deg = np.full(len(index), np.nan)
     for place, one in enumerate(index):
         brighter = vectors[bench.signif > bench.signif[one]]
@@ -240,52 +272,75 @@ def _to_brighter(bench: _Bench, index: np.ndarray) -> np.ndarray:
     return nearest_deg
 
 
-def _side_by_side(bench: _Bench) -> Table:
+def _extended_table(bench: ReferenceBench) -> Table:
+    """Counted extended sources of the reference and the detections within their extent.
+
+    Inside is nearer to the centre than the semimajor axis or the matching radius, the larger of
+    the two; n_flagged are those of them whose Flags are not 0.
+    """
+    extents = bench.reference.meta.get("EXTENTS", {})
+    names = bench.text("Extended_Source_Name")
+    extent = np.array([extents.get(name, np.nan) for name in names.tolist()], dtype=float)
+    index = np.flatnonzero(bench.counted_reference & np.isfinite(extent))
+    lon, lat = (values[index] for values in bench.place)
+    reach = np.maximum(extent[index], bench.radius_deg)
+    centres = (np.radians(values)[:, None] for values in (lon, lat))
+    distance = np.degrees(angular_separation(*centres, *np.radians(bench.found_place)))
+    inside = (distance <= reach[:, None]) & bench.counted_detections
+    flagged = np.asarray(bench.catalog.table["Flags"]) != 0
+    return Table(
+        {
+            "Name": bench.text("Source_Name")[index],
+            "Extended_Source_Name": names[index],
+            "GLON": lon,
+            "GLAT": lat,
+            "Extent_deg": extent[index],
+            "Signif_Avg": bench.signif[index],
+            "n_inside": inside.sum(axis=1),
+            "n_flagged": (inside & flagged).sum(axis=1),
+        }
+    )
+
+
+def _side_by_side(bench: ReferenceBench, confirmed: Confirmations) -> Table:
     """Detections in falling probability with their 4FGL partner, then what was missed.
 
     LON and LAT are the detection's, GLON, GLAT and Name the reference's; blank or NaN where
-    the other list has nothing.
+    the other list has nothing. Later_Release and Later_Name tell who lists a detection that the
+    reference does not have.
     """
-    table, reference = bench.catalog.table, bench.reference
     partner = bench.matches.truth_of_detection
     ours = np.flatnonzero(bench.counted_detections)
     ours = ours[np.argsort(-bench.probability[ours], kind="stable")]
     alone = np.flatnonzero(bench.counted_reference & ~bench.matches.truth_found)
     alone = alone[np.argsort(-bench.signif[alone], kind="stable")]
     theirs = np.concatenate([partner[ours], alone]).astype(int)
-    has_partner = theirs >= 0
-    blank = np.full(len(alone), np.nan)
-    separation = np.full(len(bench.det_lon), np.nan)
+    separation = np.full(len(bench.probability), np.nan)
     separation[bench.matches.detection] = bench.matches.separation_deg
+
+    def of_detection(values: np.ndarray, empty: float | str | bool) -> np.ndarray:
+        return np.concatenate([values[ours], np.full(len(alone), empty, dtype=values.dtype)])
 
     def of_reference(values: np.ndarray, empty: float | str) -> np.ndarray:
         filled = np.full(len(theirs), empty, dtype=values.dtype)
-        filled[has_partner] = values[theirs[has_partner]]
+        filled[theirs >= 0] = values[theirs[theirs >= 0]]
         return filled
 
+    table = bench.catalog.table
     return Table(
         {
-            "Probability": np.concatenate([bench.probability[ours], blank]),
-            "LON": np.concatenate([bench.det_lon[ours], blank]),
-            "LAT": np.concatenate([bench.det_lat[ours], blank]),
-            "GLON": of_reference(bench.lon, np.nan),
-            "GLAT": of_reference(bench.lat, np.nan),
-            "Name": of_reference(np.asarray(reference["Source_Name"], dtype=str), ""),
-            "Class": np.concatenate(
-                [np.asarray(table["CLASS1"], dtype="U5")[ours], np.full(len(alone), "", "U5")]
-            ),
-            "Fake": np.concatenate(
-                [np.asarray(table["Fake"], dtype=bool)[ours], np.zeros(len(alone), bool)]
-            ),
-            "Sep_deg": np.concatenate([separation[ours], blank]),
+            "Probability": of_detection(bench.probability, np.nan),
+            "LON": of_detection(bench.found_place[0], np.nan),
+            "LAT": of_detection(bench.found_place[1], np.nan),
+            "GLON": of_reference(bench.place[0], np.nan),
+            "GLAT": of_reference(bench.place[1], np.nan),
+            "Name": of_reference(bench.text("Source_Name"), ""),
+            "Class": of_detection(np.asarray(table["CLASS1"], dtype="U5"), ""),
+            "Fake": of_detection(np.asarray(table["Fake"], dtype=bool), False),
+            "Sep_deg": of_detection(separation, np.nan),
             "Signif_Avg": of_reference(bench.signif, np.nan),
-            "Class_4FGL": of_reference(_text(reference, "CLASS1"), ""),
+            "Class_4FGL": of_reference(bench.text("CLASS1"), ""),
+            "Later_Release": of_detection(confirmed.release, ""),
+            "Later_Name": of_detection(confirmed.name, ""),
         }
     )
-
-
-def _text(table: Table, name: str) -> np.ndarray:
-    """A column of text, blank where the table does not have it."""
-    if name not in table.colnames:
-        return np.full(len(table), "", dtype="U18")
-    return np.asarray(table[name], dtype="U18")

@@ -8,10 +8,10 @@ from pathlib import Path
 from astropy.table import Table
 
 from ..catalog.io import read_catalog
-from ..catalog.releases import load_release
+from ..catalog.releases import later_releases, load_release
 from ..errors import InputError
 from ..outputs import check_folder, staging
-from .compare import Comparison, compare
+from .compare import Comparison, compare, comparison_text
 from .scores import TRUTH_COLUMNS, Scores, score, summary_text
 
 WIDE_RADIUS_DEG = 0.5
@@ -27,17 +27,25 @@ SCORE_TABLES = (
     *_COUNTED,
     *(f"{name}_cut" for name in _COUNTED),
 )
-SCORE_FIGURES = ("completeness.png", "purity.png", "offsets.png")
-SCORE_FILES = ("summary.txt", *(f"{name}.ecsv" for name in SCORE_TABLES), *SCORE_FIGURES)
+SCORE_FIGURES = (
+    *("completeness", "completeness_cut", "purity", "purity_cut", "curve", "calibration"),
+    *("offsets", "coverage", "radius", "neighbours"),
+)
+SCORE_FILES = (
+    "summary.txt",
+    *(f"{name}.ecsv" for name in SCORE_TABLES),
+    *(f"{name}.png" for name in SCORE_FIGURES),
+)
+COMPARISON_TABLES = (
+    *("detected", "detected_b", "curve", "radius", "missed", "extended", "new", "later"),
+)
+COMPARISON_FIGURES = ("detected", "curve", "radius", "missed")
+SIDE_BY_SIDE = ("side_by_side.fits", "side_by_side.csv", "side_by_side.html")
 COMPARISON_FILES = (
     "summary.txt",
-    "detected.ecsv",
-    "curve.ecsv",
-    "missed.ecsv",
-    "side_by_side.ecsv",
-    "detected.png",
-    "curve.png",
-    "missed.png",
+    *(f"{name}.ecsv" for name in COMPARISON_TABLES),
+    *(f"{name}.png" for name in COMPARISON_FIGURES),
+    *SIDE_BY_SIDE,
 )
 
 
@@ -114,7 +122,7 @@ def evaluate_files(
         parts.append(summary_text(catalog, truth, WIDE_RADIUS_DEG))
     text = "\n\n".join(parts) + "\n"
     if out_dir is not None:
-        from .plots import plot_scores
+        from .score_plots import plot_scores
 
         _write(out_dir, text, scores, lambda folder: plot_scores(scores, folder))
     return text
@@ -129,6 +137,8 @@ def compare_files(
     overwrite: bool = False,
 ) -> str:
     """Compare a catalog with a LAT catalog.
+
+    Detections that a release does not have are looked up in the releases after it.
 
     Parameters
     ----------
@@ -158,13 +168,14 @@ def compare_files(
     if out_dir is not None:
         check_folder(out_dir, COMPARISON_FILES, overwrite)
     catalog, release = read_catalog(catalog_path), load_release(reference)
-    comparison = compare(catalog, release, radius_deg)
+    later = [load_release(name) for name in later_releases(str(reference))]
+    comparison = compare(catalog, release, radius_deg, later)
     parts = [f"{catalog_path} against {reference}", comparison.to_text()]
     if radius_deg != WIDE_RADIUS_DEG:
-        parts.append(compare(catalog, release, WIDE_RADIUS_DEG).to_text(brief=True))
+        parts.append(comparison_text(catalog, release, WIDE_RADIUS_DEG))
     text = "\n\n".join(parts) + "\n"
     if out_dir is not None:
-        from .plots import plot_comparison
+        from .compare_plots import plot_comparison
 
         _write(out_dir, text, comparison, lambda folder: plot_comparison(comparison, folder))
     return text
@@ -179,5 +190,33 @@ def _write(
     with staging(out_dir) as folder:
         (folder / "summary.txt").write_text(text, encoding="utf-8")
         for name, table in result.to_tables().items():
-            table.write(folder / f"{name}.ecsv", format="ascii.ecsv")
+            if f"{name}.fits" in SIDE_BY_SIDE:
+                _write_for_people(table, folder / name)
+            else:
+                table.write(folder / f"{name}.ecsv", format="ascii.ecsv", formats=_formats(table))
         draw(folder)
+
+
+def _formats(table: Table) -> dict[str, str]:
+    """Six digits of each rate; thresholds, places and what else is exact as far as float32 is."""
+    exact = ("threshold", "Probability", "GLON", "GLAT")
+    floats = [name for name in table.colnames if table[name].dtype.kind == "f"]
+    return {name: ".9g" if name in exact else ".6g" for name in floats}
+
+
+def _write_for_people(table: Table, stem: Path) -> None:
+    """A table as FITS, as CSV, and as a page for a browser."""
+    table.write(stem.with_suffix(".fits"), format="fits")
+    floats = [name for name in table.colnames if table[name].dtype.kind == "f"]
+    table.write(stem.with_suffix(".csv"), format="ascii.csv", formats=dict.fromkeys(floats, ".6g"))
+    table.write(
+        stem.with_suffix(".html"),
+        format="ascii.html",
+        formats=dict.fromkeys(floats, ".4f"),
+        htmldict={"table_id": "side_by_side", "css": _CSS},
+    )
+
+
+_CSS = """body { font-family: sans-serif } table { border-collapse: collapse }
+td, th { padding: 2px 8px; text-align: right; border-bottom: 1px solid #ddd }
+th { position: sticky; top: 0; background: #eee }"""
