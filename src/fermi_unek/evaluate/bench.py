@@ -20,20 +20,15 @@ EDGE_MARGIN_DEG = 0.5
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Columns of catalog and truth, and what matches them.
+class Detections:
+    """Columns of a catalog, and what may be matched with it.
 
     Attributes
     ----------
     catalog : Catalog
-    truth : astropy Table
-    radius_deg : float
-        Matching radius.
     """
 
     catalog: Catalog
-    truth: Table
-    radius_deg: float
 
     @cached_property
     def probability(self) -> np.ndarray:
@@ -44,6 +39,43 @@ class Bench:
     def found_place(self) -> tuple[np.ndarray, np.ndarray]:
         """Galactic longitude and latitude of the detections, degrees."""
         return place(self.catalog.table)
+
+    @cached_property
+    def counted_detections(self) -> np.ndarray:
+        """Bool array (M,): well inside what was looked at."""
+        return self.catalog.covers(*self.found_place, EDGE_MARGIN_DEG)
+
+    def matcher_with(
+        self,
+        where: tuple[np.ndarray, np.ndarray],
+        brightness: np.ndarray,
+        radius_deg: float,
+    ) -> Matcher:
+        """Of the detections with sources at Galactic places, the brightest choosing first."""
+        coverage = self.catalog.coverage
+        return Matcher(
+            *where,
+            brightness,
+            *self.found_place,
+            radius_deg,
+            field_shifts(coverage),
+            None if coverage is None else self.catalog.covers,
+        )
+
+
+@dataclass(frozen=True)
+class Bench(Detections):
+    """Columns of catalog and truth, and what matches them.
+
+    Attributes
+    ----------
+    truth : astropy Table
+    radius_deg : float
+        Matching radius.
+    """
+
+    truth: Table
+    radius_deg: float
 
     @cached_property
     def true_place(self) -> tuple[np.ndarray, np.ndarray]:
@@ -65,23 +97,19 @@ class Bench:
         """Bool array (N,): well inside what was looked at."""
         return self.catalog.covers(*self.true_place, EDGE_MARGIN_DEG)
 
-    @cached_property
-    def counted_detections(self) -> np.ndarray:
-        """Bool array (M,): well inside what was looked at."""
-        return self.catalog.covers(*self.found_place, EDGE_MARGIN_DEG)
-
     # brightest by ideal TS: then no invisible source takes the detection of a visible one,
     # and the same matches serve purity and completeness
 
     @cached_property
     def matcher(self) -> Matcher:
         """Of all true sources."""
-        return self._matcher(np.arange(len(self.ts)), self.radius_deg)
+        return self.matcher_with(self.true_place, self.ts, self.radius_deg)
 
     @cached_property
     def visible_matcher(self) -> Matcher:
         """Of those above `VISIBLE_TS` alone."""
-        return self._matcher(self.visible, self.radius_deg)
+        lon, lat = (values[self.visible] for values in self.true_place)
+        return self.matcher_with((lon, lat), self.ts[self.visible], self.radius_deg)
 
     @cached_property
     def ladder(self) -> Ladder:
@@ -102,19 +130,6 @@ class Bench:
         signif = column(self.truth, "Signif_Avg")
         groups = {f"ideal TS > {ts:g}": self.ts > ts for ts in (9, 25, 100)}
         return groups | {"4FGL sigma > 10": signif > 10, "4FGL sigma < 10": signif <= 10}
-
-    def _matcher(self, rows: np.ndarray, radius_deg: float) -> Matcher:
-        lon, lat = self.true_place
-        coverage = self.catalog.coverage
-        return Matcher(
-            lon[rows],
-            lat[rows],
-            self.ts[rows],
-            *self.found_place,
-            radius_deg,
-            field_shifts(coverage),
-            None if coverage is None else self.catalog.covers,
-        )
 
 
 @dataclass(frozen=True)

@@ -8,40 +8,27 @@ from functools import cached_property
 import numpy as np
 from astropy.table import Table
 
-from ..catalog.record import Catalog
-from .bench import EDGE_MARGIN_DEG, column, place
-from .match import Matcher, Matches, field_shifts
+from .bench import EDGE_MARGIN_DEG, Detections, column, place
+from .match import Matcher, Matches
 
 BRIGHT_SIGMA = 10.0
 """Sources above this that are missed are listed and mapped."""
 
 
 @dataclass(frozen=True)
-class ReferenceBench:
+class ReferenceBench(Detections):
     """Columns of a catalog and a reference, and their matches.
 
     Attributes
     ----------
-    catalog : Catalog
     reference : astropy Table
         From `load_release`.
     radius_deg : float
         Matching radius.
     """
 
-    catalog: Catalog
     reference: Table
     radius_deg: float
-
-    @cached_property
-    def probability(self) -> np.ndarray:
-        """Probability (M,) of each detection."""
-        return column(self.catalog.table, "Probability")
-
-    @cached_property
-    def found_place(self) -> tuple[np.ndarray, np.ndarray]:
-        """Galactic longitude and latitude of the detections, degrees."""
-        return place(self.catalog.table)
 
     @cached_property
     def place(self) -> tuple[np.ndarray, np.ndarray]:
@@ -59,22 +46,9 @@ class ReferenceBench:
         return self.catalog.covers(*self.place, EDGE_MARGIN_DEG)
 
     @cached_property
-    def counted_detections(self) -> np.ndarray:
-        """Bool array (M,): well inside what was looked at."""
-        return self.catalog.covers(*self.found_place, EDGE_MARGIN_DEG)
-
-    @cached_property
     def matcher(self) -> Matcher:
         """The most significant reference source chooses first."""
-        coverage = self.catalog.coverage
-        return Matcher(
-            *self.place,
-            self.signif,
-            *self.found_place,
-            self.radius_deg,
-            field_shifts(coverage),
-            None if coverage is None else self.catalog.covers,
-        )
+        return self.matcher_with(self.place, self.signif, self.radius_deg)
 
     @cached_property
     def matches(self) -> Matches:
