@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 CAPTIONS = {
     "detected": "Detected fraction of the release's sources against significance, by sample "
-    "(left) and by Galactic latitude (right).",
+    "(left) and by Galactic latitude (right), and against latitude (below).",
     "curve": "Against the probability threshold: number of detections (left), and the rates of "
     "detections matched and of sources detected (right).",
+    "radius": "The same rates against the matching radius, those by chance dotted.",
     "missed": "Sources of the release above 10 sigma without a detection.",
 }
-"""What the figures of `evaluate.plots` show, by the names of their files."""
+"""What the figures of `evaluate.compare_plots` show, by the names of their files."""
 
 GROUPS = {
     "setting": "Settings",
@@ -124,7 +125,7 @@ def _compared(catalog: Catalog, reference: Table) -> Comparison:
 
 def _figures(comparison: Comparison) -> list[tuple[str, str]]:
     """Data addresses of the comparison's figures, each with its caption."""
-    from ..evaluate.plots import plot_comparison
+    from ..evaluate.compare_plots import plot_comparison
 
     with TemporaryDirectory() as folder:
         paths = plot_comparison(comparison, Path(folder))
