@@ -18,7 +18,7 @@ from fermi_unek.catalog.releases import load_release
 from fermi_unek.report import content, write_page
 from fermi_unek.report.backdrop import backdrop
 from fermi_unek.report.content import page_data
-from fermi_unek.report.page import embedded_json, grouped
+from fermi_unek.report.page import CAPTIONS, embedded_json, grouped
 from fermi_unek.report.photons import covered_cone
 
 
@@ -148,7 +148,7 @@ def test_only_4fgl_sources_inside_the_field_are_marked(full_page, release):
 
 def test_figures_of_the_comparison_are_inside_the_page(full_page):
     pictures = [a["src"] for tag, a in Page(full_page).elements if tag == "img"]
-    assert len(pictures) == 3
+    assert len(pictures) == len(CAPTIONS)
     for picture in pictures:
         assert base64.b64decode(picture.partition(",")[2]).startswith(b"\x89PNG")
 
