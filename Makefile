@@ -16,7 +16,7 @@ DEMO_DIR ?= demo_output
 PYTEST_ARGS ?=
 
 .DELETE_ON_ERROR:
-.PHONY: all setup test demo lint format clean
+.PHONY: all setup test demo docs lint format clean
 
 all: test
 
@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (minutes the first time)"
 	$(BIN)/python -m pip install --quiet -c constraints.txt $(TORCH_ARGS) \
 	  "$$(grep -m1 '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs]'
 	@touch $@
 
 test: $(STAMP)
@@ -38,6 +38,11 @@ test: $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/fermi-unek demo --output $(DEMO_DIR) --overwrite
+
+# -W: a warning is an error; the pages are written into docs/_build/html
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -50,4 +55,4 @@ format: $(STAMP)
 
 # the environment stays; remove .venv by hand to start over
 clean:
-	rm -rf build dist $(DEMO_DIR) .pytest_cache .mypy_cache .ruff_cache src/*.egg-info
+	rm -rf build dist docs/_build docs/api docs/auto_gallery $(DEMO_DIR) .pytest_cache .mypy_cache .ruff_cache src/*.egg-info
