@@ -14,7 +14,13 @@ sys.path.insert(0, str(HERE.parent / "src"))
 os.environ.setdefault("MPLBACKEND", "Agg")
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 
+import numpydoc.numpydoc  # noqa: E402
+
 from fermi_unek import __version__  # noqa: E402  (after the path is set)
+
+# it looks for the signatures of compiled functions, of which there are none here, and Sphinx 9
+# stumbles over what it says of type aliases
+numpydoc.numpydoc.mangle_signature = lambda *_: None
 
 project = "fermi_unek"
 author = "The fermi_unek developers"
@@ -39,11 +45,12 @@ myst_enable_extensions = ["deflist"]
 
 # docstrings name things of the package in single backticks
 default_role = "code"
+# absolute latitude, which docstrings write as astronomers do
+rst_prolog = ".. |b| replace:: \\|b\\|"
 autosummary_generate = True
 autosummary_ignore_module_all = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
 numpydoc_show_class_members = False
 
 sphinx_gallery_conf = {

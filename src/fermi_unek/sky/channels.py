@@ -21,7 +21,7 @@ _HEALPIX_UNSEEN = -1.6375e30
 def read_channels(
     path: Path, hdus: fits.HDUList, index: int, n_channels: int, selection: Selection
 ) -> RebinPlan:
-    """Plan for the channels of a cube, from its EBOUNDS or *_BANDS table.
+    """Plan for the channels of a cube, from its EBOUNDS or ``*_BANDS`` table.
 
     The energies of an image of one channel may also come from the DSS keywords.
 
