@@ -525,6 +525,7 @@ def compare(
 @click.option(
     "--counterparts", type=Path, metavar="FILE", help="Table of all objects inside the ellipses."
 )
+@click.option("--new-only", is_flag=True, help="Leave out what has a 4FGL source within 0.3 deg.")
 @click.option("--cache", type=Path, metavar="DIR", help="Where answers are kept.")
 @click.option(
     "--max-age",

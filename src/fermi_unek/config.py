@@ -274,6 +274,8 @@ class AssociateConfig(Config):
         Family of classes to the prior that replaces the one measured on 4FGL-DR4.
     cache : path or None
         Folder in which answers are kept; None is the user's cache folder.
+    new_only : bool
+        Whether only sources without a 4FGL source within 0.3 degrees are looked at.
     max_age : float
         Days after which a kept answer is asked for again; 0 asks always.
     timeout, backoff : float
@@ -292,6 +294,7 @@ class AssociateConfig(Config):
     catalogs: tuple[str, ...] = ()
     min_probability: float = Field(0.8, gt=0.0, lt=1.0)
     priors: dict[str, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(default_factory=dict)
+    new_only: bool = False
     cache: Path | None = None
     max_age: float = Field(30.0, ge=0.0)
     timeout: float = Field(60.0, gt=0.0)

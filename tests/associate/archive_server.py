@@ -23,7 +23,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import votable
 from astropy.table import Table
 
-HANG_S = 3.0
+HANG_S = 6.0
 
 
 @dataclass

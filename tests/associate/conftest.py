@@ -25,5 +25,5 @@ def waits():
 
 @pytest.fixture
 def patience(waits):
-    """Three tries of one second, and no waiting between them."""
-    return Patience(timeout_s=1.0, tries=3, backoff_s=2.0, sleep=waits.append)
+    """Three tries, and no waiting between them."""
+    return Patience(timeout_s=20.0, tries=3, backoff_s=2.0, sleep=waits.append)

@@ -7,9 +7,11 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
+from fermi_unek.associate import open_services
 from fermi_unek.associate.local import column_name, local_services
 from fermi_unek.associate.tables import objects_of
 from fermi_unek.catalog import load_release
+from fermi_unek.config import AssociateConfig
 from fermi_unek.errors import InputError
 
 
@@ -67,11 +69,11 @@ def test_positions_are_read_in_the_units_and_forms_they_are_given_in():
 
 
 def test_rows_without_a_position_are_left_out_and_text_is_tidied():
-    table = Table({"id": [b"  one ", b"two"], "CLASS": ["BLL", "PSR"], "r95": [0.1, np.nan]})
+    table = Table({"id": [b"  one   more ", b"two"], "CLASS": ["BLL", "PSR"], "r95": [0.1, np.nan]})
     table["RA"] = MaskedColumn([1.0, 2.0], mask=[False, True])
     table["DEC"] = [1.0, 2.0]
     objects = objects_of(table, "here")
-    assert objects.name.tolist() == ["one"]
+    assert objects.name.tolist() == ["one more"]
     assert objects.class_.tolist() == ["bll"]
     assert objects.error95_deg.tolist() == [0.1]
 
@@ -122,8 +124,11 @@ def test_two_catalogs_of_one_name_are_refused(tmp_path):
         (tmp_path / folder).mkdir()
         table.write(tmp_path / folder / "list.csv")
     paths = [tmp_path / "a" / "list.csv", tmp_path / "b" / "list.csv"]
+    config = AssociateConfig(services="none", catalogs=[str(path) for path in paths])
     with pytest.raises(InputError, match="two catalogs would be called list; .*NAME=FILE"):
-        local_services(paths)
+        open_services(config)
+    with pytest.raises(InputError, match="two catalogs would be called SNR"):
+        open_services(AssociateConfig(services="vizier", catalogs=[f"SNR={paths[0]}"]))
     first, second = local_services([paths[0], f"other={paths[1]}"])
     assert (first.name, second.name) == ("list", "other")
 

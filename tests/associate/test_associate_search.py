@@ -18,7 +18,7 @@ from fermi_unek.catalog.candidates import Candidates
 from fermi_unek.catalog.schema import COUNTERPART_COLUMNS
 from fermi_unek.cli import main
 from fermi_unek.config import AssociateConfig
-from fermi_unek.errors import InputError, OutputError, UnekWarning
+from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
 
 
 class Down:
@@ -57,6 +57,7 @@ def test_the_columns_of_4fgl_are_filled_and_the_networks_class_stays():
     separation = SkyCoord(80.01, 30, unit="deg").separation(catalog.positions[0]).deg
     assert table["ASSOC_SEP"][0] == pytest.approx(separation, rel=1e-3)
     assert table["ASSOC_CHANCE"][0] == 0
+    assert np.isnan(table["Unc_Counterpart"][0])
     assert list(table["Match_LIST"]) == ["object-0", ""]
     assert table["MatchProb_LIST"][0] == table["ASSOC_PROB_BAY"][0]
     # the catalog handed in is as it was
@@ -140,12 +141,26 @@ def test_sources_without_an_ellipse_have_no_counterparts_and_empty_catalogs_are_
         catalog.table[f"Conf_95_{part}"][0] = np.nan
     done = associate(catalog, [WholeCatalog("LIST", one_counterpart())])
     assert list(done.catalog.table["ASSOC1"]) == ["", ""]
-    assert done.catalog.header["associate sources with an ellipse"] == 1
+    assert done.catalog.header["associate sources looked at"] == 1
     empty = associate(build_catalog(Candidates.empty()), [WholeCatalog("LIST", one_counterpart())])
     assert len(empty.catalog) == len(empty.counterparts) == 0
     assert empty.catalog.header["associate LIST"].endswith("(chance not known)")
     write_catalog(empty.catalog, tmp_path / "c.fits")
     assert "Match_LIST" in read_catalog(tmp_path / "c.fits").table.colnames
+
+
+def test_only_new_sources_are_looked_at_where_that_is_asked_for():
+    catalog = catalog_at([80.0, 80.01, 80.02], [30.0, 30.0, 30.0])
+    catalog.table["Sep_FGL"] = np.array([0.1, 0.4, np.nan], "f4")
+    done = associate(catalog, [WholeCatalog("LIST", one_counterpart())], new_only=True)
+    assert list(done.catalog.table["ASSOC1"]) == ["", "object-0", "object-0"]
+    assert done.catalog.header["associate sources looked at"] == 2
+
+
+def test_a_prior_of_an_unknown_family_is_refused():
+    services = [WholeCatalog("LIST", one_counterpart())]
+    with pytest.raises(ConfigError, match="prior of 'bll': expected a family, one of blazar"):
+        associate(catalog_at([80.0], [30.0]), services, priors={"bll": 0.3})
 
 
 def test_a_catalog_is_associated_again_from_the_start():
@@ -242,7 +257,7 @@ def test_all_three_archives_are_asked_in_one_run_and_one_that_hangs_costs_its_ow
     config = AssociateConfig(
         servers={name: sky.url for name in ("vizier", "simbad", "ned")},
         cache=tmp_path / "cache",
-        timeout=1.0,
+        timeout=4.0,
         tries=1,
     )
     with warnings.catch_warnings(record=True) as told:

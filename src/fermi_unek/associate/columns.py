@@ -129,10 +129,11 @@ def _fill_counterparts(table: Table, pairs: Table, rows: np.ndarray) -> None:
         ("ASSOC_PROB_BAY", "probability"),
         ("RA_Counterpart", "ra"),
         ("DEC_Counterpart", "dec"),
-        ("Unc_Counterpart", "error95"),
         ("ASSOC_SEP", "separation"),
     ):
         table[column][at] = _fitting(best[value], table[column])
+    # no error is one that is not known
+    table["Unc_Counterpart"][at] = np.where(best["error95"] > 0, best["error95"], np.nan)
     # the second is another object, not the same one in another catalog
     leader = np.zeros(len(rows), int)
     leader[place] = first

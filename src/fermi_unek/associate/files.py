@@ -29,8 +29,8 @@ def open_services(config: AssociateConfig) -> list[Service]:
     Raises
     ------
     InputError
-        When a local catalog cannot be used, or astroquery is not installed and a remote
-        service is asked for.
+        When a local catalog cannot be used, two services would have one name, or astroquery
+        is not installed and a remote service is asked for.
     """
     services = local_services(config.catalogs)
     if config.services and find_spec("astroquery") is None:
@@ -48,6 +48,12 @@ def open_services(config: AssociateConfig) -> list[Service]:
             services.append(Ned(_asker(config), urls[name]))
     if not services:
         raise InputError("no service and no catalog to look for counterparts in; give --catalogs")
+    names = [service.name for service in services]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"two catalogs would be called {twice[0]}; give one a name of its own: NAME=FILE"
+        )
     return services
 
 
@@ -101,6 +107,7 @@ def associate_files(
         open_services(config),
         min_probability=config.min_probability,
         priors=config.priors,
+        new_only=config.new_only,
         progress=progress,
     )
     write_catalog(done.catalog, output, overwrite=overwrite)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -41,6 +42,9 @@ count of none does not make every counterpart certain."""
 
 LATITUDE_BANDS_DEG = np.array([0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 90.0])
 """Bands of |b| in which mean densities are taken."""
+
+WIDE_OBJECT_DEG = 0.2
+"""Objects with greater errors are looked for apart, which is faster."""
 
 REPEAT_DEG = 10.0 / 3600.0
 """Objects of one family nearer than this are one (components, double entries)."""
@@ -156,21 +160,30 @@ def judge(
 
 def find_pairs(places: Places, objects: Objects) -> Pairs:
     """Objects inside the 95% region of each place, widened by the object's own error."""
-    none = np.zeros(0, int)
-    if len(places) == 0 or len(objects) == 0:
-        return Pairs(none, none, np.zeros(0), np.zeros(0))
     vectors, others = places.vectors, objects.vectors
-    # beyond ten degrees the tangent plane of `_offsets` is no longer one, and nothing is that wide
-    reach = np.minimum(places.semimajor95_deg + objects.error95_deg.max(), 10.0)
-    near = cKDTree(others).query_ball_point(vectors, _chord(reach))
-    sizes = np.array([len(one) for one in near])
-    place = np.repeat(np.arange(len(places)), sizes)
-    other = np.concatenate([np.asarray(one, int) for one in near]) if sizes.sum() else none
+    # a few wide objects must not widen the search for all others
+    wide = objects.error95_deg > WIDE_OBJECT_DEG
+    parts = [_within_reach(places, objects, which) for which in (~wide, wide)]
+    place, other = (np.concatenate(index) for index in zip(*parts, strict=True))
     east, north = _offsets(vectors[place], others[other])
     squared, density = _gaussian(east, north, places.select(place), objects.error95_deg[other])
     inside = squared <= INSIDE_95
     separation = np.hypot(east, north)
     return Pairs(place[inside], other[inside], separation[inside], density[inside])
+
+
+def _within_reach(
+    places: Places, objects: Objects, which: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of places and of some objects (bool mask) so near that they may be pairs."""
+    index = np.flatnonzero(which)
+    if len(places) == 0 or len(index) == 0:
+        return np.zeros(0, int), np.zeros(0, int)
+    # beyond ten degrees the tangent plane of `_offsets` is no longer one, and nothing is that wide
+    reach = np.minimum(places.semimajor95_deg + objects.error95_deg[index].max(), 10.0)
+    near = cKDTree(objects.vectors[index]).query_ball_point(places.vectors, _chord(reach))
+    place = np.repeat(np.arange(len(places)), [len(one) for one in near])
+    return place, index[np.fromiter(chain.from_iterable(near), int, count=len(place))]
 
 
 def local_density(

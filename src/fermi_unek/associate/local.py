@@ -65,19 +65,9 @@ def local_services(given: Sequence[str | Path]) -> list[Service]:
     Raises
     ------
     InputError
-        When a file is missing, cannot be read, or has no columns of position; and when two
-        would have one name.
+        When a file is missing, cannot be read, or has no columns of position.
     """
-    services: list[Service] = []
-    for one in given:
-        services += _services_of(str(one))
-    names = [service.name for service in services]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(
-            f"two catalogs would be called {twice[0]}; give one a name of its own: NAME=FILE"
-        )
-    return services
+    return [service for one in given for service in _services_of(str(one))]
 
 
 def column_name(name: str) -> str:

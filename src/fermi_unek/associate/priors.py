@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 from astropy.table import Table
 
+from ..errors import ConfigError
+
 FAMILIES: dict[str, tuple[str, ...]] = {
     "blazar": ("bll", "fsrq", "bcu"),
     "agn": ("agn", "rdg", "sey", "nlsy1", "css", "ssrq"),
@@ -44,6 +46,9 @@ OTHER_PRIOR = 0.1
 GAMMA_PRIOR = 0.5
 """That a candidate is a source of a given gamma-ray catalog: taken as undecided."""
 
+NOT_MEASURED = ("other", "gamma")
+"""Families with a prior that is no share of 4FGL's."""
+
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 
 
@@ -51,6 +56,14 @@ def families_of(classes: np.ndarray) -> np.ndarray:
     """Family of each class of an array (M,), "other" for those of none."""
     lower = np.char.strip(np.char.lower(np.asarray(classes, dtype=str)))
     return np.array([_FAMILY_OF.get(one, "other") for one in lower], dtype="U10")
+
+
+def check_chosen(chosen: Mapping[str, float]) -> None:
+    """`ConfigError` when a prior is chosen for a family that does not exist."""
+    known = [*FAMILIES, *NOT_MEASURED]
+    for name in chosen:
+        if name not in known:
+            raise ConfigError(f"prior of {name!r}: expected a family, one of {', '.join(known)}")
 
 
 def prior(

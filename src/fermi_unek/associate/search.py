@@ -15,7 +15,11 @@ from ..errors import UnekWarning
 from ..progress import Progress, silent
 from .columns import Found, fill, list_pairs
 from .judge import drop_repeats, judge
+from .priors import check_chosen
 from .records import Answer, Places, Service, ServiceFailure
+
+NEW_BEYOND_DEG = 0.3
+"""A source with no source of the 4FGL release of ASSOC_FGL this near is new."""
 
 HEADER = "associate"
 """First word of what an association says in the catalog's header."""
@@ -47,6 +51,7 @@ def associate(
     *,
     min_probability: float = 0.8,
     priors: Mapping[str, float] | None = None,
+    new_only: bool = False,
     progress: Progress = silent,
 ) -> Association:
     """Counterparts of the sources of a catalog.
@@ -61,6 +66,8 @@ def associate(
         Least probability of ASSOC1; 0.8 is that of the LAT catalogs.
     priors : mapping, optional
         Family of `priors.FAMILIES` to the prior that replaces the measured one.
+    new_only : bool
+        Whether only sources without a 4FGL source within `NEW_BEYOND_DEG` are looked at.
     progress : Progress
         Wraps the loop over services.
 
@@ -72,9 +79,16 @@ def associate(
     ------
     InputError
         When a service is misused, such as a file without positions.
+    ConfigError
+        When a prior is given for an unknown family.
     """
+    check_chosen(priors or {})
     everywhere = places_of(catalog)
-    rows = np.flatnonzero(everywhere.known)
+    wanted = everywhere.known
+    if new_only:
+        # not known (NaN) is new as well
+        wanted &= ~(np.asarray(catalog.table["Sep_FGL"], float) <= NEW_BEYOND_DEG)
+    rows = np.flatnonzero(wanted)
     places = everywhere.select(rows)
     real = np.asarray(catalog.table["Probability"], float)[rows]
     real = np.where(np.isfinite(real), real, 1.0)
@@ -142,7 +156,7 @@ def _header(
     """The catalog's header with what was asked, what answered, and the rates of chance."""
     header = {key: value for key, value in old.items() if not key.startswith(f"{HEADER} ")}
     header[f"{HEADER} date"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    header[f"{HEADER} sources with an ellipse"] = n_places
+    header[f"{HEADER} sources looked at"] = n_places
     header[f"{HEADER} least probability"] = min_probability
     for family, value in priors.items():
         header[f"{HEADER} prior {family}"] = value

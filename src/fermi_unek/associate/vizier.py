@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -21,6 +21,9 @@ VIZIER_URL = "https://vizier.cds.unistra.fr"
 
 CONE_DEG = 1.0
 """Least radius of a cone, wide enough to count the density of a large catalog."""
+
+TYPICAL_GAMMA_ERROR_DEG = 0.066
+"""95% radius of 4FGL's sources where a table does not give it: the median of 4FGL-DR4."""
 
 BATCH = 50
 """Cones asked for at once."""
@@ -197,8 +200,11 @@ class Vizier:
         return Objects.joined(parts)
 
     def _sized(self, table: Table, objects: Objects) -> Objects:
+        """Objects with the errors that the table does not give in the usual way."""
+        if self.kind == "gamma" and not objects.error95_deg.any():
+            return replace(objects, error95_deg=np.full(len(objects), TYPICAL_GAMMA_ERROR_DEG))
         column = self.table.diameter_column
         if column is None or column not in table.colnames or len(table) != len(objects):
             return objects
         radius = np.nan_to_num(numbers(table[column])).clip(0.0) / 120.0
-        return Objects(objects.name, objects.ra_deg, objects.dec_deg, radius, objects.class_)
+        return replace(objects, error95_deg=radius)
