@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from fermi_unek import config
 from fermi_unek.config import (
+    AssociateConfig,
     BinConfig,
     CompareConfig,
     EvaluateConfig,
@@ -18,7 +19,15 @@ from fermi_unek.config import (
 )
 from fermi_unek.errors import ConfigError
 
-ALL = (BinConfig, CompareConfig, EvaluateConfig, FindConfig, SimulateConfig, TrainConfig)
+ALL = (
+    AssociateConfig,
+    BinConfig,
+    CompareConfig,
+    EvaluateConfig,
+    FindConfig,
+    SimulateConfig,
+    TrainConfig,
+)
 SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
 
