@@ -50,6 +50,12 @@ _TEXTS = {
     "class2": "CLASS2",
     "assoc": "ASSOC1",
     "assoc2": "ASSOC2",
+    "assoc_class": "ASSOC_CLASS",
+    "assoc_catalog": "ASSOC_CAT",
+    "gamma": "ASSOC_4FGL",
+    "gamma2": "ASSOC_FHL",
+    "gamma3": "ASSOC_GAM1",
+    "tev": "ASSOC_TEV",
     "spectrum": "SpectrumType",
 }
 _NUMBERS = {
@@ -62,6 +68,8 @@ _NUMBERS = {
     "ratio": "ASSOC_PROB_LR",
     "assoc_ra": "RA_Counterpart",
     "assoc_dec": "DEC_Counterpart",
+    "assoc_separation": "ASSOC_SEP",
+    "assoc_chance": "ASSOC_CHANCE",
     "npred": "Npred",
 }
 _FORMS = {
@@ -118,10 +126,14 @@ def page_data(
 
 
 def source_columns(table: Table) -> dict[str, list[Any]]:
-    """Columns of the catalog by short names; those in which nothing is filled are left out."""
+    """Columns of the catalog by short names; those in which nothing is filled are left out.
+
+    ASSOC_CLASS, ASSOC_CAT, ASSOC_SEP and ASSOC_CHANCE are there after an association only.
+    """
     columns: dict[str, list[Any]] = {}
     for short, name in _TEXTS.items():
-        columns[short] = [str(text) for text in table[name]]
+        if name in table.colnames:
+            columns[short] = [str(text) for text in table[name]]
     for short, name in _POSITIONS.items():
         columns[short] = decimals(table[name], 4)
     for short, name in _ELLIPSE.items():
@@ -132,7 +144,8 @@ def source_columns(table: Table) -> dict[str, list[Any]]:
     columns["fake"] = np.asarray(table["Fake"]).astype(int).tolist()
     columns["counts"] = decimals(table["Counts_Band"], 1)
     for short, name in _NUMBERS.items():
-        columns[short] = digits(table[name], 7 if short.startswith("assoc_") else 4)
+        if name in table.colnames:
+            columns[short] = digits(table[name], 7 if name.endswith("Counterpart") else 4)
     columns["classes"] = _stacked(table, PROBABILITY_COLUMNS, 3)
     columns["bands"] = digits(table["nuFnu_Band"], 3)
     columns["bands_flux"] = digits(table["Flux_Band"], 3)

@@ -631,18 +631,19 @@ function classes(row) {
   return [element("h3", "Class probabilities"), box];
 }
 function counterparts(row) {
-  const names = [pick("assoc", row), pick("assoc2", row)].filter(Boolean);
-  if (!names.length) return [];
-  const list = element("table"), head = element("tr");
-  for (const text of ["Name", "Class", "P", "RA, Dec"]) head.append(element("th", text));
-  list.append(head);
-  names.forEach((name, k) => {
-    const line = element("tr"), chance = pick("bayes", row);
-    const where = known(pick("assoc_ra", row)) ? `${fixed(source.assoc_ra[row], 4)}, ${fixed(pick("assoc_dec", row), 4)}` : "";
-    line.append(element("td", name), element("td", k ? pick("class2", row) || "" : ""), element("td", k || !known(chance) ? "" : fixed(chance, 2)), element("td", k ? "" : where));
-    list.append(line);
-  });
-  return [element("h3", "Counterparts"), list];
+  const list = element("dl"), fact = (name, text) => { if (text) list.append(element("dt", name), element("dd", text)); };
+  const name = pick("assoc", row), chance = pick("bayes", row), ratio = pick("ratio", row);
+  if (name) {
+    fact("Name", name + (pick("assoc_class", row) ? ` (${source.assoc_class[row]})` : ""));
+    fact("Probability", [known(chance) ? `${fixed(chance, 3)} Bayesian` : "", known(ratio) ? `${fixed(ratio, 3)} likelihood ratio` : ""].filter(Boolean).join(", "));
+    fact("By chance", known(pick("assoc_chance", row)) ? fixed(source.assoc_chance[row], 3) : "");
+    fact("RA, Dec", known(pick("assoc_ra", row)) ? `${fixed(source.assoc_ra[row], 4)}°, ${fixed(pick("assoc_dec", row), 4)}°` : "");
+    fact("Distance", known(pick("assoc_separation", row)) ? `${fixed(source.assoc_separation[row] * 60, 1)}′` : "");
+    fact("Listed in", pick("assoc_catalog", row));
+  }
+  if (pick("assoc2", row)) fact("Also", source.assoc2[row] + (pick("class2", row) ? ` (${source.class2[row]})` : ""));
+  fact("Gamma-ray", ["gamma", "gamma2", "gamma3", "tev"].map(key => pick(key, row)).filter(Boolean).join(", "));
+  return list.children.length ? [element("h3", "Counterparts"), list] : [];
 }
 
 /* Putting it together ---------------------------------------------------------------------------- */
