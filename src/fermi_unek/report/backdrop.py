@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from ..sky.bins import COVERAGE_ORDER
 from ..sky.counts import SkyCounts
 from ..sky.frame import PatchFrame, lonlat_to_vectors, vectors_to_lonlat
-from .photons import WIDEST_FIELD_DEG, covered_cone, photons_to_draw, stretch
+from .photons import WIDEST_FIELD_DEG, covered_cone, photons_to_draw
 
 SKY_ORDER = 8
 """HEALPIX order (0.23 deg) whole skies are drawn at."""
@@ -36,8 +36,8 @@ class Backdrop:
         Whole sky in longitude (180 to -180 degrees from the first column to the last) and
         latitude, or zenithal equal-area around a middle, longitude growing to the left.
     brightness : uint8 array (rows, columns)
-        1 to 255, the square root of the counts; 0 where nothing was observed. The first row
-        is the one of lowest latitude.
+        1 to 255, the logarithm of one plus the counts over their median; 0 where nothing was
+        observed. The first row is the one of lowest latitude.
     lon_deg, lat_deg : float
         Middle of the grid, Galactic degrees.
     pixel_deg : float
@@ -66,7 +66,9 @@ def backdrop(sky: SkyCounts) -> Backdrop:
         image, places = _field(vectors, counts, lon_deg, lat_deg, pixel_deg)
         kind = "zea"
     seen = _seen(sky, places)
-    shown = stretch(np.where(seen, image, 0.0))
+    # logarithmic, so that the plane and the pole both keep their contrast in one byte
+    typical = np.median(image[seen]) if seen.any() else 0.0
+    shown = np.log1p(np.where(seen, image, 0.0) / max(float(typical), 1e-3 * image.max(), 1e-9))
     scaled = 1 + np.round(254 * shown / max(float(shown.max()), 1e-9))
     brightness = np.where(seen, scaled, 0).astype(np.uint8)
     return Backdrop(kind, brightness, lon_deg, lat_deg, pixel_deg, lowest_mev)

@@ -51,9 +51,3 @@ def photons_to_draw(sky: SkyCounts) -> tuple[np.ndarray, np.ndarray, float]:
     total = np.bincount(place, weights=np.concatenate(counts), minlength=unique.size)
     vectors = np.stack(healpy.pix2vec(2**PICTURE_ORDER, unique, nest=True), axis=-1)
     return vectors.reshape(-1, 3), total, float(ENERGY_EDGES_MEV[wanted[0]])
-
-
-def stretch(image: np.ndarray) -> np.ndarray:
-    """Square root of an image, cut at its 99.5th percentile, so that faint sources show."""
-    high = np.percentile(image, 99.5)
-    return np.sqrt(np.clip(image, 0.0, high if high > 0 else None))

@@ -10,7 +10,7 @@ import numpy as np
 from ..outputs import replacing
 from ..sky.counts import SkyCounts
 from ..sky.frame import vectors_to_lonlat
-from .photons import WIDEST_FIELD_DEG, covered_cone, photons_to_draw, stretch
+from .photons import WIDEST_FIELD_DEG, covered_cone, photons_to_draw
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -91,7 +91,7 @@ def _draw_field(
     from scipy.ndimage import gaussian_filter
 
     image = field_image(wcs, n_pixels, *photons)
-    axes.imshow(stretch(gaussian_filter(image, 1.0)), origin="lower", cmap="Greys")
+    axes.imshow(_stretch(gaussian_filter(image, 1.0)), origin="lower", cmap="Greys")
     if true is not None:
         axes.plot(*wcs.wcs_world2pix(*true, 0), "+", color="tab:blue", ms=9, label="true")
     x, y = wcs.wcs_world2pix(*found, 0)
@@ -115,7 +115,7 @@ def _draw_whole_sky(
     edges = np.linspace(-180.0, 180.0, 721), np.linspace(-90.0, 90.0, 361)
     image, _, _ = np.histogram2d(_east_left(lon), lat, bins=edges, weights=counts)
     middle = np.radians((edges[1][1:] + edges[1][:-1]) / 2.0)
-    brightness = stretch(image / np.cos(middle)).T
+    brightness = _stretch(image / np.cos(middle)).T
     x_edges, y_edges = np.radians(edges[0]), np.radians(edges[1])
     axes.pcolormesh(x_edges, y_edges, brightness, cmap="Greys", rasterized=True)
     marks = [(true, "+", "tab:blue", "true"), (found, ".", "tab:red", "found")]
@@ -130,3 +130,9 @@ def _draw_whole_sky(
 def _east_left(lon_deg: np.ndarray) -> np.ndarray:
     """Longitudes turned so that they grow to the left of a plot centred on zero, degrees."""
     return -((np.asarray(lon_deg) + 180.0) % 360.0 - 180.0)
+
+
+def _stretch(image: np.ndarray) -> np.ndarray:
+    """Square root of an image, cut at its 99.5th percentile, so that faint sources show."""
+    high = np.percentile(image, 99.5)
+    return np.sqrt(np.clip(image, 0.0, high if high > 0 else None))

@@ -131,16 +131,23 @@ function backdrop(projection) {
   canvas.width = width; canvas.height = height;
   const context = canvas.getContext("2d"), image = context.createImageData(width, height);
   const look = brightness ? looker() : null;
+  const values = new Int16Array(width * height).fill(-1), histogram = new Uint32Array(256);
   for (let y = 0, at = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, at += 4) {
+    for (let x = 0; x < width; x++, at++) {
       const v = projection.inverse(x + 0.5, y + 0.5);
-      if (!v) continue;
-      const value = look ? look(v) : 0;
-      const grey = value ? 250 - Math.round(value * 0.72) : 0;
-      image.data[at] = value ? grey : 236; image.data[at + 1] = value ? grey : 240; image.data[at + 2] = value ? grey : 246;
-      image.data[at + 3] = 255;
+      if (v) { values[at] = look ? look(v) : 0; histogram[values[at]]++; }
     }
   }
+  // contrast between the second and the last percents of what is in view
+  histogram[0] = 0;
+  const seen = histogram.reduce((a, n) => a + n, 0);
+  const percentile = share => { let sum = 0; return Math.max(1, histogram.findIndex(n => (sum += n) >= share * seen && sum > 0)); };
+  const low = percentile(.02), span = Math.max(percentile(.998) - low, 8);
+  values.forEach((value, k) => {
+    if (value < 0) return;
+    const grey = 250 - 185 * clamp((value - low) / span, 0, 1);
+    image.data.set(value ? [grey, grey, grey, 255] : [236, 240, 246, 255], 4 * k);
+  });
   context.putImageData(image, 0, 0);
   return canvas;
 }
@@ -260,6 +267,7 @@ class SkyMap {
     }
     if (chosen !== null) {
       const p = this.projection.forward(sourceVectors[chosen]);
+      if (inside(p) && !shown.includes(chosen)) this.mark(pen, p, status[chosen], whole ? 2 : 4);
       if (inside(p)) { pen.strokeStyle = "#0a8f3c"; pen.lineWidth = 2.5; pen.beginPath(); pen.arc(p[0], p[1], whole ? 7 : 12, 0, 7); pen.stroke(); }
     }
   }
@@ -392,7 +400,7 @@ function table() {
   $("shown").textContent = total === 0 ? "Nothing was found above the threshold."
     : shown.length === total ? `${total.toLocaleString()} candidate${total === 1 ? "" : "s"}${cut}; a row opens its card.`
     : `${shown.length.toLocaleString()} of ${total.toLocaleString()} candidates${cut}.`;
-  document.querySelector("#list .scroll").hidden = total === 0;
+  document.querySelector("#list .scroll").hidden = shown.length === 0;
   pager();
 }
 function pager() {
@@ -423,8 +431,8 @@ function choose(row, move) {
   const place = shown.indexOf(row);
   if (place >= 0 && (place < first || place >= first + PAGE_ROWS)) first = Math.floor(place / PAGE_ROWS) * PAGE_ROWS;
   table();
-  if (move && page.view[2] >= 180) look(source.lon[row], source.lat[row], Math.min(view.radius, 5));
-  skyMap.draw(); fieldMap.draw();
+  skyMap.draw();
+  if (move && page.view[2] >= 180) look(source.lon[row], source.lat[row], Math.min(view.radius, 5)); else fieldMap.draw();
   card(row);
   const hash = "#" + encodeURIComponent(source.name[row]);
   if (location.hash !== hash) history.replaceState(null, "", hash);
@@ -679,7 +687,7 @@ const fieldMap = new SkyMap($("field-map"), width => equalArea(width, view), { w
 caption();
 const hashed = () => source.name.indexOf(decodeURIComponent(location.hash.slice(1)));
 let timer = 0;
-function refilter() { select(); table(); skyMap.draw(); fieldMap.draw(); }
+function refilter() { select(); table(); skyMap.draw(); fieldMap.draw(); card(chosen); }
 $("filters").addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(refilter, 120); });
 $("filters").addEventListener("reset", () => setTimeout(refilter));
 $("save").onclick = save;
