@@ -149,6 +149,8 @@ def test_a_catalog_file_and_a_report_are_written_and_an_empty_one_replaces_them(
         assert len(read_catalog(out)) == rows
         names = ["catalog.reg", "field.png", "report.html"]
         assert sorted(path.name for path in report.iterdir()) == names
+    reads = [call[2]["yearly"] for call in stages if call[0] == "read"]
+    assert reads == [None, None]  # once a run, year by year where the files hold times
     assert sorted(tmp_path.iterdir()) == [out, report]
 
 

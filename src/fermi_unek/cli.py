@@ -332,7 +332,7 @@ def bin_photons(
     from .pipeline import bin_to_file
     from .report import describe_sky
 
-    sky = bin_to_file(photons, output, config, overwrite=overwrite)
+    sky = bin_to_file(photons, output, config, overwrite=overwrite, progress=session.progress)
     session.tell(f"{describe_sky(sky)}\nwritten to {output}")
 
 

@@ -66,21 +66,29 @@ def find_sources(
     """
     config = _as_config(config)
     tools = load_tools(config)
-    return search(read_photons(inputs, config), config, tools, progress=progress)
+    return search(read_photons(inputs, config, progress), config, tools, progress=progress)
 
 
 def read_photons(
-    inputs: Inputs, config: FindConfig | BinConfig | ReportConfig | None = None
+    inputs: Inputs,
+    config: FindConfig | BinConfig | ReportConfig | None = None,
+    progress: Progress = silent,
 ) -> SkyCounts:
-    """The photons of some files, with the cuts of `config`; errors as `find_sources`."""
+    """The photons of some files, with the cuts of `config`; errors as `find_sources`.
+
+    They are kept year by year where the files hold times and something asks for it.
+    """
     from .sky.readers import read_sky
 
     config = config or FindConfig()
+    years_wanted = not isinstance(config, FindConfig) or config.report is not None
     return read_sky(
         inputs,
         rng=np.random.default_rng(config.seed),
         event_type=config.evtype,
         zmax_deg=config.zmax,
+        yearly=None if years_wanted else False,
+        progress=progress,
     )
 
 
@@ -159,7 +167,7 @@ def find_to_file(
     if config.report is not None:
         check_folder(config.report, REPORT_FILES, overwrite)
     tools = load_tools(config)
-    sky = read_photons(inputs, config)
+    sky = read_photons(inputs, config, progress)
     catalog = search(sky, config, tools, progress=progress)
     from .catalog import write_catalog
 
@@ -241,6 +249,7 @@ def bin_to_file(
     config: BinConfig | None = None,
     *,
     overwrite: bool = False,
+    progress: Progress = silent,
 ) -> SkyCounts:
     """Photon files binned into one file that `find_sources` reads quickly.
 
@@ -253,7 +262,7 @@ def bin_to_file(
         As `find_sources`.
     """
     output = check_file(output, overwrite)
-    sky = read_photons(photons, config)
+    sky = read_photons(photons, config, progress)
     from .sky.skyfile import write_sky
 
     write_sky(sky, output, overwrite=overwrite)
@@ -368,7 +377,7 @@ def report_to_folder(
 
     catalog = read_catalog(catalog_path)
     reference = None if config.reference == "none" else load_release(config.reference)
-    sky = read_photons(inputs, config) if inputs else None
+    sky = read_photons(inputs, config, progress) if inputs else None
     _write_report(folder, sky, catalog, reference, progress)
     return catalog
 

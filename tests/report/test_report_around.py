@@ -109,6 +109,14 @@ def test_a_light_curve_counts_the_photons_of_the_circle_year_by_year():
         assert curves.background[0, year] == pytest.approx(4 * ring * scale, rel=0.1)
 
 
+def test_years_of_unknown_epoch_have_no_calendar_year():
+    place = scattered(10)
+    sky = sky_with(*place, years=(sky_with(*place), sky_with(*place)))
+    curves = light_curves(sky, np.zeros(1), np.zeros(1))
+    assert np.isnan(curves.start_year).all()
+    assert curves.counts.shape == (1, 2)
+
+
 def test_at_the_edge_of_a_field_the_ring_is_scaled_by_what_of_it_was_seen():
     edge = cone_mask(HERE[0], HERE[1] + 2.0, 2.0)
     place = scattered(20000, within=4.0)

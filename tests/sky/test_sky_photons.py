@@ -187,7 +187,14 @@ def test_several_files_are_added_up_and_their_spans_joined(tmp_path):
     for number, start in enumerate((0.0, 1.0, 5.0)):
         span = MISSION_START_MET + np.array([start, start + 1]) * week
         paths.append(write_ft1(tmp_path / f"w{number}.fits", *points(500, number), gti=span))
-    sky = read(paths)
+    seen = []
+
+    def progress(items, *, total=None, label=""):
+        seen.append((total, label))
+        return items
+
+    sky = read(paths, progress=progress)
+    assert seen == [(3, "reading")]
     assert np.array_equal(sky.totals, sum(read(path).totals for path in paths))
     assert sky.livetime_years == pytest.approx(3 * week / YEAR_S)
     assert set(map(str, paths)) <= set(sky.origin)

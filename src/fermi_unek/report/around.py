@@ -84,7 +84,7 @@ class LightCurves:
     Attributes
     ----------
     start_year : float array (Y,)
-        Begin of each year as a decimal calendar year.
+        Begin of each year as a decimal calendar year; NaN for years of cubes, in their order.
     livetime_years : float array (Y,)
         Part of each year that the data span; NaN when not known.
     counts : int array (N, Y)
@@ -135,7 +135,7 @@ def light_curves(sky: SkyCounts, lon_deg: np.ndarray, lat_deg: np.ndarray) -> Li
         counts[:, year] = [there[pixels].sum() for pixels in circles]
         background[:, year] = share * np.array([there[pixels].sum() for pixels in rings])
     return LightCurves(
-        np.array([_start_year(layer, k) for k, layer in enumerate(sky.years)]),
+        np.array([_start_year(layer) for layer in sky.years]),
         np.array([layer.livetime_years for layer in sky.years]),
         counts,
         background,
@@ -165,7 +165,7 @@ def _coarse_map(sky: SkyCounts, wanted: np.ndarray) -> np.ndarray:
     return total
 
 
-def _start_year(layer: SkyCounts, place: int) -> float:
-    """Begin of the year of a layer, which its origin counts from the start of the mission."""
-    number = int(layer.origin.get("mission_year", place))
-    return MISSION_START_YEAR + number
+def _start_year(layer: SkyCounts) -> float:
+    """Begin of the year of a layer, where its origin counts it from the start of the mission."""
+    number = layer.origin.get("mission_year")
+    return float("nan") if number is None else MISSION_START_YEAR + int(number)

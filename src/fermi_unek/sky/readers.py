@@ -11,6 +11,7 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import InputError, UnekWarning
+from ..progress import Progress, silent
 from .counts import SkyCounts
 from .coverage import circle_coverage
 from .files import checksum, open_fits, resolve_inputs
@@ -31,7 +32,8 @@ def read_sky(
     event_class: int | None = None,
     energy_mev: tuple[float, float] | None = None,
     time_met: tuple[float, float] | None = None,
-    yearly: bool = False,
+    yearly: bool | None = False,
+    progress: Progress = silent,
 ) -> SkyCounts:
     """Counts of a sky or a field from photon files or count cubes.
 
@@ -48,9 +50,12 @@ def read_sky(
         Keep this circle only: Galactic longitude, latitude, radius, degrees.
     event_type, zmax_deg, event_class, energy_mev, time_met
         Cuts, see `PhotonCuts`; on cubes only such as they satisfy already.
-    yearly : bool
+    yearly : bool or None
         Fill `SkyCounts.years` from the times of the photons, one layer for each year of 365.25 d
-        since the start of the mission, from the first to the last that holds a photon.
+        since the start of the mission, from the first to the last that holds a photon. None does
+        so where the files hold times, and is content where they do not.
+    progress : Progress
+        Wraps the files.
 
     Returns
     -------
@@ -73,7 +78,7 @@ def read_sky(
     cuts = PhotonCuts(event_type, zmax_deg, event_class, energy_mev, time_met, region)
     paths = resolve_inputs(inputs)
     parts = []
-    for path in paths:
+    for path in progress(paths, total=len(paths), label="reading"):
         with open_fits(path) as hdus:
             kind, index = recognise(path, hdus)
             if kind == "sky":
@@ -124,9 +129,11 @@ def _read(
     index: int,
     cuts: PhotonCuts,
     rng: np.random.Generator,
-    yearly: bool,
+    yearly: bool | None,
 ) -> SkyPart:
     if kind == "photons":
+        if yearly is None:
+            yearly = "TIME" in hdus[index].columns.names
         return read_photons(path, hdus, index, cuts, yearly=yearly)
     if yearly:
         warnings.warn(

@@ -546,8 +546,8 @@ function chart(title, note, svg) {
 }
 function niceStep(span) { const ten = 10 ** Math.floor(Math.log10(span / 4)); return [1, 2, 5, 10].map(k => k * ten).find(step => span / step <= 4.5); }
 function lightCurve(row) {
-  const years = page.years;
-  if (!years) return [];
+  if (!page.years) return [];
+  const dated = page.years.start.every(known), years = dated ? page.years : { ...page.years, start: page.years.start.map((_, k) => k + .5) };
   const n = years.start.length, live = years.livetime.map(t => known(t) && t > 0.02 ? t : null);
   const whole = live.map(t => t === null || t > 0.98), per = live.map((t, k) => whole[k] || t === null ? 1 : t);
   const counts = years.counts[row], rate = counts.map((c, k) => c / per[k]), error = counts.map((c, k) => Math.sqrt(Math.max(c, 1)) / per[k]);
@@ -561,7 +561,7 @@ function lightCurve(row) {
     if (!used[k]) continue;
     const a = x(years.start[k]), b = x(years.start[k] + 1), m = (a + b) / 2;
     if (behind[k] !== null) body += `<line x1="${a}" x2="${b}" y1="${y(behind[k])}" y2="${y(behind[k])}" stroke="#8a949e" stroke-width="2"/>`;
-    body += `<g stroke="#1769aa"><title>${years.start[k].toFixed(1)} to ${(years.start[k] + 1).toFixed(1)}: ${counts[k]} photons</title><line x1="${m}" x2="${m}" y1="${y(rate[k] + error[k])}" y2="${y(Math.max(rate[k] - error[k], 0))}"/><circle cx="${m}" cy="${y(rate[k])}" r="4" fill="${whole[k] ? "#1769aa" : "#fff"}"/></g>`;
+    body += `<g stroke="#1769aa"><title>${dated ? `${years.start[k].toFixed(1)} to ${(years.start[k] + 1).toFixed(1)}` : `year ${k + 1}`}: ${counts[k]} photons</title><line x1="${m}" x2="${m}" y1="${y(rate[k] + error[k])}" y2="${y(Math.max(rate[k] - error[k], 0))}"/><circle cx="${m}" cy="${y(rate[k])}" r="4" fill="${whole[k] ? "#1769aa" : "#fff"}"/></g>`;
   }
   const step = niceStep(top), yTicks = [], xTicks = [];
   for (let c = 0; c <= top; c += step) yTicks.push([c, String(+c.toPrecision(4))]);
@@ -569,7 +569,7 @@ function lightCurve(row) {
   for (let t = Math.ceil(years.start[0]); t <= years.start[0] + n; t += every) xTicks.push([t, String(t)]);
   const open = whole.some((w, k) => !w && used[k]) ? " Open: years that the data span in part, scaled to a whole one." : "";
   return chart(`Photons above ${years.lowest_gev} GeV per year`, `Within ${years.circle_deg}°; grey: background from a ring of ${years.ring_deg[0]}° to ${years.ring_deg[1]}°, scaled to that area; dashed: the mean.${open}`,
-    frame(xTicks, yTicks, x, y, "year", "photons per year", body));
+    frame(xTicks, yTicks, x, y, dated ? "year" : "year of the data", "photons per year", body));
 }
 const ERG = 1.602177e-6;  // per MeV
 function fitted(row) {
