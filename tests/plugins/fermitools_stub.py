@@ -63,15 +63,21 @@ def _plain(attribute: str) -> Any:
     return Compiled
 
 
-@contextmanager
-def without_fermitools() -> Iterator[None]:
-    """The nine modules stubbed; fermipy forgets afterwards what it imported with them."""
+def stub_fermitools() -> list[str]:
+    """Put the stubs where Python looks for modules; the names of those that were not there."""
     absent = [name for name in COMPILED if name not in sys.modules]
-    before = set(sys.modules)
-    environment = {name: os.environ.get(name) for name in ("PFILES", "FERMIPY_WORKDIR")}
     sys.modules.update({name: _module(name) for name in absent})
     os.environ["PFILES"] = ";"
     os.environ.pop("FERMIPY_WORKDIR", None)
+    return absent
+
+
+@contextmanager
+def without_fermitools() -> Iterator[None]:
+    """The nine modules stubbed; fermipy forgets afterwards what it imported with them."""
+    before = set(sys.modules)
+    environment = {name: os.environ.get(name) for name in ("PFILES", "FERMIPY_WORKDIR")}
+    absent = stub_fermitools()
     try:
         yield
     finally:

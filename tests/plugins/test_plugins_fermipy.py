@@ -10,6 +10,7 @@ import shutil
 import numpy as np
 import pytest
 import yaml
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from fermitools_stub import Compiled, source_maps, without_fermitools
 from plugin_samples import (
@@ -24,9 +25,18 @@ from plugin_samples import (
 )
 
 from fermi_unek.catalog import read_catalog, write_catalog
-from fermi_unek.errors import ConfigError, InputError
-from fermi_unek.plugins.fermipy import UNEKMixin, component_cubes, find_sources, to_catalog
-from fermi_unek.sky.writers import write_wcs_counts
+from fermi_unek.errors import ConfigError, InputError, UnekWarning
+from fermi_unek.plugins.fermipy import (
+    SeedConfig,
+    UNEKMixin,
+    _peak,
+    _unexplained,
+    _wanted,
+    component_cubes,
+    find_sources,
+    to_catalog,
+)
+from fermi_unek.sky.writers import write_healpix_counts, write_wcs_counts
 
 pytestmark = pytest.mark.filterwarnings("ignore::fermi_unek.errors.UnekWarning")
 
@@ -134,32 +144,27 @@ def test_the_error_of_a_peak_is_that_of_the_catalog(analysis, tmp_path):
     peak = find_sources(gta, threshold=0.9)["peaks"][0]
     table = read_catalog(tmp_path / "fermi_unek.fits").table
     row = table[list(table["Source_Name"]).index(peak["name"])]
-    assert peak["pos_r68"] == pytest.approx(row["Conf_68_SemiMajor"], rel=0.01)
-    assert peak["pos_r95"] == pytest.approx(row["Conf_95_SemiMajor"], rel=0.01)
+    for percent in (68, 95):  # a circle of the same area
+        axes = [float(row[f"Conf_{percent}_Semi{name}"]) for name in ("Major", "Minor")]
+        assert peak[f"pos_r{percent}"] == pytest.approx(np.sqrt(axes[0] * axes[1]))
+    assert peak["pos_r68"] < peak["pos_r95"] < peak["pos_r99"]
+    assert peak["pos_err"] == pytest.approx(peak["pos_r68"] / np.sqrt(2.3), rel=1e-3)
     assert np.sqrt(np.linalg.eigvalsh(peak["pos_gal_cov"])) == pytest.approx(
         [peak["pos_err_semiminor"], peak["pos_err_semimajor"]]
     )
 
 
 def test_an_elongated_error_keeps_its_direction_on_the_sky(analysis):
-    from fermi_unek.plugins.fermipy import _peak
-
     gta = analysis()
     peak = _peak(found_catalog(4).table[2], gta.geom)
     major = np.linalg.eigh(peak["pos_cel_cov"])[1][:, 1]
     angle = np.degrees(np.arctan2(major[0], major[1])) % 180.0
     assert angle == pytest.approx(peak["pos_angle"] % 180.0, abs=1e-3)
     # one step along the major axis, seen from the Galactic pole
-    step = peak["skydir"].directional_offset_by(peak["pos_angle"] * _degree(), 0.01 * _degree())
+    step = peak["skydir"].directional_offset_by(peak["pos_angle"] * u.deg, 0.01 * u.deg)
     expected = peak["skydir"].galactic.position_angle(step.galactic).deg % 180.0
     major = np.linalg.eigh(peak["pos_gal_cov"])[1][:, 1]
     assert np.degrees(np.arctan2(major[0], major[1])) % 180.0 == pytest.approx(expected, abs=0.01)
-
-
-def _degree():
-    from astropy import units
-
-    return units.deg
 
 
 def test_new_sources_are_power_laws_whose_parameters_are_free(analysis):
@@ -310,6 +315,42 @@ def test_a_misspelt_option_is_refused_with_the_nearest_name(analysis):
         find_sources(analysis(), min_seperation=1.0)
 
 
+@pytest.mark.filterwarnings("always::fermi_unek.errors.UnekWarning")
+def test_options_of_ts_maps_are_taken_with_a_warning(analysis):
+    gta = analysis()
+    with pytest.warns(UnekWarning, match="max_iter, tsmap_fitter without effect"):
+        found = find_sources(gta, threshold=0.9, tsmap_fitter="tsmap", max_iter=3)
+    assert found["sources"]
+
+
+def test_fluctuations_are_listed_but_not_added():
+    peaks = [{"skydir": SkyCoord(k, 0, unit="deg"), "fake": k == 1} for k in range(3)]
+    assert list(_wanted(peaks, SeedConfig())) == [peaks[0], peaks[2]]
+    assert list(_wanted(peaks, SeedConfig(skip_fake=False))) == peaks
+
+
+def test_a_wide_error_reaches_farther_than_the_radius(analysis):
+    gta = analysis(model={"src_roiwidth": 10.0, "sources": [model_source("Known", *CENTRE)]})
+    place = SkyCoord(CENTRE[0], CENTRE[1] + 0.5, unit="deg", frame="galactic")
+    peaks = [{"skydir": place, "pos_r95": r95} for r95 in (0.1, 0.6, np.nan)]
+    assert _unexplained(peaks, gta.roi, 0.3) == [peaks[0], peaks[2]]
+
+
+def test_healpix_components_will_do(gtanalysis, tmp_path, monkeypatch):
+    monkeypatch.setenv("FERMIPY_WORKDIR", str(tmp_path))
+    binning = {"projtype": "HPX", "hpx_order": 9, "roiwidth": 10.0, "coordsys": "GAL"}
+    config = settings(tmp_path, components=[{"selection": {"evtype": 1}}])
+    gta = gtanalysis(config | {"binning": config["binning"] | binning})
+    rng = np.random.default_rng(3)
+    cube = tmp_path / "ccube_00.fits"
+    write_healpix_counts(demo_sky(), cube, 9, rng=rng, region=(*CENTRE, 5.0))
+    source_maps(tmp_path, 1)
+    found = find_sources(gta, threshold=0.5)
+    for place in BRIGHT:
+        assert nearest(found["sources"], *place)[1] < 0.1
+    assert "ix" not in found["peaks"][0]
+
+
 # ------------------------------------------------------------------ with a likelihood
 
 
@@ -445,6 +486,17 @@ def test_a_catalog_in_memory_is_the_same_model_as_its_file(tmp_path):
 def test_fermipy_opens_the_file_itself(number, tmp_path):
     write_catalog(found_catalog(number), tmp_path / "catalog.fits")
     assert len(roi_model(str(tmp_path / "catalog.fits")).sources) == number
+
+
+def test_a_model_file_can_be_made_of_a_whole_catalog_for_a_configuration(tmp_path):
+    from fermipy.roi_model import ROIModel
+
+    catalog = to_catalog(found_catalog(5))
+    everything = ROIModel({"catalogs": [catalog], "src_radius": 180.0})
+    everything.write_xml(str(tmp_path / "catalog.xml"))
+    for source in roi_model(str(tmp_path / "catalog.xml")).sources:
+        assert source.params["Prefactor"]["value"] == pytest.approx(1e-13)
+    assert len(everything.sources) == 5
 
 
 def test_a_file_is_taken_by_its_path(tmp_path):

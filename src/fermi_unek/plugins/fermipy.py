@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import ConfigDict, Field
 
 from ..catalog import Catalog, equatorial_position_angle, read_catalog, write_catalog
 from ..config import FindConfig, build
-from ..errors import InputError
+from ..errors import InputError, UnekWarning
 from ..pipeline import read_photons, search
 from .start import START, with_start_spectra
 
@@ -28,11 +29,15 @@ SECTION = "fermi_unek"
 CATALOG_FILE = "fermi_unek.fits"
 """Where in the working directory `find_sources` leaves the whole list, behind the prefix."""
 
+_OF_TS_MAPS = frozenset(
+    ("max_iter", "sources_per_iter", "tsmap_fitter", "tsmap", "tscube", "multithread", "nthread")
+)
+"""What scripts give fermipy's own method, and this one has no use for."""
+
 _FRONT = 1
 _EVENT_TYPES = {"front": 1, "back": 2}
-_R68_SIGMAS = np.sqrt(-2.0 * np.log(0.32))  # as catalog.build has the 68% ellipse
-_CONTAINMENT = {"pos_r68": 2.30**0.5, "pos_r95": 5.99**0.5, "pos_r99": 9.21**0.5}
-"""fermipy's factors from the error of one axis to the containment radii."""
+_SIGMAS_68, _SIGMAS_95, _SIGMAS_99 = np.sqrt([2.30, 5.99, 9.21])
+"""Containment radii over the error of one axis, in fermipy's numbers."""
 
 
 class SeedConfig(FindConfig):
@@ -47,6 +52,8 @@ class SeedConfig(FindConfig):
         With it, sources are added only at distances from it inside `search_minmax_radius`.
     search_minmax_radius : (float or None, float or None)
         Degrees; None is no limit. As fermipy has it, without effect unless `search_skydir`.
+    skip_fake : bool
+        Whether candidates that are taken for fluctuations stay among the peaks.
     skip_known : bool
         Whether candidates that a source of the ROI model explains are left out.
     known_radius : float
@@ -68,6 +75,7 @@ class SeedConfig(FindConfig):
     min_separation: float = Field(0.0, ge=0.0)
     search_skydir: SkyCoord | None = None
     search_minmax_radius: tuple[float | None, float | None] = (None, 1.0)
+    skip_fake: bool = True
     skip_known: bool = True
     known_radius: float = Field(0.3, ge=0.0)
     spectrum: dict[str, Any] = Field(default_factory=dict)
@@ -125,7 +133,7 @@ def find_sources(gta: GTAnalysis, prefix: str = "", **config: Any) -> dict[str, 
         `fit_error_ellipse` (``skydir``, ``ra``, ``dec``, ``glon``, ``glat``, ``pos_err``,
         ``pos_err_semimajor``, ``pos_err_semiminor``, ``pos_angle`` from celestial north,
         ``pos_r68``, ``pos_r95``, ``pos_r99``, covariances), ``amp`` (sqrt(TS) of the fit, NaN
-        without), ``name`` and ``probability``. Both are empty when nothing new was found.
+        without), ``name``, ``probability`` and ``fake``. Both are empty when nothing new was found.
 
     Raises
     ------
@@ -133,6 +141,11 @@ def find_sources(gta: GTAnalysis, prefix: str = "", **config: Any) -> dict[str, 
         There is no count cube yet, or as `fermi_unek.find_sources`.
     ConfigError
         A key is unknown or its value out of range.
+
+    Warns
+    -----
+    UnekWarning
+        Options of fermipy's that steer its TS maps are given; they have no effect here.
     """
     given = {**getattr(gta, SECTION, {}), **config}
     settings = _settings(given)
@@ -143,7 +156,7 @@ def find_sources(gta: GTAnalysis, prefix: str = "", **config: Any) -> dict[str, 
     order = np.argsort(-np.asarray(catalog.table["Probability"]), kind="stable")
     peaks = [_peak(catalog.table[int(index)], gta.geom) for index in order]
     if settings.skip_known:
-        peaks = [peak for peak in peaks if not _explained(peak, gta.roi, settings.known_radius)]
+        peaks = _unexplained(peaks, gta.roi, settings.known_radius)
     added = [_add(gta, peak, settings) for peak in _wanted(peaks, settings)]
     if settings.fit and gta.like is not None:
         added = _fit(gta, added, settings)
@@ -210,6 +223,14 @@ def _span(components: Sequence[Any]) -> tuple[float, float]:
 
 def _settings(given: Mapping[str, Any], where: str = "find_sources") -> SeedConfig:
     given = dict(given)
+    idle = sorted(_OF_TS_MAPS & given.keys())
+    if idle:
+        warnings.warn(
+            f"{where}: {', '.join(idle)} without effect, the network makes no TS maps",
+            UnekWarning,
+            stacklevel=3,
+        )
+    given = {key: value for key, value in given.items() if key not in idle}
     if isinstance(given.get("model"), Mapping):
         given["spectrum"] = given.pop("model")
     return build(SeedConfig, given, where)
@@ -221,7 +242,8 @@ def _peak(row: Row, geom: Any) -> dict[str, Any]:
 
     skydir = SkyCoord(float(row["RAJ2000"]), float(row["DEJ2000"]), unit="deg")
     lon, lat = np.asarray(skydir.galactic.l.deg), np.asarray(skydir.galactic.b.deg)
-    major, minor = (float(row[f"Conf_68_Semi{k}"]) / _R68_SIGMAS for k in ("Major", "Minor"))
+    major, minor = (float(row[f"Conf_68_Semi{k}"]) / _SIGMAS_68 for k in ("Major", "Minor"))
+    r95 = np.sqrt(float(row["Conf_95_SemiMajor"]) * float(row["Conf_95_SemiMinor"]))
     angle = float(row["Conf_68_PosAng"])
     galactic = angle - float(equatorial_position_angle(lon, lat, np.zeros(())))
     # fermipy counts angles from the longitude axis
@@ -232,6 +254,7 @@ def _peak(row: Row, geom: Any) -> dict[str, Any]:
     peak = {
         "name": str(row["Source_Name"]),
         "probability": float(row["Probability"]),
+        "fake": bool(row["Fake"]),
         "amp": np.nan,
         "skydir": skydir,
         "fit_skydir": skydir,
@@ -240,6 +263,9 @@ def _peak(row: Row, geom: Any) -> dict[str, Any]:
         "glon": float(lon),
         "glat": float(lat),
         "pos_err": sigma,
+        "pos_r68": sigma * _SIGMAS_68,
+        "pos_r95": r95,
+        "pos_r99": r95 * _SIGMAS_99 / _SIGMAS_95,
         "pos_err_semimajor": major,
         "pos_err_semiminor": minor,
         "pos_angle": angle,
@@ -250,7 +276,6 @@ def _peak(row: Row, geom: Any) -> dict[str, Any]:
         "pos_cel_corr": utils.cov_to_correlation(cel),
         "pos_gal_corr": utils.cov_to_correlation(gal),
     }
-    peak |= {name: factor * sigma for name, factor in _CONTAINMENT.items()}
     peak |= dict(zip(("ra_err", "dec_err"), np.sqrt(np.diag(cel)), strict=True))
     peak |= dict(zip(("glon_err", "glat_err"), np.sqrt(np.diag(gal)), strict=True))
     if not geom.is_hpx:
@@ -259,13 +284,20 @@ def _peak(row: Row, geom: Any) -> dict[str, Any]:
     return peak
 
 
-def _explained(peak: Mapping[str, Any], roi: Any, known_radius: float) -> bool:
-    """Whether a source of the model, point or extended, lies where the candidate does."""
-    reach = np.fmax(known_radius, peak["pos_r95"])
-    return any(
-        source.skydir.separation(peak["skydir"]).deg <= reach + _extension(source)
-        for source in roi.point_sources
-    )
+def _unexplained(
+    peaks: Sequence[dict[str, Any]], roi: Any, known_radius: float
+) -> list[dict[str, Any]]:
+    """Peaks at which no source of the model lies, neither point nor extended."""
+    known = roi.point_sources  # fermipy's name for all but the diffuse ones
+    places = SkyCoord(np.reshape([one.radec for one in known], (-1, 2)), unit="deg")
+    reach = np.array([known_radius + _extension(one) for one in known])
+    # a candidate's own error counts when it is larger than the radius
+    beyond = [float(np.fmax(peak["pos_r95"] - known_radius, 0.0)) for peak in peaks]
+    return [
+        peak
+        for peak, more in zip(peaks, beyond, strict=True)
+        if not np.any(places.separation(peak["skydir"]).deg <= reach + more)
+    ]
 
 
 def _extension(source: Any) -> float:
@@ -277,12 +309,14 @@ def _extension(source: Any) -> float:
 
 
 def _wanted(peaks: Sequence[dict[str, Any]], settings: SeedConfig) -> Iterator[dict[str, Any]]:
-    """Peaks inside the search region, none within the least distance of one before it."""
+    """Peaks to add: real, in the search region, and as far apart as they must be."""
     from fermipy.utils import apply_minmax_selection
 
     taken: list[SkyCoord] = []
     for peak in peaks:
         place = peak["skydir"]
+        if settings.skip_fake and peak["fake"]:
+            continue
         if settings.search_skydir is not None and not apply_minmax_selection(
             settings.search_skydir.separation(place).deg, settings.search_minmax_radius
         ):
