@@ -232,7 +232,7 @@ class TrainConfig(Config):
     steps: int = Field(5000, ge=1)
     batch: int = Field(16, ge=1)
     lr: float = Field(2e-3, gt=0.0)
-    widths: tuple[int, int, int, int] = (40, 64, 96, 128)
+    widths: tuple[int, int, int, int] = (48, 80, 112, 160)
     threads: int = Field(0, ge=0)
     seed: int = Field(0, ge=0)
     sky_seed: int = Field(1000, ge=0)

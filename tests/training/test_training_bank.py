@@ -143,7 +143,7 @@ def test_truth_lies_where_the_frame_puts_the_sources(model, frame):
 def test_the_photons_of_a_patch_fall_where_its_truth_says(model):
     frame = PatchFrame(123.0, 55.0, 130.0)
     place = frame.unproject(np.array([30.25]), np.array([90.0]), OUTPUT_PIXELS)
-    sky = sky_of(place, np.array([2e5]))
+    sky = sky_of(place, np.array([5e6]))
     truth = truth_in(sky, frame)
     counts = render_patch(sky, frame, 1.0, np.random.default_rng(0)).counts[5]
     rows, columns = np.mgrid[:128, :128]

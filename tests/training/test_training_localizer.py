@@ -187,7 +187,7 @@ def test_inputs_are_fitted_to_ten_years_of_the_bank(bank, tmp_path):
 
 def test_the_matched_filter_of_each_bin_is_the_psf_and_the_background_wider():
     front = load_instrument().front
-    for b, n_pixels in enumerate((32, 32, 64, 64, 128, 128)):
+    for b, n_pixels in enumerate((32, 32, 64, 128, 128, 128)):
         core, wide = input_kernels(front, b, 10.0 / n_pixels)
         for kernel in (core, wide):
             assert kernel.sum() == pytest.approx(1.0)

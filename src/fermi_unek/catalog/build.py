@@ -94,7 +94,8 @@ def build_catalog(
 def _fill_candidates(table: Table, candidates: Candidates) -> None:
     table["GLON"][:] = candidates.lon_deg % 360.0
     table["GLAT"][:] = candidates.lat_deg
-    for percent, scale in ((68, 1.0), (95, RATIO_95_TO_68)):
+    ratio = RATIO_95_TO_68 if candidates.ratio95 is None else candidates.ratio95
+    for percent, scale in ((68, 1.0), (95, ratio)):
         table[f"Conf_{percent}_SemiMajor"][:] = candidates.semimajor68_deg * scale
         table[f"Conf_{percent}_SemiMinor"][:] = candidates.semiminor68_deg * scale
         table[f"Conf_{percent}_PosAng"][:] = candidates.position_angle_deg

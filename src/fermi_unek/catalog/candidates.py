@@ -35,6 +35,9 @@ class Candidates:
         bll, fsrq, psr, pwn, fake, each 0 to 1; a row of NaN was not classified.
     fake : bool array (N,) or None
         Taken for a fluctuation; None is none of them.
+    ratio95 : float array (N,) or None
+        Semi-axes of the 95% error ellipse over those of the 68% one, at least 1; None is a
+        Gaussian's 1.62.
     """
 
     lon_deg: np.ndarray
@@ -47,6 +50,7 @@ class Candidates:
     counts: np.ndarray | None = None
     class_probabilities: np.ndarray | None = None
     fake: np.ndarray | None = None
+    ratio95: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()
@@ -56,6 +60,8 @@ class Candidates:
             raise InputError("candidates have probabilities outside 0 to 1")
         if np.any(self.semiminor68_deg < 0) or np.any(self.semimajor68_deg < self.semiminor68_deg):
             raise InputError("error ellipses need 0 <= semiminor <= semimajor axis")
+        if self.ratio95 is not None and not np.all(self.ratio95 >= 1):
+            raise InputError("95% error ellipses must not be smaller than the 68% ones")
         classes = self.class_probabilities
         if classes is not None and (np.any(classes < 0) or np.any(classes > 1)):
             raise InputError("candidates have class probabilities outside 0 to 1")

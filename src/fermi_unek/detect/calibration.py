@@ -18,6 +18,9 @@ from .centers import Centers
 R68_OF_SIGMA = float(np.sqrt(-2.0 * np.log(0.32)))
 """68% radius of a two-dimensional Gaussian over its error per axis."""
 
+R95_OF_SIGMA = float(np.sqrt(-2.0 * np.log(0.05)))
+"""95% radius of a two-dimensional Gaussian over its error per axis."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -31,8 +34,9 @@ class Calibration:
         Increasing scores.
     probability_nodes : tuple of tuple of float
         Probability at the nodes, one row per latitude band of `LATITUDE_BANDS`.
-    error_nodes_deg, radius_nodes_deg : tuple of float
-        Network's error per axis, increasing, and the 68% radius that goes with it.
+    error_nodes_deg, radius_nodes_deg, radius95_nodes_deg : tuple of float
+        Network's error per axis, increasing, and the 68% and 95% radii that go with it. The
+        last may be empty: a Gaussian's.
     """
 
     weights: tuple[float, ...] = ()
@@ -40,6 +44,7 @@ class Calibration:
     probability_nodes: tuple[tuple[float, ...], ...] = ()
     error_nodes_deg: tuple[float, ...] = ()
     radius_nodes_deg: tuple[float, ...] = ()
+    radius95_nodes_deg: tuple[float, ...] = ()
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Calibration:
@@ -77,11 +82,19 @@ class Calibration:
 
     def radius68_deg(self, error_deg: np.ndarray) -> np.ndarray:
         """68% radius (N,), degrees, of the network's error per axis."""
+        return self._radius(error_deg, self.radius_nodes_deg, R68_OF_SIGMA)
+
+    def radius95_deg(self, error_deg: np.ndarray) -> np.ndarray:
+        """95% radius (N,), degrees, of the network's error per axis; never below the 68% one."""
+        if not self.radius95_nodes_deg:
+            return self.radius68_deg(error_deg) * (R95_OF_SIGMA / R68_OF_SIGMA)
+        radius95 = self._radius(error_deg, self.radius95_nodes_deg, R95_OF_SIGMA)
+        return np.maximum(radius95, self.radius68_deg(error_deg))
+
+    def _radius(self, error_deg: np.ndarray, nodes: tuple[float, ...], raw: float) -> np.ndarray:
         if not self.error_nodes_deg:
-            return np.asarray(error_deg) * R68_OF_SIGMA
-        logs = np.interp(
-            np.log(error_deg), np.log(self.error_nodes_deg), np.log(self.radius_nodes_deg)
-        )
+            return np.asarray(error_deg) * raw
+        logs = np.interp(np.log(error_deg), np.log(self.error_nodes_deg), np.log(nodes))
         # beyond the nodes in proportion
         low, high = self.error_nodes_deg[0], self.error_nodes_deg[-1]
         beyond = np.clip(error_deg / low, None, 1.0) * np.clip(error_deg / high, 1.0, None)

@@ -103,6 +103,7 @@ def _candidates(
 ) -> Candidates:
     lon, lat = lon[listed], lat[listed]
     radius = calibration.radius68_deg(found.error_deg[listed])
+    radius95 = calibration.radius95_deg(found.error_deg[listed])
     return Candidates(
         lon_deg=lon,
         lat_deg=lat,
@@ -111,6 +112,7 @@ def _candidates(
         semiminor68_deg=radius,
         position_angle_deg=equatorial_position_angle(lon, lat, np.zeros(lon.size)),
         near_edge=near_edge(coverage, found.vectors[listed]),
+        ratio95=radius95 / radius,
     )
 
 

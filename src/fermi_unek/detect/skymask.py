@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..nets.localizer import Localizer
+from ..nets.precision import half_precision
 from ..progress import silent
 from ..sky.bins import N_BINS, OUTPUT_PIXELS, PATCH_DEG
 from ..sky.counts import SkyCounts
@@ -89,7 +90,7 @@ def run_network(
     counts = [_stack([p.counts[b] * p.mask[b] for p in patches], device) for b in range(N_BINS)]
     masks = [_stack([p.mask[b] for p in patches], device) for b in range(N_BINS)]
     turns = turns or TURNS
-    with torch.inference_mode():
+    with torch.inference_mode(), half_precision(device):
         output = torch.zeros(())
         for turn in turns:
             turned = network([_turned(c, turn) for c in counts], [_turned(m, turn) for m in masks])

@@ -13,18 +13,19 @@ from torch.nn import functional as F
 from .filters import banded_factors, smooth
 
 N_BINS = 6
-BIN_PIXELS = (32, 32, 64, 64, 128, 128)
+BIN_PIXELS = (32, 32, 64, 128, 128, 128)
 OUTPUT_PLANES = 4
 """Mask logit, offset to the source in columns and in rows, log of the offset's error."""
 
 _RANK = 3
+_PLANES = 3
 
 
 @dataclass(frozen=True)
 class LocalizerShape:
     """Widths of the U-Net at 64, 32, 16 and 8 pixels a side."""
 
-    widths: tuple[int, int, int, int] = (40, 64, 96, 128)
+    widths: tuple[int, int, int, int] = (48, 80, 112, 160)
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:
@@ -119,8 +120,9 @@ class Localizer(nn.Module):
         self.shape = shape or LocalizerShape()
         w0, w1, w2, w3 = self.shape.widths
         self.inputs = nn.ModuleList(BinInput(n) for n in BIN_PIXELS)
-        self.down0 = _block(2 * 12 + 2 * 3, w0)
-        self.down1 = _block(w0 + 2 * 3, w1)
+        fine, middle, coarse = (_PLANES * BIN_PIXELS.count(n) for n in (128, 64, 32))
+        self.down0 = _block(4 * fine + middle, w0)
+        self.down1 = _block(w0 + coarse, w1)
         self.down2 = _block(w1, w2)
         self.down3 = _block(w2, w3)
         self.up2 = _block(w3 + w2, w2)
@@ -148,13 +150,18 @@ class Localizer(nn.Module):
         Tensor (B, 4, 128, 128)
             Mask logit; offset to the source in pixels (columns, rows); log of its error.
         """
-        planes = [
-            module(c.float(), m.float())
-            for module, c, m in zip(self.inputs, counts, masks, strict=True)
-        ]
-        fine = F.pixel_unshuffle(torch.cat(planes[4:6], dim=1), 2)
-        x0 = self.down0(torch.cat([fine, *planes[2:4]], dim=1))
-        x1 = self.down1(torch.cat([F.max_pool2d(x0, 2), *planes[0:2]], dim=1))
+        # small differences of large counts: half precision would lose them
+        with torch.autocast(counts[0].device.type, enabled=False):
+            planes = [
+                module(c.float(), m.float())
+                for module, c, m in zip(self.inputs, counts, masks, strict=True)
+            ]
+        fine, middle, coarse = (
+            [plane for plane in planes if plane.shape[-1] == size] for size in (128, 64, 32)
+        )
+        sub_pixels = F.pixel_unshuffle(torch.cat(fine, dim=1), 2)
+        x0 = self.down0(torch.cat([sub_pixels, *middle], dim=1))
+        x1 = self.down1(torch.cat([F.max_pool2d(x0, 2), *coarse], dim=1))
         x2 = self.down2(F.max_pool2d(x1, 2))
         x3 = self.down3(F.max_pool2d(x2, 2))
         y2 = self.up2(torch.cat([_double(x3), x2], dim=1))

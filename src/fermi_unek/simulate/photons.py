@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import healpy as hp
 import numpy as np
 
-from ..sky.bins import ENERGY_EDGES_MEV, N_BINS, NATIVE_PIXELS
+from ..sky.bins import ENERGY_EDGES_MEV, N_BINS, NATIVE_PIXELS, PATCH_DEG
 from ..sky.frame import PatchFrame
 from ..sky.patches import Patch, pixel_histogram
+from ..sky.resample import places_in_pixels
 from .diffuse import DIFFUSE_NSIDE
 from .instrument import FINE_EDGES_MEV, ResponseTables, profile_index
 from .skymodel import SkyModel
@@ -17,6 +19,7 @@ from .skymodel import SkyModel
 _NEAR_DEG, _FAR_DEG = 10.0, 25.0
 _BRIGHT_PER_YEAR = 100.0
 _BRIGHT_PHOTONS = 500.0
+_ON_PATCH = float(np.cos(np.radians(PATCH_DEG * 0.75)))
 _SMOOTH_BINS, _SMOOTH_TRUE_MEV = 3, 1000.0
 
 
@@ -136,7 +139,11 @@ def displace(vectors: np.ndarray, angle_rad: np.ndarray, rng: np.random.Generato
 
 
 def render_patch(
-    model: SkyModel, frame: PatchFrame, years: float, rng: np.random.Generator
+    model: SkyModel,
+    frame: PatchFrame,
+    years: float,
+    rng: np.random.Generator,
+    orders: Sequence[int] | None = None,
 ) -> Patch:
     """One patch of the sky as `cut_patch` of a whole simulated sky would give it.
 
@@ -144,6 +151,17 @@ def render_patch(
     centre, and within twenty-five those with more than a hundred photons a year. Below 2 GeV,
     where the PSF is wider than the pixels, the photons of bright sources are not drawn one by
     one but as Poisson numbers of the expected image.
+
+    Parameters
+    ----------
+    model : SkyModel
+    frame : PatchFrame
+    years : float
+        Live time, calendar years.
+    rng : Generator
+    orders : six ints or None
+        HEALPIX orders of the files the photons are thought to come from: each photon of a
+        source gets a random place in its pixel, as `sky.readers` gives it. None keeps them exact.
     """
     cosine = model.vectors @ frame.axes[2]
     total = model.expected_counts.sum(axis=1)
@@ -165,6 +183,10 @@ def render_patch(
     for some, first_bin in ((photons, 0), (sharp, _SMOOTH_BINS)):
         for b in range(first_bin, N_BINS):
             vectors = some.vectors[some.bins == b]
+            vectors = vectors[vectors @ frame.axes[2].astype(np.float32) > _ON_PATCH]
+            if orders is not None:
+                pixels = hp.vec2pix(2 ** orders[b], *vectors.T, nest=True)
+                vectors = places_in_pixels(pixels, orders[b], max(orders), rng)
             weights = np.ones(len(vectors))
             counts[b] += pixel_histogram(frame, vectors, weights, NATIVE_PIXELS[b])
     mask = tuple(np.ones((n, n), bool) for n in NATIVE_PIXELS)

@@ -12,13 +12,13 @@ N_BINS = len(ENERGY_EDGES_MEV) - 1
 PATCH_DEG = 10.0
 """Side of a tangent-plane patch, degrees in the tangent plane."""
 
-NATIVE_PIXELS = (32, 32, 64, 64, 128, 128)
+NATIVE_PIXELS = (32, 32, 64, 128, 128, 128)
 """Pixels along the side of a patch per energy bin: 0.31, 0.16 and 0.08 deg."""
 
 OUTPUT_PIXELS = NATIVE_PIXELS[-1]
 """Pixels along the side of the source mask."""
 
-NATIVE_ORDERS = (10, 10, 11, 11, 12, 12)
+NATIVE_ORDERS = (10, 10, 11, 12, 12, 12)
 """HEALPIX order in which the counts of each bin are kept: about 30 HEALPIX pixels for
 one patch pixel, a tenth of the PSF or less."""
 

@@ -11,16 +11,18 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import healpy as hp
 import numpy as np
 
 from ..errors import InputError
 from ..simulate.diffuse import by_name, vary
+from ..simulate.extended import extended_model, extended_table
 from ..simulate.instrument import load_instrument
 from ..simulate.photons import render_patch
-from ..simulate.population import resampled_population
+from ..simulate.population import resampled_population, scale
 from ..simulate.skymodel import SkyModel, build_sky_model
 from ..sky.bins import N_BINS, OUTPUT_PIXELS
 from ..sky.frame import PatchFrame
@@ -31,14 +33,19 @@ _LOWEST_TS = 1.0
 _TRUTH_COLUMNS = ("x", "y", "ts_per_year")
 
 
+COARSE_ORDERS = (7, 7, 8, 9, 10, 10)
+"""HEALPIX orders of the coarsest convention of count files, which half of the patches follow."""
+
+
 @dataclass(frozen=True)
 class ShardRecipe:
-    """What one shard is made of: a seed, a background, an event type."""
+    """What one shard is made of: a seed, a background, an event type, extended sources or none."""
 
     seed: int
     background: str
     event_type: str
     n_patches: int
+    extended: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,13 +88,17 @@ class Shard:
 def default_recipes(
     n_skies: int, patches_per_sky: int, first_seed: int, backgrounds: Sequence[str]
 ) -> list[ShardRecipe]:
-    """One shard a sky; backgrounds take turns and every fourth sky is FRONT+BACK."""
+    """One shard a sky; backgrounds take turns.
+
+    Every fourth sky is FRONT+BACK, every other holds the extended sources.
+    """
     return [
         ShardRecipe(
             seed=first_seed + i,
             background=_seeded(backgrounds[i % len(backgrounds)], first_seed + i),
             event_type="all" if i % 4 == 3 else "front",
             n_patches=patches_per_sky,
+            extended=i % 2 == 0,
         )
         for i in range(n_skies)
     ]
@@ -103,7 +114,35 @@ def make_sky_model(recipe: ShardRecipe, data_dir: str | Path | None) -> SkyModel
     rng = np.random.default_rng(recipe.seed)
     diffuse = by_name(recipe.background, data_dir, recipe.event_type)
     diffuse = vary(diffuse, rng)
-    return build_sky_model(resampled_population(rng), diffuse, load_instrument(), recipe.event_type)
+    sources = resampled_population(rng)
+    model = build_sky_model(sources, diffuse, load_instrument(), recipe.event_type)
+    return with_extended(model, rng) if recipe.extended else model
+
+
+def with_extended(model: SkyModel, rng: np.random.Generator) -> SkyModel:
+    """The sky with DR2's extended sources, all moved along the plane by one angle."""
+    table = extended_table()
+    scale(table, np.exp(rng.normal(0.0, 0.3, len(table))))
+    diffuse = extended_model(table)
+    moved = _turned_about_poles(diffuse.maps, rng.uniform(0.0, 2.0 * np.pi))
+    diffuse = replace(diffuse, maps=moved)
+    dark = build_sky_model(model.sources, diffuse, load_instrument(), model.event_type)
+    return replace(
+        model,
+        background=model.background + dark.background,
+        fine_background=tuple(
+            one + other
+            for one, other in zip(model.fine_background, dark.fine_background, strict=True)
+        ),
+    )
+
+
+def _turned_about_poles(maps: np.ndarray, angle_rad: float) -> np.ndarray:
+    """NESTED maps (n, npix) turned in longitude, each pixel from the one nearest."""
+    nside = hp.npix2nside(maps.shape[1])
+    theta, phi = hp.pix2ang(nside, np.arange(maps.shape[1]), nest=True)
+    turned: np.ndarray = maps[:, hp.ang2pix(nside, theta, phi - angle_rad, nest=True)]
+    return turned
 
 
 def make_shard(recipe: ShardRecipe, folder: str | Path, data_dir: str | Path | None) -> Path:
@@ -119,7 +158,8 @@ def make_shard(recipe: ShardRecipe, folder: str | Path, data_dir: str | Path | N
     stacks: list[list[np.ndarray]] = [[] for _ in range(N_BINS)]
     truths = []
     for frame in random_frames(recipe.n_patches, rng):
-        patch = render_patch(model, frame, BANK_YEARS, rng)
+        orders = COARSE_ORDERS if rng.random() < 0.5 else None
+        patch = render_patch(model, frame, BANK_YEARS, rng, orders)
         for stack, counts in zip(stacks, patch.counts, strict=True):
             stack.append(np.minimum(counts, 65535).astype(np.uint16))
         truths.append(truth_in(model, frame))

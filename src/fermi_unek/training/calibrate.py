@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from ..detect.calibration import R68_OF_SIGMA, Calibration, features, latitude_band
+from ..detect.calibration import R68_OF_SIGMA, R95_OF_SIGMA, Calibration, features, latitude_band
 from ..detect.centers import Centers
 from ..detect.find import raw_centers
 from ..errors import InputError
@@ -27,6 +27,7 @@ _NODES = 25
 _ERROR_NODES = 9
 _TIE_BREAK = 0.01
 _LEAST_IN_BAND = 50
+_LEAST_IN_GROUP = 20
 
 
 @dataclass(frozen=True)
@@ -120,26 +121,33 @@ def fit_calibration(skies: Sequence[Judged]) -> Calibration:
         # strictly increasing: on the flat steps of the fit the score still ranks
         level = _TIE_BREAK * np.arange(len(nodes)) / len(nodes)
         rows.append(tuple(float(p) for p in steps * (1.0 - _TIE_BREAK) + level))
-    errors, radii = _fit_errors(skies)
+    errors, radii, radii95 = _fit_errors(skies)
     return Calibration(
         weights=tuple(float(w) for w in weights),
         score_nodes=tuple(float(n) for n in nodes),
         probability_nodes=tuple(rows),
         error_nodes_deg=errors,
         radius_nodes_deg=radii,
+        radius95_nodes_deg=radii95,
     )
 
 
-def _fit_errors(skies: Sequence[Judged]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """68% quantile of the distance to the truth in bins of the network's own error."""
+def _fit_errors(
+    skies: Sequence[Judged],
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """68% and 95% quantiles of the distance to the truth in bins of the network's own error."""
     error = np.concatenate([s.centers.error_deg[s.real] for s in skies])
     distance = np.concatenate([s.distance_deg[s.real] for s in skies])
     groups = np.array_split(np.argsort(error), _ERROR_NODES)
-    nodes = [float(np.median(error[g])) for g in groups if len(g) >= 20]
-    radii = [float(np.quantile(distance[g], 0.68)) for g in groups if len(g) >= 20]
-    if not nodes:
-        return (1.0,), (R68_OF_SIGMA,)
-    return tuple(nodes), tuple(float(r) for r in np.maximum.accumulate(radii))
+    groups = [group for group in groups if len(group) >= _LEAST_IN_GROUP]
+    if not groups:
+        return (1.0,), (R68_OF_SIGMA,), (R95_OF_SIGMA,)
+    nodes = tuple(float(np.median(error[group])) for group in groups)
+    radii, radii95 = (
+        np.maximum.accumulate([np.quantile(distance[group], level) for group in groups])
+        for level in (0.68, 0.95)
+    )
+    return nodes, tuple(radii.tolist()), tuple(radii95.tolist())
 
 
 def judge_sky(

@@ -19,6 +19,7 @@ from ..config import TrainConfig
 from ..errors import ConfigError
 from ..nets.filters import pixel_kernel
 from ..nets.localizer import BIN_PIXELS, BinInput, Localizer, LocalizerShape
+from ..nets.precision import half_precision
 from ..nets.weights import load_localizer, save_localizer
 from ..progress import silent
 from ..simulate.instrument import ResponseTables, load_instrument
@@ -148,7 +149,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * schedule(self.step, self.config.steps)
         self.network.train()
-        loss, parts = localizer_loss(self.network(batch.counts, batch.masks), batch.target)
+        with half_precision():
+            output = self.network(batch.counts, batch.masks)
+        loss, parts = localizer_loss(output.float(), batch.target)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
