@@ -8,7 +8,7 @@ from catalog_samples import some
 
 from fermi_unek.catalog import Candidates, Catalog, build_catalog, load_release
 from fermi_unek.catalog.build import NAME_SUFFIXES, RATIO_95_TO_68, nearest, source_names
-from fermi_unek.catalog.schema import COLUMNS, FLAG_NEAR_EDGE
+from fermi_unek.catalog.schema import COLUMNS, FLAG_IN_EXTENDED, FLAG_NEAR_EDGE
 from fermi_unek.errors import InputError
 from fermi_unek.sky.frame import vectors_to_lonlat
 
@@ -204,3 +204,28 @@ def test_a_catalog_knows_where_was_looked_and_how_near_the_edge_a_place_is():
     assert list(edge) == [False, False, True, True, False]
     assert build_catalog(some()).covers(lon_tried, lat_tried, 0.5).all()
     assert catalog.covers(np.zeros(0), np.zeros(0), 0.5).shape == (0,)
+
+
+def test_candidates_inside_an_extended_source_of_the_reference_are_flagged(dr2):
+    loop = dr2[list(dr2["Extended_Source_Name"]).index("Cygnus Loop")]
+    radius = dr2.meta["EXTENTS"]["Cygnus Loop"]
+    lat = loop["GLAT"] + radius * np.array([0.9, -1.1])
+    two = some(2, lon_deg=np.full(2, float(loop["GLON"])), lat_deg=lat)
+    table = build_catalog(two, reference=dr2).table
+    flagged = (np.asarray(table["Flags"]) & FLAG_IN_EXTENDED) != 0
+    assert flagged.tolist() == (np.asarray(table["GLAT"]) > loop["GLAT"]).tolist()
+
+
+def test_a_reference_without_extended_sources_flags_nothing():
+    reference = Table({"Source_Name": ["near"], "GLON": [10.0], "GLAT": [-80.0]})
+    assert not np.any(build_catalog(some(), reference=reference).table["Flags"] & FLAG_IN_EXTENDED)
+
+
+def test_the_95_percent_ellipse_may_be_wider_than_a_gaussian_has_it():
+    table = build_catalog(some(1, ratio95=np.array([2.5]))).table
+    assert table["Conf_95_SemiMajor"][0] == pytest.approx(2.5 * table["Conf_68_SemiMajor"][0])
+
+
+def test_a_95_percent_ellipse_inside_the_68_percent_one_is_refused():
+    with pytest.raises(InputError, match="must not be smaller"):
+        some(1, ratio95=np.array([0.9]))

@@ -22,6 +22,7 @@ from .record import Catalog, HeaderValue
 from .schema import (
     CLASSES,
     DEFAULT_YEAR_EDGES_MET,
+    FLAG_IN_EXTENDED,
     FLAG_NEAR_EDGE,
     PROBABILITY_COLUMNS,
     blank_table,
@@ -115,7 +116,10 @@ def _fill_candidates(table: Table, candidates: Candidates) -> None:
 
 
 def _fill_nearest(table: Table, reference: Table) -> None:
-    if len(reference) == 0 or len(table) == 0:
+    if len(table) == 0:
+        return
+    table["Flags"][in_extended(table, reference)] |= FLAG_IN_EXTENDED
+    if len(reference) == 0:
         return
     index, separation = nearest(
         np.asarray(table["GLON"], float),
@@ -126,6 +130,20 @@ def _fill_nearest(table: Table, reference: Table) -> None:
     names = np.asarray(reference["Source_Name"], dtype=str)[index]
     table["Sep_FGL"][:] = separation
     table["ASSOC_FGL"][:] = np.where(separation <= ASSOCIATION_RADIUS_DEG, names, "")
+
+
+def in_extended(table: Table, reference: Table) -> np.ndarray:
+    """Bool (N,): rows that lie within the extent of an extended source of `load_release`."""
+    inside = np.zeros(len(table), bool)
+    extents = reference.meta.get("EXTENTS", {})
+    if "Extended_Source_Name" not in reference.colnames:
+        return inside
+    own = lonlat_to_vectors(np.asarray(table["GLON"], float), np.asarray(table["GLAT"], float))
+    for row in reference[np.asarray(reference["Extended_Source_Name"]) != ""]:
+        centre = lonlat_to_vectors(np.float64(row["GLON"]), np.float64(row["GLAT"]))
+        extent_deg = extents.get(row["Extended_Source_Name"], np.nan)
+        inside |= own @ centre >= np.cos(np.radians(extent_deg))
+    return inside
 
 
 def nearest(

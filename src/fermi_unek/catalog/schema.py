@@ -16,6 +16,9 @@ from ..sky.bins import MISSION_START_MET, N_BINS, YEAR_S
 FLAG_NEAR_EDGE = 1 << 14
 """Bit 15 of `Flags`, unused by 4FGL: within half a degree of where the data end."""
 
+FLAG_IN_EXTENDED = 1 << 10
+"""Bit 11 of `Flags`, unused by 4FGL: inside an extended source of the reference catalog."""
+
 CLASSES = ("bll", "fsrq", "psr", "pwn", "fake")
 """Order of the class probabilities; the last one is no class of source."""
 
@@ -150,7 +153,12 @@ _ASSOCIATION = (
     ColumnSpec("RA_Counterpart", "f8", "deg", "Right ascension of ASSOC1"),
     ColumnSpec("DEC_Counterpart", "f8", "deg", "Declination of ASSOC1"),
     ColumnSpec("Unc_Counterpart", "f4", "deg", "95% position error of ASSOC1"),
-    ColumnSpec("Flags", "i2", None, "Bit 15 (16384): within 0.5 deg of where the data end"),
+    ColumnSpec(
+        "Flags",
+        "i2",
+        None,
+        "Bit 15 (16384): within 0.5 deg of where the data end; bit 11 (1024): in an extended source",
+    ),
 )
 
 _OURS = (
