@@ -157,7 +157,7 @@ _ASSOCIATION = (
         "Flags",
         "i2",
         None,
-        "Bit 15 (16384): within 0.5 deg of where the data end; bit 11 (1024): in an extended source",
+        "16384: within 0.5 deg of an edge of the data; 1024: in an extended source",
     ),
 )
 

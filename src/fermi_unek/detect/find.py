@@ -20,6 +20,7 @@ from ..sky.frame import vectors_to_lonlat
 from ..sky.grid import covering_grid
 from .calibration import Calibration
 from .centers import METHODS, Centers, find_centers
+from .refine import refine_centers, tangent_axes
 from .skymask import sky_mask
 
 EDGE_DEG = 0.5
@@ -89,7 +90,7 @@ def raw_centers(
     """Centres before calibration and threshold; `wanted` is a coverage mask or None."""
     network = localizer.network.to(device)
     mask = sky_mask(sky, network, covering_grid(wanted), device=device, progress=progress)
-    return find_centers(mask, centers)
+    return refine_centers(sky, find_centers(mask, centers))
 
 
 def _candidates(
@@ -128,10 +129,7 @@ def near_edge(coverage: np.ndarray | None, vectors: np.ndarray) -> np.ndarray:
     """Bool (N,): whether the data end within half a degree of unit vectors (N, 3)."""
     if coverage is None or not len(vectors):
         return np.zeros(len(vectors), bool)
-    pole = np.where(np.abs(vectors[:, 2:]) > 0.9, [[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]])
-    first = np.cross(vectors, pole)
-    first /= np.linalg.norm(first, axis=1)[:, None]
-    second = np.cross(vectors, first)
+    first, second = tangent_axes(vectors)
     edge = np.zeros(len(vectors), bool)
     radius = np.radians(EDGE_DEG)
     for angle in np.arange(16) * np.pi / 8:
