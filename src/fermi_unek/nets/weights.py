@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..outputs import replacing
 from .localizer import Localizer, LocalizerShape
 
-DEFAULT_LOCALIZER = "localizer-v1"
+DEFAULT_LOCALIZER = "localizer-v2"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,11 @@ def save_localizer(
     history: Mapping[str, str],
     calibration: Mapping[str, object] | None = None,
 ) -> Path:
-    """Write weights, shape, history and calibration to one file (temporary name, then moved)."""
+    """Write weights, shape, history and calibration to one file (temporary name, then moved).
+
+    Kernels of convolutions are kept in half precision, in which the network may run anyway;
+    filters, scaling and running means stay as they are.
+    """
     path = Path(path)
     metadata = {
         "kind": "localizer",
@@ -53,7 +57,11 @@ def save_localizer(
         "history": json.dumps(dict(history)),
         "calibration": json.dumps(dict(calibration or {})),
     }
-    tensors = {name: t.detach().contiguous() for name, t in network.state_dict().items()}
+    kernels = {name for name, t in network.named_parameters() if t.ndim == 4}
+    tensors = {
+        name: (t.detach().half() if name in kernels else t.detach()).contiguous()
+        for name, t in network.state_dict().items()
+    }
     with replacing(path) as temporary:
         # not save_file, which leaves a file that only its owner may read
         Path(temporary).write_bytes(save(tensors, metadata=metadata))
