@@ -133,9 +133,7 @@ def test_a_wrong_model_or_reference_is_refused_before_photons_are_read(stages, b
     assert not any(call[0] == "read" for call in stages)
 
 
-@pytest.mark.parametrize(
-    "setting", [{"yearly": ["a.fits"]}, {"exposure": "b.fits"}, {"scheduler": "tcp://c"}]
-)
+@pytest.mark.parametrize("setting", [{"yearly": ["a.fits"]}, {"exposure": "b.fits"}])
 def test_a_setting_without_effect_is_told(stages, setting):
     with pytest.warns(UnekWarning, match=f"{next(iter(setting))} has no effect"):
         fermi_unek.find_sources("crab.fits", setting)

@@ -136,6 +136,7 @@ def search(
         centers=config.centers,
         region=config.region,
         device=config.device,
+        scheduler=config.scheduler,
         progress=progress,
     )
     return build_catalog(
@@ -317,7 +318,7 @@ def _as_config(config: FindConfig | Mapping[str, Any] | None) -> FindConfig:
 
 def _warn_of_unused(config: FindConfig) -> None:
     """Settings of the interface that nothing in this version depends on."""
-    for name in ("yearly", "exposure", "scheduler"):
+    for name in ("yearly", "exposure"):
         if getattr(config, name):
             warnings.warn(
                 f"{name} has no effect on this version: its network takes counts alone, on "

@@ -20,6 +20,7 @@ from fermi_unek.detect.skymask import (
     run_network,
     sky_mask,
 )
+from fermi_unek.errors import ConfigError
 from fermi_unek.sky.bins import NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
 from fermi_unek.sky.coverage import circle_coverage
 from fermi_unek.sky.frame import PatchFrame, lonlat_to_vectors
@@ -279,3 +280,23 @@ def test_sources_at_poles_seams_and_corners_of_patches_are_listed_once_each(rng,
 
 def grid_near_any(sources: np.ndarray) -> list[PatchFrame]:
     return [f for f in sky_grid() if tangent_distance(f, sources).min() < PATCH_DEG / 2 + 0.5]
+
+
+def test_a_cluster_says_what_this_machine_says():
+    distributed = pytest.importorskip("distributed")
+    sky = sky_of(np.concatenate([place(10.0, 3.0), place(14.5, 1.0)]), np.random.default_rng(1))
+    frames = [PatchFrame(lon, 2.0) for lon in np.arange(5.0, 141.0, 8.0)]
+    here = sky_mask(sky, BrightSpots(), frames)
+    with distributed.LocalCluster(n_workers=2, processes=False, dashboard_address=None) as cluster:
+        there = sky_mask(sky, BrightSpots(), frames, scheduler=cluster.scheduler_address)
+    assert len(here.pixels) > 50
+    for name in ("pixels", "probability", "votes", "error_deg"):
+        np.testing.assert_array_equal(getattr(there, name), getattr(here, name))
+
+
+def test_a_scheduler_that_does_not_answer_is_refused(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("fermi_unek.parallel._CONNECT_TIMEOUT_S", 0.5)
+    sky = sky_of(place(10.0, 3.0), np.random.default_rng(1))
+    with pytest.raises(ConfigError, match="no dask scheduler answers"):
+        sky_mask(sky, BrightSpots(), [PatchFrame(10.0, 2.0)], scheduler="tcp://127.0.0.1:9")

@@ -37,11 +37,15 @@ def test_a_network_read_back_is_the_one_that_was_written(network, saved):
     assert loaded.shape == SHAPE
     assert not loaded.training
     for name, value in network.state_dict().items():
-        torch.testing.assert_close(loaded.state_dict()[name], value, rtol=0, atol=0)
+        # kernels are kept in half precision, everything else as it is
+        rounded = value.half().float() if value.ndim == 4 else value
+        torch.testing.assert_close(loaded.state_dict()[name], rounded, rtol=0, atol=0)
     counts = [torch.full((1, n, n), 2.0) for n in BIN_PIXELS]
     masks = [torch.ones_like(c) for c in counts]
     with torch.inference_mode():
-        torch.testing.assert_close(loaded(counts, masks), network(counts, masks))
+        torch.testing.assert_close(
+            loaded(counts, masks), network(counts, masks), rtol=1e-3, atol=1e-3
+        )
 
 
 def test_history_checksum_and_calibration_come_back(saved):

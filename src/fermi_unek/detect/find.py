@@ -34,6 +34,7 @@ def find_candidates(
     centers: str = "kmeans",
     region: tuple[float, float, float] | None = None,
     device: str = "cpu",
+    scheduler: str | None = None,
     progress: Callable[..., Iterable[Any]] = silent,
 ) -> Candidates:
     """Point sources in a sky.
@@ -50,6 +51,8 @@ def find_candidates(
     region : (lon, lat, radius) or None
         Galactic degrees; nothing outside the circle is listed.
     device : {"cpu", "cuda"}
+    scheduler : str or None
+        Address of a dask scheduler whose workers run the network.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def find_candidates(
     Raises
     ------
     ConfigError
-        When the device is not there or the method unknown.
+        When the device or the scheduler is not there or the method unknown.
     """
     if centers not in METHODS:
         raise ConfigError(f"centers {centers!r} is none of {METHODS}")
@@ -67,7 +70,15 @@ def find_candidates(
         raise ConfigError("device cuda was asked for, but torch sees no CUDA device here")
     coverage = sky.coverage
     wanted = coverage if region is None else intersect(coverage, circle_coverage(*region))
-    found = raw_centers(sky, localizer, wanted, centers=centers, device=device, progress=progress)
+    found = raw_centers(
+        sky,
+        localizer,
+        wanted,
+        centers=centers,
+        device=device,
+        scheduler=scheduler,
+        progress=progress,
+    )
     calibration = Calibration.from_mapping(localizer.calibration)
     lon, lat = vectors_to_lonlat(found.vectors)
     probability = calibration.probability(found, lat)
@@ -85,11 +96,13 @@ def raw_centers(
     *,
     centers: str = "kmeans",
     device: str = "cpu",
+    scheduler: str | None = None,
     progress: Callable[..., Iterable[Any]] = silent,
 ) -> Centers:
     """Centres before calibration and threshold; `wanted` is a coverage mask or None."""
     network = localizer.network.to(device)
-    mask = sky_mask(sky, network, covering_grid(wanted), device=device, progress=progress)
+    frames = covering_grid(wanted)
+    mask = sky_mask(sky, network, frames, device=device, scheduler=scheduler, progress=progress)
     return refine_centers(sky, find_centers(mask, centers))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import healpy as hp
@@ -12,6 +13,7 @@ import torch
 
 from ..nets.localizer import Localizer
 from ..nets.precision import half_precision
+from ..parallel import map_tasks
 from ..progress import silent
 from ..sky.bins import N_BINS, OUTPUT_PIXELS, PATCH_DEG
 from ..sky.counts import SkyCounts
@@ -59,20 +61,42 @@ def sky_mask(
     frames: Sequence[PatchFrame],
     *,
     device: str = "cpu",
+    scheduler: str | None = None,
     progress: Callable[..., Iterable[Any]] = silent,
 ) -> SkyMask:
     """Run the network over the patches and blend what it says.
 
     Every patch votes with a weight that falls to its edges, so that a source on a border is
     judged mostly by the patch that sees its surroundings.
+
+    Parameters
+    ----------
+    sky : SkyCounts
+    network : Localizer
+    frames : sequence of PatchFrame
+    device : {"cpu", "cuda"}
+    scheduler : str or None
+        Address of a dask scheduler whose workers run the network; None runs it here.
+    progress : Progress
+
+    Raises
+    ------
+    ConfigError
+        When no scheduler answers.
     """
     cutter = PatchCutter(sky)
     blend = _Blend()
-    starts = range(0, len(frames), _BATCH)
-    for start in progress(starts, total=len(starts), label="searching"):
-        patches = [cutter.cut(frame) for frame in frames[start : start + _BATCH]]
-        for patch, planes in zip(patches, run_network(network, patches, device), strict=True):
-            blend.add(patch, planes)
+    batches = [frames[start : start + _BATCH] for start in range(0, len(frames), _BATCH)]
+    if scheduler is not None:
+        cut = [[cutter.cut(frame) for frame in batch] for batch in batches]
+        work = partial(run_network, network, device=device)
+        every = map_tasks(work, cut, scheduler=scheduler, label="searching", progress=progress)
+        for patches, output in zip(cut, every, strict=True):
+            blend.add_all(patches, output)
+        return blend.result()
+    for batch in progress(batches, total=len(batches), label="searching"):
+        patches = [cutter.cut(frame) for frame in batch]
+        blend.add_all(patches, run_network(network, patches, device))
     return blend.result()
 
 
@@ -145,6 +169,11 @@ class _Blend:
         self.probability = np.zeros(npix, np.float32)
         self.voters: list[np.ndarray] = []
         self.votes: list[np.ndarray] = []
+
+    def add_all(self, patches: Sequence[Patch], output: np.ndarray) -> None:
+        """Add what the network says of some patches (B, 4, 128, 128)."""
+        for patch, planes in zip(patches, output, strict=True):
+            self.add(patch, planes)
 
     def add(self, patch: Patch, planes: np.ndarray) -> None:
         """Add one patch's planes (4, 128, 128)."""
