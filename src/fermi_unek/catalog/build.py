@@ -140,7 +140,7 @@ def in_extended(table: Table, reference: Table) -> np.ndarray:
         return inside
     own = lonlat_to_vectors(np.asarray(table["GLON"], float), np.asarray(table["GLAT"], float))
     for row in reference[np.asarray(reference["Extended_Source_Name"]) != ""]:
-        centre = lonlat_to_vectors(np.float64(row["GLON"]), np.float64(row["GLAT"]))
+        centre = lonlat_to_vectors(np.asarray(row["GLON"], float), np.asarray(row["GLAT"], float))
         extent_deg = extents.get(row["Extended_Source_Name"], np.nan)
         inside |= own @ centre >= np.cos(np.radians(extent_deg))
     return inside

@@ -14,7 +14,8 @@ def fast_bfloat16(device: str = "cpu") -> bool:
     if device != "cpu":
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     # older torch releases do not tell, and stay with single precision
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    told = getattr(torch.cpu, "get_capabilities", None)
+    capabilities = {} if told is None else told()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
