@@ -1,5 +1,6 @@
 """The stages are put together as the settings say, with stand-ins for the network."""
 
+import re
 import sys
 from types import SimpleNamespace
 
@@ -12,7 +13,8 @@ import fermi_unek
 from fermi_unek import pipeline
 from fermi_unek.catalog.candidates import Candidates
 from fermi_unek.catalog.io import read_catalog
-from fermi_unek.config import FindConfig
+from fermi_unek.catalog.releases import release_path
+from fermi_unek.config import FindConfig, ReportConfig
 from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
 from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
@@ -165,6 +167,30 @@ def test_a_catalog_file_gets_its_report_with_or_without_photons(stages, tmp_path
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == written
     text = (tmp_path / "report" / "report.html").read_text()
     assert '"packed"' in text if inputs else '"packed"' not in text
+    assert "No release was compared with." in text
+
+
+@pytest.mark.parametrize(
+    ("made_with", "asked", "named"),
+    [
+        ("3FGL", None, "3FGL"),
+        ("3FGL", "4FGL-DR2", "4FGL-DR2"),
+        ("3FGL", "none", ""),
+        (release_path("3FGL"), None, ""),
+    ],
+)
+def test_a_report_compares_with_the_catalogs_release_or_the_one_asked_for(
+    stages, tmp_path, made_with, asked, named
+):
+    config = FindConfig(reference=str(made_with))
+    pipeline.find_to_file("x.fits", tmp_path / "crab.fits", config)
+    settings = ReportConfig(reference=asked)
+    pipeline.report_to_folder(tmp_path / "crab.fits", (), tmp_path / "report", settings)
+    text = (tmp_path / "report" / "report.html").read_text()
+    assert f'"release":"{named}"' in text
+    if named:
+        # the source of another release is not taken over from the catalog
+        assert re.search(rf'"fgl":\["{named[:4]} J0534', text)
 
 
 def test_a_report_that_exists_is_refused_before_photons_are_read(stages, tmp_path):

@@ -618,10 +618,8 @@ def export(session: _Session, catalog: Path, output: Path, samp: bool, overwrite
 @folder_option(required=True)
 @click.option(
     "--reference",
-    default=ReportConfig().reference,
-    show_default=True,
     metavar="NAME|FILE",
-    help="4FGL release to compare with; 'none' for none.",
+    help="4FGL release to compare with, 'none' for none; the catalog's own unless given.",
 )
 @evtype_option
 @zmax_option

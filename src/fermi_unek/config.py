@@ -107,9 +107,16 @@ class BinConfig(Config):
 
 
 class ReportConfig(BinConfig):
-    """What a report is made of; see `FindConfig` for the cuts on photons and the reference."""
+    """What a report is made of; see `FindConfig` for the cuts on photons.
 
-    reference: str = "4FGL-DR2"
+    Attributes
+    ----------
+    reference : str or None
+        4FGL release (or file) to compare with; "none" for none, None for the release that the
+        catalog was made with.
+    """
+
+    reference: str | None = None
 
 
 class SimulateConfig(Config):

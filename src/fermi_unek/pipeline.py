@@ -375,9 +375,13 @@ def report_to_folder(
     config = config or ReportConfig()
     check_folder(folder, REPORT_FILES, overwrite)
     from .catalog import load_release, read_catalog
+    from .catalog.releases import RELEASES
 
     catalog = read_catalog(catalog_path)
-    reference = None if config.reference == "none" else load_release(config.reference)
+    name = config.reference or str(catalog.header.get("reference catalog", "none"))
+    if config.reference is None and name not in RELEASES:  # a file, which is not here perhaps
+        name = "none"
+    reference = None if name == "none" else load_release(name)
     sky = read_photons(inputs, config, progress) if inputs else None
     _write_report(folder, sky, catalog, reference, progress)
     return catalog

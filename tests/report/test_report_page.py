@@ -262,22 +262,38 @@ CHROMIUM = next(
 )
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here to open the page in")
-def test_a_browser_draws_the_table_and_the_card(full_page, tmp_path):
-    name = Page(full_page).data["sources"]["name"][0]
+def drawn(page, folder):
+    """The page as Chromium has it once its script has run."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here to open the page in")
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
     flags += " --disable-background-networking --disable-component-update --disable-sync"
     done = subprocess.run(
         [
-            *[CHROMIUM, *flags.split(), f"--user-data-dir={tmp_path}"],
-            *["--virtual-time-budget=5000", "--dump-dom", full_page.as_uri()],
+            *[CHROMIUM, *flags.split(), f"--user-data-dir={folder}"],
+            *["--virtual-time-budget=5000", "--dump-dom", page.as_uri()],
         ],
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
-    dom = done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("n", "told"), [(0, "Nothing was found above the threshold."), (120, "1 to 50 of 120")]
+)
+def test_a_browser_draws_none_and_many_candidates_fifty_a_time(tmp_path, n, told):
+    write_page(tmp_path / "a.html", catalog_of(n))
+    dom = drawn(tmp_path / "a.html", tmp_path)
+    assert told in dom.partition("<script")[0]
+    assert dom.partition("<script")[0].count('<td class="text"><button') == min(n, 50)
+
+
+def test_a_browser_draws_the_table_and_the_card(full_page, tmp_path):
+    name = Page(full_page).data["sources"]["name"][0]
+    dom = drawn(full_page, tmp_path)
     assert f"<h2>{name}</h2>" in dom
     assert dom.count('class="chosen"') == 1
     assert dom.count("<canvas") == 2 + 6

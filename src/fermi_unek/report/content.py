@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
+from ..catalog.build import ASSOCIATION_RADIUS_DEG, nearest
 from ..catalog.record import Catalog
 from ..catalog.schema import FLAG_NEAR_EDGE, PROBABILITY_COLUMNS
 from ..progress import Progress, silent
@@ -95,7 +96,7 @@ def page_data(
     sky : SkyCounts, optional
         The photons; without them there are no stamps, light curves, or counts on the maps.
     reference : astropy Table, optional
-        4FGL release of `load_release`, for the maps.
+        4FGL release of `load_release`, for the maps and for what is called new.
     progress : Progress
         Wraps the cutting of stamps.
 
@@ -112,7 +113,7 @@ def page_data(
         "new_beyond_deg": NEW_BEYOND_DEG,
         "found": len(catalog),
         "release": "" if reference is None else str(reference.meta.get("RELEASE", "reference")),
-        "sources": source_columns(table),
+        "sources": source_columns(table) | _nearest_columns(table, reference),
         "reference": None if reference is None else reference_columns(catalog, reference),
         "backdrop": None,
         "stamps": None,
@@ -175,6 +176,22 @@ def reference_columns(catalog: Catalog, reference: Table) -> dict[str, list[Any]
     return columns
 
 
+def _nearest_columns(table: Table, reference: Table | None) -> dict[str, list[Any]]:
+    """Nearest source of a release; the catalog's own columns may tell of another release."""
+    if reference is None or len(reference) == 0 or len(table) == 0:
+        return {}
+    ours, theirs = (
+        [np.asarray(one[name], float) for name in ("GLON", "GLAT")] for one in (table, reference)
+    )
+    index, separation = nearest(*ours, *theirs)
+    names = np.asarray(reference["Source_Name"], dtype=str)[index]
+    within = separation <= ASSOCIATION_RADIUS_DEG
+    return {
+        "fgl": np.where(within, names, "").tolist(),
+        "separation": decimals(separation, 4),
+    }
+
+
 def decimals(values: Any, places: int) -> list[Any]:
     """Nested lists of numbers rounded to decimal places; None where not finite."""
     return _plain(np.round(np.asarray(values, float), places))
@@ -212,8 +229,6 @@ def _most_probable(table: Table) -> Table:
 
 def _near(catalog: Catalog, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
     """Whether a candidate lies within `NEW_BEYOND_DEG` of each place."""
-    from ..catalog.build import nearest
-
     if len(catalog) == 0 or len(lon) == 0:
         return np.zeros(len(lon), dtype=bool)
     ours = (np.asarray(catalog.table[name], float) for name in ("GLON", "GLAT"))

@@ -676,6 +676,7 @@ options($("status"), page.release ? [["", "all"], ["new", "new"], ["known", "in 
 const kinds = has("class") ? [...new Set(source.class)].sort() : [];
 options($("class"), [["", "all"], ...kinds.map(kind => [kind || "-", kind || "not classified"])]);
 $("class-filter").hidden = kinds.length < 2;
+$("status-filter").hidden = !page.release;
 $("fake-filter").hidden = !has("fake");
 legend();
 select();
