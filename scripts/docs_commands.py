@@ -136,6 +136,7 @@ def make_stand_ins(folder: Path) -> None:
     _shell(f"{PROGRAM} -q simulate -o sky {common} --years 10 --seed 7 --overwrite"
            " && cp sky/counts_bin*.fits .", folder)  # fmt: skip
     _shell(f"{PROGRAM} -q find ccube.fits -o catalog.fits --overwrite", folder)
+    (folder / "my_radio_list.csv").write_text("Name,RA,DEC,CLASS\nA,80.0,18.0,bcu\n")
 
 
 def run_page(

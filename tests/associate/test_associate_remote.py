@@ -177,6 +177,20 @@ def test_ned_is_asked_place_by_place_and_nothing_there_is_no_failure(full, patie
     assert len(around.objects) == 3
 
 
+def test_long_work_shows_how_far_it_has_come(full, patience):
+    seen = []
+
+    def watch(items, *, total=None, label=""):
+        seen.append((label, len(items)))
+        return items
+
+    for name in ("SIMBAD", "NED", "MQC"):
+        one = service(name, full, patience)
+        one.asker.progress = watch
+        one.look_up(places_at(np.full(60, 80.0), 30.0))
+    assert seen == [("SIMBAD", 1), ("NED", 60), ("MQC", 2)]
+
+
 def test_no_places_ask_for_no_cones(full, patience):
     for name in ("MQC", "SIMBAD", "NED"):
         around = service(name, full, patience).look_up(places_at([], []))

@@ -1,5 +1,6 @@
 """A catalog gets counterparts, keeps what it had, and says where they come from."""
 
+import io
 import warnings
 
 import numpy as np
@@ -303,6 +304,8 @@ def test_the_command_associates_exports_and_tells(tmp_path):
     assert table["ASSOC_4FGL"][0] == source["Source_Name"]
     assert (tmp_path / "p.csv").read_text().startswith("Source_Name,kind,catalog,name,class,ra")
     code, told, _ = run("export", new, "-o", tmp_path / "n.vot")
+    votable.parse(tmp_path / "n.vot", verify="exception")
+    assert votable.validate(str(tmp_path / "n.vot"), output=io.StringIO())
     assert (code, told.split(" written")[0]) == (0, "1 sources")
 
 

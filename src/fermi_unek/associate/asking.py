@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..outputs import replacing
+from ..progress import Progress, silent
 from .records import Objects, ServiceFailure
 
 BACKOFF_S = 2.0
@@ -135,9 +136,15 @@ class Asker:
     serves, everything else fails at once.
     """
 
-    def __init__(self, patience: Patience | None = None, cache: Cache | None = None) -> None:
+    def __init__(
+        self,
+        patience: Patience | None = None,
+        cache: Cache | None = None,
+        progress: Progress = silent,
+    ) -> None:
         self.patience = patience or Patience()
         self.cache = cache or Cache(None)
+        self.progress = progress
         self._down = ""
 
     def ask(self, query: Query, send: Callable[[], Objects]) -> Kept:
@@ -192,7 +199,13 @@ class Asker:
         raise ServiceFailure(self._down)
 
 
-def ask_in_batches(order: np.ndarray, size: int, ask: Callable[[np.ndarray], Kept]) -> list[Kept]:
+def ask_in_batches(
+    order: np.ndarray,
+    size: int,
+    ask: Callable[[np.ndarray], Kept],
+    progress: Progress = silent,
+    label: str = "",
+) -> list[Kept]:
     """Answers for indices in batches, halved where a service cuts its answer short.
 
     Parameters
@@ -203,6 +216,10 @@ def ask_in_batches(order: np.ndarray, size: int, ask: Callable[[np.ndarray], Kep
         Most indices in a batch.
     ask : callable
         Asks for some indices; raises `TooMany` for too many.
+    progress : Progress
+        Wraps the loop over batches.
+    label : str
+        Of the progress bar.
 
     Raises
     ------
@@ -210,7 +227,8 @@ def ask_in_batches(order: np.ndarray, size: int, ask: Callable[[np.ndarray], Kep
         When one index alone is too many, or `ask` fails.
     """
     answers = []
-    for batch in _slices(order, size):
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    for batch in progress(batches, label=label):
         try:
             answers.append(ask(batch))
         except TooMany as reason:
@@ -234,8 +252,3 @@ def joined(answers: list[Kept], cache: Cache) -> tuple[Objects, str, str]:
     stale = [one for one in answers if cache.max_age_days > 0 and not cache.fresh(one)]
     note = "" if not stale else "the service did not answer, kept answers were used"
     return objects.select(np.sort(first)), oldest.isoformat(), note
-
-
-def _slices(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    for start in range(0, len(order), size):
-        yield order[start : start + size]

@@ -23,8 +23,10 @@ from .vizier import VIZIER_TABLES, VIZIER_URL, Vizier
 URLS = {"vizier": VIZIER_URL, "simbad": SIMBAD_URL, "ned": NED_URL}
 
 
-def open_services(config: AssociateConfig) -> list[Service]:
+def open_services(config: AssociateConfig, progress: Progress = silent) -> list[Service]:
     """The services that settings name, local catalogs first; nothing is asked yet.
+
+    `progress` wraps the batches in which large services are asked.
 
     Raises
     ------
@@ -41,11 +43,11 @@ def open_services(config: AssociateConfig) -> list[Service]:
     urls: Mapping[str, str] = URLS | dict(config.servers)
     for name in config.services:
         if name == "vizier":
-            services += [Vizier(t, _asker(config), urls[name]) for t in VIZIER_TABLES]
+            services += [Vizier(t, _asker(config, progress), urls[name]) for t in VIZIER_TABLES]
         elif name == "simbad":
-            services.append(Simbad(_asker(config), urls[name]))
+            services.append(Simbad(_asker(config, progress), urls[name]))
         else:
-            services.append(Ned(_asker(config), urls[name]))
+            services.append(Ned(_asker(config, progress), urls[name]))
     if not services:
         raise InputError("no service and no catalog to look for counterparts in; give --catalogs")
     names = [service.name for service in services]
@@ -81,7 +83,7 @@ def associate_files(
     overwrite : bool
         Whether outputs may be replaced.
     progress : Progress
-        Wraps the loop over services.
+        Wraps the loop over services and over the batches of each.
 
     Returns
     -------
@@ -104,7 +106,7 @@ def associate_files(
     catalog = read_catalog(catalog_path)
     done = associate(
         catalog,
-        open_services(config),
+        open_services(config, progress),
         min_probability=config.min_probability,
         priors=config.priors,
         new_only=config.new_only,
@@ -132,6 +134,6 @@ def summary(done: Association) -> str:
     return "\n".join(lines)
 
 
-def _asker(config: AssociateConfig) -> Asker:
+def _asker(config: AssociateConfig, progress: Progress) -> Asker:
     patience = Patience(config.timeout, config.tries, config.backoff)
-    return Asker(patience, Cache(config.cache or default_folder(), config.max_age))
+    return Asker(patience, Cache(config.cache or default_folder(), config.max_age), progress)

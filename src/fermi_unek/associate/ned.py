@@ -51,7 +51,7 @@ class Ned:
             }
             return self.asker.ask(query, lambda: self._send(ra, dec, radius))
 
-        answers = ask_in_batches(np.arange(len(places)), 1, ask)
+        answers = ask_in_batches(np.arange(len(places)), 1, ask, self.asker.progress, self.name)
         objects, asked, note = joined(answers, self.asker.cache)
         return Surroundings(objects, reach, False, asked, note)
 

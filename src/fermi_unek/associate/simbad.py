@@ -73,7 +73,7 @@ class Simbad:
             }
             return self.asker.ask(query, lambda: self._send(cones))
 
-        answers = ask_in_batches(np.arange(len(places)), BATCH, ask)
+        answers = ask_in_batches(np.arange(len(places)), BATCH, ask, self.asker.progress, self.name)
         objects, asked, note = joined(answers, self.asker.cache)
         return Surroundings(objects, reach, False, asked, note)
 

@@ -89,7 +89,7 @@ VIZIER_TABLES = (
     VizierTable("4FGL_DR3", "IX/67/4fgldr3", prefix="4FGL ", kind="gamma"),
     VizierTable("4FGL", "J/ApJS/247/33/4fgl", prefix="4FGL ", kind="gamma"),
     VizierTable("5BZCAT", "VII/274/bzcat5", bzcat_classes),
-    VizierTable("3HSP", "J/A+A/632/A77", "bll"),
+    VizierTable("3HSP", "J/A+A/632/A77", "bll", prefix="3HSP"),
     VizierTable("CRATES", "J/ApJS/171/61/table5", "bcu", prefix="CRATES "),
     VizierTable("WIBRaLS", "J/ApJS/242/4", "bcu", prefix="WISE "),
     VizierTable("MQC", "VII/294/catalog", milliquas_classes, cones=True),
@@ -141,7 +141,9 @@ class Vizier:
             )
 
         # the widest go together
-        answers = ask_in_batches(np.argsort(reach, kind="stable"), BATCH, ask)
+        answers = ask_in_batches(
+            np.argsort(reach, kind="stable"), BATCH, ask, self.asker.progress, self.name
+        )
         objects, asked, note = joined(answers, self.asker.cache)
         return Surroundings(objects, reach, False, asked, note)
 
