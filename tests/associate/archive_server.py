@@ -1,8 +1,8 @@
 """A server on 127.0.0.1 that answers as VizieR (asu), SIMBAD (TAP) and NED (objsearch) do.
 
 It holds a sky of its own and reads the queries that astroquery really sends. What goes wrong is
-told per service by a list of moods, one a request: "ok", "500", "404", "hang", "garbage", "error",
-"overflow", "empty", "cut".
+told per service by a list of moods, one a request: "ok", "500", "429", "404", "hang" (no
+answer), "stall" (half of one), "garbage", "error" (a VOTable that says so), "cut" (short).
 """
 
 from __future__ import annotations
@@ -185,16 +185,20 @@ class Handler(BaseHTTPRequestHandler):
             )
             return
         text = answer()
-        self.send(text[: len(text) // 2] if mood == "cut" else text)
+        self.send(text[: len(text) // 2] if mood == "cut" else text, pause=mood == "stall")
 
-    def send(self, text: str) -> None:
+    def send(self, text: str, pause: bool = False) -> None:
         data = text.encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/xml")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         try:
-            self.wfile.write(data)
+            if pause:
+                self.wfile.write(data[:100])
+                self.wfile.flush()
+                time.sleep(HANG_S)
+            self.wfile.write(data[100 if pause else 0 :])
         except (BrokenPipeError, ConnectionResetError):  # the client gave up, as it should
             pass
 

@@ -13,6 +13,7 @@ from fermi_unek.associate import Objects, ServiceFailure
 from fermi_unek.associate.asking import (
     Asker,
     Cache,
+    Host,
     Kept,
     NotNow,
     TooMany,
@@ -234,8 +235,9 @@ def test_a_service_that_stays_down_fails_with_its_reason(full, patience, waits, 
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_service_that_hangs_is_given_up(full, patience, waits, name):
-    full.moods[mood_of(name)] = ["hang"]
+@pytest.mark.parametrize("mood", ["hang", "stall"])
+def test_a_service_that_hangs_is_given_up(full, patience, waits, name, mood):
+    full.moods[mood_of(name)] = [mood]
     patience = type(patience)(timeout_s=0.3, tries=2, sleep=waits.append)
     start = time.monotonic()
     with pytest.raises(ServiceFailure, match=r"no answer in time \(2 tries\)"):
@@ -267,6 +269,24 @@ def test_a_service_that_is_down_is_not_tried_for_every_place(full, patience, wai
         with pytest.raises(ServiceFailure, match="HTTP 500"):
             Ned(asker, full.url).look_up(places_at([80.0], 30.0))
     assert waits == [2.0, 4.0]
+
+
+def test_what_cannot_be_reached_is_not_tried_for_every_table(patience, waits):
+    host = Host()
+    for name in ("5BZCAT", "3HSP", "MQC"):
+        one = Vizier(TABLES[name], Asker(patience, host=host), "http://127.0.0.1:9")
+        with pytest.raises(ServiceFailure, match=r"no connection .*\(3 tries\)"):
+            one.look_up(places_at([80.0], 30.0))
+    assert waits == [2.0, 4.0]
+
+
+def test_a_table_in_trouble_does_not_take_the_others_with_it(full, patience):
+    host = Host()
+    full.moods["VII/274/bzcat5"] = ["500"]
+    with pytest.raises(ServiceFailure, match="HTTP 500"):
+        Vizier(TABLES["5BZCAT"], Asker(patience, host=host), full.url).look_up(places_at([1.0], 1))
+    other = Vizier(TABLES["ATNF"], Asker(patience, host=host), full.url)
+    assert len(other.look_up(places_at([1.0], 1.0)).objects) == 2
 
 
 @pytest.mark.parametrize("name", ALL)

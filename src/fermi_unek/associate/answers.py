@@ -9,7 +9,7 @@ from io import BytesIO
 
 from astropy.table import Table
 
-from .asking import NotNow, TooMany
+from .asking import NotNow, TooMany, Unreachable
 from .records import ServiceFailure
 
 _MENDABLE = (408, 425, 429)
@@ -26,12 +26,8 @@ def failures_told() -> Iterator[None]:
         yield
     except (NotNow, TooMany, ServiceFailure):
         raise
-    except requests.Timeout as error:
-        raise NotNow("no answer in time") from error
-    except requests.HTTPError as error:
-        raise _of_status(error.response.status_code if error.response is not None else 0) from error
     except requests.RequestException as error:
-        raise NotNow(f"no connection ({type(error).__name__})") from error
+        raise _of_requests(error) from error
     except DALAccessError as error:
         raise _of_pyvo(error) from error
     except Exception as error:  # whatever the parsers make of garbage
@@ -90,17 +86,28 @@ def _resources(part: object) -> Iterator[object]:
         yield from _resources(resource)
 
 
+def _of_requests(error: object) -> Exception:
+    """A status, no answer in time, or no connection."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return _of_status(error.response.status_code)
+    # a pause in the middle of an answer comes as a lost connection
+    if isinstance(error, requests.ReadTimeout) or "Read timed out" in str(error):
+        return NotNow("no answer in time")
+    return Unreachable(f"no connection ({type(error).__name__})")
+
+
 def _of_pyvo(error: Exception) -> Exception:
     """What pyvo wraps up, unwrapped."""
     import requests
 
-    cause, code = getattr(error, "cause", None), getattr(error, "code", None)
+    cause: object = getattr(error, "cause", None)
+    code = getattr(error, "code", None)
     if code:
         return _of_status(code)
-    if isinstance(cause, requests.Timeout):
-        return NotNow("no answer in time")
-    if isinstance(cause, requests.RequestException):
-        return NotNow(f"no connection ({type(cause).__name__})")
+    if isinstance(cause, requests.RequestException) or "Read timed out" in str(cause):
+        return _of_requests(cause)
     if cause is not None:
         return NotNow(f"an answer that cannot be read ({type(cause).__name__})")
     return NotNow(f"an error: {error}")

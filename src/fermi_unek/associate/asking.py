@@ -34,6 +34,10 @@ class NotNow(Exception):
     """An answer that another try may mend: a time-out, HTTP 5xx, or garbage."""
 
 
+class Unreachable(NotNow):
+    """No connection at all, which holds for everything at that address."""
+
+
 class TooMany(Exception):
     """A service cut its answer short; the batch must be smaller."""
 
@@ -129,11 +133,19 @@ def default_folder() -> Path:
     return Path(base) / "fermi_unek" / "associate"
 
 
+@dataclass
+class Host:
+    """An address that several services share; `down` says why it cannot be reached."""
+
+    down: str = ""
+
+
 class Asker:
     """Asks one service with patience and a cache.
 
     Once all tries of a query have failed the service is taken for down: what is kept still
-    serves, everything else fails at once.
+    serves, everything else fails at once. When there was no connection, so do the other
+    services of the host.
     """
 
     def __init__(
@@ -141,10 +153,12 @@ class Asker:
         patience: Patience | None = None,
         cache: Cache | None = None,
         progress: Progress = silent,
+        host: Host | None = None,
     ) -> None:
         self.patience = patience or Patience()
         self.cache = cache or Cache(None)
         self.progress = progress
+        self.host = host or Host()
         self._down = ""
 
     def ask(self, query: Query, send: Callable[[], Objects]) -> Kept:
@@ -183,8 +197,8 @@ class Asker:
         return Kept(objects, now)
 
     def _try(self, send: Callable[[], Objects]) -> Objects:
-        if self._down:
-            raise ServiceFailure(self._down)
+        if self._down or self.host.down:
+            raise ServiceFailure(self._down or self.host.down)
         wait = self.patience.backoff_s
         for number in range(self.patience.tries):
             if number:
@@ -196,6 +210,8 @@ class Asker:
                 last = reason
         tries = self.patience.tries
         self._down = f"{last} ({tries} {'try' if tries == 1 else 'tries'})"
+        if isinstance(last, Unreachable):
+            self.host.down = self._down
         raise ServiceFailure(self._down)
 
 

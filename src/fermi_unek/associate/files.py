@@ -12,7 +12,7 @@ from ..config import AssociateConfig
 from ..errors import InputError, OutputError
 from ..outputs import check_file
 from ..progress import Progress, silent
-from .asking import Asker, Cache, Patience, default_folder
+from .asking import Asker, Cache, Host, Patience, default_folder
 from .local import local_services
 from .ned import NED_URL, Ned
 from .records import Service
@@ -43,7 +43,10 @@ def open_services(config: AssociateConfig, progress: Progress = silent) -> list[
     urls: Mapping[str, str] = URLS | dict(config.servers)
     for name in config.services:
         if name == "vizier":
-            services += [Vizier(t, _asker(config, progress), urls[name]) for t in VIZIER_TABLES]
+            host = Host()
+            askers = [_asker(config, progress, host) for _ in VIZIER_TABLES]
+            pairs = zip(VIZIER_TABLES, askers, strict=True)
+            services += [Vizier(table, asker, urls[name]) for table, asker in pairs]
         elif name == "simbad":
             services.append(Simbad(_asker(config, progress), urls[name]))
         else:
@@ -134,6 +137,7 @@ def summary(done: Association) -> str:
     return "\n".join(lines)
 
 
-def _asker(config: AssociateConfig, progress: Progress) -> Asker:
+def _asker(config: AssociateConfig, progress: Progress, host: Host | None = None) -> Asker:
     patience = Patience(config.timeout, config.tries, config.backoff)
-    return Asker(patience, Cache(config.cache or default_folder(), config.max_age), progress)
+    cache = Cache(config.cache or default_folder(), config.max_age)
+    return Asker(patience, cache, progress, host)
