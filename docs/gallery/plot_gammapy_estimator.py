@@ -16,6 +16,7 @@ and its table becomes models. The counts are the simulated field that ships with
 import matplotlib.pyplot as plt
 import numpy as np
 from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from gammapy.catalog import CATALOG_REGISTRY
 from gammapy.datasets import MapDataset
@@ -26,9 +27,9 @@ from fermi_unek.pipeline import demo_sample
 from fermi_unek.plugins.gammapy import SourceCatalogUNEK, register
 
 cubes, truth = demo_sample()
-counts = Map.read(cubes[0])
-dataset = MapDataset(counts=counts, name="sample")
-print(counts.geom)
+centre = SkyCoord(80.0, 18.0, unit="deg", frame="galactic")
+dataset = MapDataset(counts=Map.read(cubes[0]), name="sample").cutout(centre, 10 * u.deg)
+print(dataset.counts.geom)
 
 # %%
 # The estimator
@@ -47,11 +48,16 @@ print(table["value", "x", "y", "ra", "dec", "Source_Name", "Conf_95_SemiMajor"][
 
 true = Table.read(truth, hdu=1)
 bright = true[true["Ideal_TS"] > 25.0]
-image = counts.slice_by_idx({"energy": slice(3, None)}).sum_over_axes(keepdims=False)
+bright = bright[
+    dataset.counts.geom.to_image().contains(
+        SkyCoord(bright["GLON"], bright["GLAT"], unit="deg", frame="galactic")
+    )
+]
+image = dataset.counts.slice_by_idx({"energy": slice(3, None)}).sum_over_axes(keepdims=False)
 axis = image.smooth("0.15 deg").plot(stretch="sqrt", cmap="magma")
 sky = axis.get_transform("galactic")
 axis.scatter(bright["GLON"], bright["GLAT"], transform=sky, marker="o", fc="none", ec="cyan", s=60)
-axis.scatter(table["GLON"], table["GLAT"], transform=sky, marker="x", c="w", s=20, lw=0.8)
+axis.scatter(table["GLON"], table["GLAT"], transform=sky, marker="x", c="lime", s=20, lw=0.8)
 axis.set_title("crosses: found; circles: true sources with an ideal TS above 25")
 plt.show()
 

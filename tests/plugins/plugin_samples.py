@@ -78,6 +78,9 @@ def refitted_catalog(number: int) -> Catalog:
     """As `found_catalog`, with spectra as a refit gives them, the forms in turn."""
     catalog = found_catalog(number)
     table = catalog.table.copy()
+    # a refit adds columns of its own
+    table["TS"] = np.linspace(60.0, 70.0, number).astype("f4")
+    table["Flux1000_UL95"] = np.full(number, np.nan, "f4")
     for row, form in enumerate(np.resize(list(SPECTRA), number)):
         table["SpectrumType"][row] = form
         table["Pivot_Energy"][row] = 2000.0

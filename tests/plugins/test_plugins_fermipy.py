@@ -479,7 +479,13 @@ def test_a_catalog_in_memory_is_the_same_model_as_its_file(tmp_path):
         assert same.radec == pytest.approx(source.radec)
         for name, one in source.params.items():
             assert same.params[name]["value"] == pytest.approx(one["value"])
-        assert same["catalog"]["TS"] == pytest.approx(source["catalog"]["TS"])
+        assert same["catalog"]["Signif_Avg"] == pytest.approx(source["catalog"]["Signif_Avg"])
+
+
+def test_the_ts_of_a_refit_reaches_fermipy_and_that_of_a_search_is_not_known():
+    refitted, found = to_catalog(refitted_catalog(3)).table, to_catalog(found_catalog(3)).table
+    assert sorted(refitted["TS"]) == [60.0, 65.0, 70.0]
+    assert np.isnan(found["TS"]).all()
 
 
 @pytest.mark.parametrize("number", [1, 5])

@@ -159,8 +159,7 @@ def test_the_search_gives_the_record_that_can_be_written(field, tmp_path):
     assert not any("/" in key for key in header)
 
 
-@pytest.mark.parametrize("proj", ["TAN", "AIT", "STG"])
-@pytest.mark.parametrize("frame", ["galactic", "icrs"])
+@pytest.mark.parametrize(("proj", "frame"), [("TAN", "icrs"), ("AIT", "galactic"), ("STG", "icrs")])
 def test_any_projection_will_do(field, proj, frame):
     geom = WcsGeom.create(
         skydir=SKYDIR, width=8.0, binsz=0.1, proj=proj, frame=frame, axes=[NETWORK_AXIS]
@@ -172,7 +171,8 @@ def test_any_projection_will_do(field, proj, frame):
 @pytest.mark.parametrize("region", ["DISK(82.0,18.0,5.0)", None])
 def test_healpix_will_do(field, nest, region):
     frame = "galactic" if region else "icrs"
-    geom = HpxGeom.create(nside=512, nest=nest, frame=frame, region=region, axes=[NETWORK_AXIS])
+    nside = 512 if region else 256
+    geom = HpxGeom.create(nside=nside, nest=nest, frame=frame, region=region, axes=[NETWORK_AXIS])
     dataset = put_on(geom, field)
     region = (*CENTRE, 5.0)  # of the whole sky, all but the field is empty
     table = UNEKSourceEstimator(threshold=0.5, region=region, **FRONT).run(dataset)
@@ -318,7 +318,7 @@ def test_a_reloaded_class_takes_the_place_of_the_old_one():
 # ------------------------------------------------------------------ catalogs
 
 
-@pytest.mark.parametrize("number", [0, 1, 7])
+@pytest.mark.parametrize("number", [0, 1, 4])
 @pytest.mark.parametrize("make", [found_catalog, refitted_catalog])
 def test_a_catalog_is_a_model_of_gammapy_whatever_it_holds(make, number, tmp_path):
     write_catalog(make(number), tmp_path / "catalog.fits")

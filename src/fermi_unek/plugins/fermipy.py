@@ -410,5 +410,6 @@ def to_catalog(catalog: Catalog | str | Path) -> FermipyCatalog:
         table[name] = np.full(len(table), "", dtype="U20")
     result = FermipyCatalog(table)
     Catalog4FGLDR3._fill_params(result.table)
-    result.table["TS"] = np.asarray(table["Signif_Avg"], float) ** 2
+    if "TS" not in table.colnames:  # a refit writes it
+        result.table["TS"] = np.asarray(table["Signif_Avg"], float) ** 2
     return result
