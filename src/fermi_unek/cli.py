@@ -24,6 +24,7 @@ from .config import (
     FindConfig,
     ReportConfig,
     SimulateConfig,
+    TrainClassifierConfig,
     TrainConfig,
     build,
     load_yaml,
@@ -261,6 +262,7 @@ def main(context: click.Context, log_level: str, quiet: bool) -> None:
     "--exposure", type=Path, metavar="FILE", help="gtexpcube2 or gtltcube file of the photons."
 )
 @click.option("--no-classify", is_flag=True, help="Leave the classes blank.")
+@click.option("--classifier", metavar="NAME|FILE", help="Classifier; the shipped one unless given.")
 @evtype_option
 @zmax_option
 @click.option(
@@ -425,16 +427,22 @@ def simulate(
 
 
 @main.command()
-@click.argument("network", type=click.Choice(["localizer"]))
+@click.argument("network", type=click.Choice(["localizer", "classifier"]))
 @click.argument("config_file", metavar="CONFIG.yaml", type=Path)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
 @click.pass_obj
 def train(session: _Session, network: str, config_file: Path, resume: bool) -> None:
     """Train a network as a YAML file says."""
-    config = load_yaml(config_file, TrainConfig)
-    from .training.localizer import train_localizer
+    if network == "classifier":
+        settings = load_yaml(config_file, TrainClassifierConfig)
+        from .training.classifier import train_classifier
 
-    weights = train_localizer(config, resume=resume, progress=session.progress)
+        weights = train_classifier(settings, resume=resume, progress=session.progress)
+    else:
+        config = load_yaml(config_file, TrainConfig)
+        from .training.localizer import train_localizer
+
+        weights = train_localizer(config, resume=resume, progress=session.progress)
     session.tell(f"weights written to {weights}")
 
 

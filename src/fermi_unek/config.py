@@ -60,11 +60,14 @@ class FindConfig(Config):
     model : str or None
         Name of a shipped localizer or path of a weights file; None is the default one.
     yearly : tuple of paths
-        The same photons year by year, for classification.
+        The same photons year by year, for classification: a cube a year, or an @list of the
+        files of a year. Photon files need none, they hold the times.
     exposure : path or None
         gtexpcube2 or gtltcube file; None is the package's own table.
     classify : bool
-        Whether candidates are classified, where the package has a classifier.
+        Whether candidates are classified.
+    classifier : str or None
+        Name of a shipped classifier or path of a weights file; None is the default one.
     evtype : {"front", "back", "all"} or None
         Photons to take from photon files; None is FRONT, which the networks are trained for.
     zmax : float or None
@@ -89,6 +92,7 @@ class FindConfig(Config):
     yearly: tuple[Path, ...] = ()
     exposure: Path | None = None
     classify: bool = True
+    classifier: str | None = None
     evtype: EventType | None = None
     zmax: float | None = Field(None, gt=0.0, le=180.0)
     device: Literal["cpu", "cuda"] = "cpu"
@@ -248,6 +252,58 @@ class TrainConfig(Config):
     absent: float = Field(0.28, ge=0.0, le=1.0)
     fields: float = Field(0.25, ge=0.0, le=1.0)
     calibration_skies: int = Field(3, ge=0)
+
+
+class TrainClassifierConfig(Config):
+    """How a classifier is trained.
+
+    Attributes
+    ----------
+    out, bank, data : path
+        Folder of the run; folder of the candidates found on simulated skies, kept between runs;
+        folder with the shared diffuse files, or None.
+    localizer : str or None
+        Model or weights file that finds the candidates; None is the shipped one.
+    backgrounds : tuple of str
+        Diffuse models that the skies take in turn.
+    skies, sky_seed, calibration_skies : int
+        Simulated skies, seed of the first, and further skies of DR2 to calibrate on.
+    epochs, batch : int
+        Passes through the candidates, candidates in a step.
+    lr, weight_decay : float
+        Peak learning rate of the cosine schedule; weight decay.
+    hidden, filters, year_units, members : int
+        See `nets.classifier.ClassifierShape`.
+    balance : float
+        Power of one over the number of its examples by which a class is weighted, 0 to 1.
+    focus : float
+        Power of the focal loss.
+    threads : int
+        CPU threads torch may use; 0 leaves it to torch.
+    seed : int
+        Seed of the network's start and of the feed.
+    """
+
+    out: Path = Path("runs/classifier")
+    bank: Path = Path("runs/classifier-bank")
+    data: Path | None = None
+    localizer: str | None = None
+    backgrounds: tuple[str, ...] = ("own",)
+    skies: int = Field(10, ge=1)
+    sky_seed: int = Field(3_000_001, ge=0)
+    calibration_skies: int = Field(1, ge=0)
+    epochs: int = Field(14, ge=1)
+    batch: int = Field(256, ge=1)
+    lr: float = Field(2e-3, gt=0.0)
+    weight_decay: float = Field(2e-2, ge=0.0)
+    hidden: int = Field(96, ge=1)
+    filters: int = Field(16, ge=0)
+    year_units: int = Field(32, ge=0)
+    members: int = Field(4, ge=1)
+    balance: float = Field(0.5, ge=0.0, le=1.0)
+    focus: float = Field(0.0, ge=0.0)
+    threads: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
 
 
 class EvaluateConfig(Config):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from importlib.resources import files
 from pathlib import Path
@@ -76,28 +76,60 @@ def read_photons(
 ) -> SkyCounts:
     """The photons of some files, with the cuts of `config`; errors as `find_sources`.
 
-    They are kept year by year where the files hold times and something asks for it.
+    They are kept year by year where the files hold times and something asks for it, or where
+    `config` names yearly cubes.
     """
     from .sky.readers import read_sky
 
     config = config or FindConfig()
-    years_wanted = not isinstance(config, FindConfig) or config.report is not None
-    return read_sky(
-        inputs,
-        rng=np.random.default_rng(config.seed),
-        event_type=config.evtype,
-        zmax_deg=config.zmax,
-        yearly=None if years_wanted else False,
-        progress=progress,
-    )
+
+    def read(paths: Inputs, yearly: bool | None) -> SkyCounts:
+        return read_sky(
+            paths,
+            rng=np.random.default_rng(config.seed),
+            event_type=config.evtype,
+            zmax_deg=config.zmax,
+            yearly=yearly,
+            progress=progress,
+        )
+
+    if not isinstance(config, FindConfig):
+        return read(inputs, None)
+    years_wanted = config.report is not None or config.classify
+    if not (config.yearly and years_wanted):
+        return read(inputs, None if years_wanted else False)
+    return with_years(read(inputs, False), [read(one, False) for one in config.yearly])
+
+
+def with_years(sky: SkyCounts, years: Sequence[SkyCounts]) -> SkyCounts:
+    """A sky with the counts of its years, which were read apart.
+
+    Raises
+    ------
+    InputError
+        When the years hold other photons than the sky: their sum differs by more than a tenth in
+        an energy bin that both have.
+    """
+    total = np.sum([year.totals for year in years], axis=0)
+    both = sky.present & np.any([year.present for year in years], axis=0)
+    far = both & (np.abs(total - sky.totals) > 0.1 * sky.totals + 10)
+    if far.any() or not both.any():
+        b = int(np.argmax(far))
+        raise InputError(
+            f"the {len(years)} yearly inputs hold {total[b]:,} photons in energy bin {b}, the "
+            f"inputs {sky.totals[b]:,}: expected the same photons, one yearly input a year (an "
+            "@list where a year has several files)"
+        )
+    return replace(sky, years=tuple(years))
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What a search needs beside photons: the network, and the 4FGL release to look into."""
+    """What a search needs beside photons: the networks, and the 4FGL release to look into."""
 
     localizer: Any
     reference: Table | None
+    classifier: Any = None
 
 
 def load_tools(config: FindConfig) -> Tools:
@@ -112,8 +144,13 @@ def load_tools(config: FindConfig) -> Tools:
     from .nets.weights import load_localizer
 
     _warn_of_unused(config)
+    classifier = None
+    if config.classify:
+        from .nets.classifier_weights import load_classifier
+
+        classifier = load_classifier(config.classifier)
     reference = None if config.reference == "none" else load_release(config.reference)
-    return Tools(load_localizer(config.model), reference)
+    return Tools(load_localizer(config.model), reference, classifier)
 
 
 def search(
@@ -139,9 +176,13 @@ def search(
         scheduler=config.scheduler,
         progress=progress,
     )
+    if tools.classifier is not None:
+        from .classify.classes import classify
+
+        candidates = classify(sky, candidates, tools.classifier, device=config.device)
     return build_catalog(
         candidates,
-        provenance=_provenance(sky, config, tools.localizer),
+        provenance=_provenance(sky, config, tools),
         reference=tools.reference,
         coverage=where_looked(sky, config.region),
     )
@@ -306,10 +347,12 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _describe_model(item: str) -> str:
-    from .nets.weights import load_localizer
+    from .nets.classifier_weights import load_classifier
+    from .nets.weights import DEFAULT_LOCALIZER, find_model, kind_of, load_localizer
 
-    localizer = load_localizer(item)
-    return "\n".join(f"{key}: {value}" for key, value in localizer.provenance.items())
+    path = find_model(item, DEFAULT_LOCALIZER)
+    load = load_classifier if kind_of(path) == "classifier" else load_localizer
+    return "\n".join(f"{key}: {value}" for key, value in load(path).provenance.items())
 
 
 def _as_config(config: FindConfig | Mapping[str, Any] | None) -> FindConfig:
@@ -318,24 +361,27 @@ def _as_config(config: FindConfig | Mapping[str, Any] | None) -> FindConfig:
 
 def _warn_of_unused(config: FindConfig) -> None:
     """Settings of the interface that nothing in this version depends on."""
-    for name in ("yearly", "exposure"):
+    for name in ("exposure",):
         if getattr(config, name):
             warnings.warn(
                 f"{name} has no effect on this version: its network takes counts alone, on "
-                "this machine, and nothing is classified",
+                "this machine, and the classifier knows exposure by declination and live time",
                 UnekWarning,
                 stacklevel=3,
             )
 
 
-def _provenance(sky: SkyCounts, config: FindConfig, localizer: Any) -> dict[str, object]:
+def _provenance(sky: SkyCounts, config: FindConfig, tools: Tools) -> dict[str, object]:
     """What the catalog's header says of how it came about."""
     settings = config.model_dump(exclude={"report"}, exclude_defaults=False)
     told = {f"setting {key}": value for key, value in settings.items() if value not in (None, ())}
     told |= {f"photons bin {index}": int(total) for index, total in enumerate(sky.totals)}
     told |= {"event type": sky.event_type}
     told |= {f"input {key}": value for key, value in sky.origin.items()}
-    told |= {f"model {key}": value for key, value in localizer.provenance.items()}
+    told |= {f"model {key}": value for key, value in tools.localizer.provenance.items()}
+    if tools.classifier is not None:
+        told |= {"years of photons": len(sky.years)}
+        told |= {f"class {key}": value for key, value in tools.classifier.provenance.items()}
     return told
 
 

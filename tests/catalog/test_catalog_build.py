@@ -126,6 +126,14 @@ def test_the_likeliest_of_four_classes_is_named_and_the_unclassified_stay_blank(
     assert np.sort(table["Prob_Fake"])[1] == pytest.approx(0.8)
 
 
+def test_a_class_that_is_less_likely_than_not_is_not_stated():
+    chances = np.array(
+        [[0.3, 0.2, 0.2, 0.1, 0.2], [0.3, 0.1, 0.1, 0.0, 0.5], [0.6, 0.4, 0.0, 0.0, 0.0]]
+    )
+    assert list(stated_classes(chances)) == ["", "bll", "bll"]
+    assert stated_classes(np.zeros((0, 5))).shape == (0,)
+
+
 def test_the_nearest_4fgl_source_is_named_within_a_degree_and_its_distance_always_given(dr2):
     crab = np.flatnonzero(dr2["Source_Name"] == "4FGL J0534.5+2200")[0]
     lon, lat = float(dr2["GLON"][crab]), float(dr2["GLAT"][crab])

@@ -24,6 +24,7 @@ from .schema import (
     DEFAULT_YEAR_EDGES_MET,
     FLAG_IN_EXTENDED,
     FLAG_NEAR_EDGE,
+    LEAST_CONFIDENCE,
     PROBABILITY_COLUMNS,
     blank_table,
 )
@@ -110,9 +111,21 @@ def _fill_candidates(table: Table, candidates: Candidates) -> None:
         chances = candidates.class_probabilities
         for name, column in zip(PROBABILITY_COLUMNS, chances.T, strict=True):
             table[name][:] = column
-        known = np.all(np.isfinite(chances[:, :4]), axis=1)
-        best = np.argmax(np.where(np.isnan(chances[:, :4]), -1.0, chances[:, :4]), axis=1)
-        table["CLASS1"][:] = np.where(known, np.array(CLASSES[:4])[best], "")
+        table["CLASS1"][:] = stated_classes(chances)
+
+
+def stated_classes(chances: np.ndarray) -> np.ndarray:
+    """CLASS1 (N,) of class probabilities (N, 5): the likeliest class of source.
+
+    Blank where that stays below `LEAST_CONFIDENCE`, given that there is a source at all, and
+    where a row holds NaN.
+    """
+    sources = np.asarray(chances, float)[:, :4]
+    known = np.all(np.isfinite(sources), axis=1)
+    sources = np.where(known[:, None], sources, 0.0)
+    enough = sources.max(axis=1, initial=0.0) >= LEAST_CONFIDENCE * sources.sum(axis=1)
+    named = np.array(CLASSES[:4])[np.argmax(sources, axis=1)]
+    return np.where(known & enough, named, "")
 
 
 def _fill_nearest(table: Table, reference: Table) -> None:

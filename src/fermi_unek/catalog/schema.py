@@ -22,6 +22,9 @@ FLAG_IN_EXTENDED = 1 << 10
 CLASSES = ("bll", "fsrq", "psr", "pwn", "fake")
 """Order of the class probabilities; the last one is no class of source."""
 
+LEAST_CONFIDENCE = 0.5
+"""Probability among the four classes below which CLASS1 stays blank."""
+
 PROBABILITY_COLUMNS = ("Prob_BLL", "Prob_FSRQ", "Prob_PSR", "Prob_PWN", "Prob_Fake")
 
 DEFAULT_YEAR_EDGES_MET = MISSION_START_MET + YEAR_S * np.arange(13)
@@ -144,7 +147,7 @@ _ASSOCIATION = (
     ColumnSpec("ASSOC_GAM3", "U18", None, "Other gamma-ray counterpart"),
     ColumnSpec("TEVCAT_FLAG", "U1", None, "Blank: not looked up"),
     ColumnSpec("ASSOC_TEV", "U30", None, "Counterpart in TeVCat"),
-    ColumnSpec("CLASS1", "U5", None, "bll, fsrq, psr or pwn; blank: not classified"),
+    ColumnSpec("CLASS1", "U5", None, "bll, fsrq, psr or pwn; blank: none is likely"),
     ColumnSpec("CLASS2", "U10", None, "Class of the second counterpart"),
     ColumnSpec("ASSOC1", "U28", None, "Name of the counterpart"),
     ColumnSpec("ASSOC2", "U30", None, "Name of the second counterpart"),

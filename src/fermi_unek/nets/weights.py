@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor, nn
 
 from ..errors import InputError
 from ..outputs import replacing
 from .localizer import Localizer, LocalizerShape
 
 DEFAULT_LOCALIZER = "localizer-v2"
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -50,22 +54,13 @@ def save_localizer(
     Kernels of convolutions are kept in half precision, in which the network may run anyway;
     filters, scaling and running means stay as they are.
     """
-    path = Path(path)
-    metadata = {
-        "kind": "localizer",
-        "shape": json.dumps(asdict(network.shape)),
-        "history": json.dumps(dict(history)),
-        "calibration": json.dumps(dict(calibration or {})),
-    }
     kernels = {name for name, t in network.named_parameters() if t.ndim == 4}
     tensors = {
-        name: (t.detach().half() if name in kernels else t.detach()).contiguous()
+        name: t.detach().half() if name in kernels else t.detach()
         for name, t in network.state_dict().items()
     }
-    with replacing(path) as temporary:
-        # not save_file, which leaves a file that only its owner may read
-        Path(temporary).write_bytes(save(tensors, metadata=metadata))
-    return path
+    shape = asdict(network.shape)
+    return write_weights("localizer", tensors, shape, path, history, calibration)
 
 
 def load_localizer(name_or_path: str | Path | None = None) -> LocalizerFile:
@@ -76,34 +71,103 @@ def load_localizer(name_or_path: str | Path | None = None) -> LocalizerFile:
     InputError
         When there is no such model, or the file is no localizer.
     """
-    path = _find(name_or_path)
+    network, calibration, provenance = read_weights(
+        "localizer",
+        lambda shape: Localizer(LocalizerShape(tuple(shape["widths"]))),
+        find_model(name_or_path, DEFAULT_LOCALIZER),
+    )
+    # torch's type hints do not know the keyword
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return LocalizerFile(network, calibration, provenance)
+
+
+def write_weights(
+    kind: str,
+    tensors: Mapping[str, Tensor],
+    shape: Mapping[str, object],
+    path: str | Path,
+    history: Mapping[str, str],
+    calibration: Mapping[str, object] | None = None,
+) -> Path:
+    """Write the tensors of a network to one safetensors file (temporary name, then moved)."""
+    path = Path(path)
+    metadata = {
+        "kind": kind,
+        "shape": json.dumps(dict(shape)),
+        "history": json.dumps(dict(history)),
+        "calibration": json.dumps(dict(calibration or {})),
+    }
+    whole = {name: t.detach().contiguous() for name, t in tensors.items()}
+    with replacing(path) as temporary:
+        # not save_file, which leaves a file that only its owner may read
+        Path(temporary).write_bytes(save(whole, metadata=metadata))
+    return path
+
+
+def read_weights(
+    kind: str, build: Callable[[dict[str, Any]], AnyModule], path: Path
+) -> tuple[AnyModule, dict[str, object], dict[str, str]]:
+    """Network in evaluation mode, calibration and provenance of a weights file.
+
+    Parameters
+    ----------
+    kind : str
+        What the file must say it is.
+    build : callable
+        Makes the network from the shape in the file's header.
+
+    Raises
+    ------
+    InputError
+        When the file is no network of the kind.
+    """
     try:
         with safe_open(path, framework="pt") as source:
             metadata = source.metadata() or {}
             tensors = {name: source.get_tensor(name) for name in source.keys()}  # noqa: SIM118
-        kind = metadata.get("kind", "weights of unknown kind")
-        if kind != "localizer":
-            raise InputError(f"{path} holds no localizer but {kind!r}")
-        network = Localizer(LocalizerShape(tuple(json.loads(metadata["shape"])["widths"])))
+        found = metadata.get("kind", "weights of unknown kind")
+        if found != kind:
+            raise InputError(f"{path} holds no {kind} but {found!r}")
+        network = build(json.loads(metadata["shape"]))
         network.load_state_dict(tensors)
         history = json.loads(metadata["history"])
         calibration = json.loads(metadata["calibration"])
     except (SafetensorError, OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is no weights file of a localizer: {reason}") from error
-    # torch's type hints do not know the keyword
-    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        raise InputError(f"{path} is no weights file of a {kind}: {reason}") from error
+    network.eval()
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-    provenance = {**history, "model": path.stem, "sha256": checksum}
-    return LocalizerFile(network, calibration, provenance)
+    return network, calibration, {**history, "model": path.stem, "sha256": checksum}
 
 
-def _find(name_or_path: str | Path | None) -> Path:
+def find_model(name_or_path: str | Path | None, default: str) -> Path:
+    """File of a model that ships with the package, or the path itself.
+
+    Raises
+    ------
+    InputError
+        When it is neither.
+    """
     shipped = Path(str(files("fermi_unek") / "data" / "models"))
-    name = str(name_or_path or DEFAULT_LOCALIZER)
+    name = str(name_or_path or default)
     candidates = [Path(name), shipped / f"{name}.safetensors"]
     for candidate in candidates if name_or_path else candidates[1:]:
         if candidate.is_file():
             return candidate
     known = sorted(p.stem for p in shipped.glob("*.safetensors"))
     raise InputError(f"no model {name!r}: neither a file nor one of {known}")
+
+
+def kind_of(path: Path) -> str:
+    """What network a weights file says it holds; blank where it does not say.
+
+    Raises
+    ------
+    InputError
+        When it is no safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as source:
+            return str((source.metadata() or {}).get("kind", ""))
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is no weights file: {error}") from error

@@ -1,0 +1,1 @@
+"""Stamps around candidates, photometry in them, and the classes that a network gives them."""

@@ -1,0 +1,104 @@
+"""`classify`: candidates and the photons around them into class probabilities and Fake."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import fields, replace
+
+import numpy as np
+import torch
+
+from ..catalog import Candidates
+from ..errors import UnekWarning
+from ..nets.classifier import Classifier, ClassifierInput
+from ..nets.classifier_weights import ClassifierFile
+from ..sky.counts import SkyCounts
+from ..sky.frame import lonlat_to_vectors
+from .calibration import ClassCalibration
+from .evidence import MOST_YEARS, Evidence, gather
+
+_BATCH = 512
+
+
+def classify(
+    sky: SkyCounts, candidates: Candidates, classifier: ClassifierFile, *, device: str = "cpu"
+) -> Candidates:
+    """Class probabilities and Fake of candidates.
+
+    Parameters
+    ----------
+    sky : SkyCounts
+        What the candidates were found in; its `years` are the layers in time.
+    candidates : Candidates
+        May be empty.
+    classifier : ClassifierFile
+        As `nets.classifier_weights.load_classifier` returns it.
+    device : {"cpu", "cuda"}
+
+    Returns
+    -------
+    Candidates
+        The same with `counts`, `class_probabilities` and `fake`.
+
+    Warns
+    -----
+    UnekWarning
+        Without times (variability then says nothing), and beyond sixteen years, whose last are
+        left out.
+    """
+    sky = usable_years(sky)
+    if not len(candidates):
+        return candidates
+    vectors = lonlat_to_vectors(candidates.lon_deg, candidates.lat_deg)
+    evidence = gather(sky, vectors, candidates.probability)
+    logits = run_classifier(classifier.network, evidence, device)
+    calibration = ClassCalibration.from_mapping(classifier.calibration)
+    chances = calibration.probabilities(logits)
+    counts = np.where(sky.present, evidence.core.sum(axis=1), np.nan)
+    return replace(
+        candidates, counts=counts, class_probabilities=chances, fake=calibration.fake(chances)
+    )
+
+
+def usable_years(sky: SkyCounts) -> SkyCounts:
+    """The sky with at most sixteen years; see `classify` for the warnings."""
+    if not sky.years:
+        warnings.warn(
+            "no times: the classes rest on one layer of all photons, without variability "
+            "(give photon files, or --yearly cubes)",
+            UnekWarning,
+            stacklevel=3,
+        )
+    elif len(sky.years) > MOST_YEARS:
+        warnings.warn(
+            f"{len(sky.years)} years of photons: the first {MOST_YEARS} are used to classify",
+            UnekWarning,
+            stacklevel=3,
+        )
+        return replace(sky, years=sky.years[:MOST_YEARS])
+    return sky
+
+
+def run_classifier(network: Classifier, evidence: Evidence, device: str = "cpu") -> np.ndarray:
+    """Logits, float32 (N, 5); of no row for no candidate."""
+    network = network.to(device).eval()
+    rows = [np.zeros((0, 5), np.float32)]
+    with torch.inference_mode():
+        for batch in _batches(evidence):
+            given = ClassifierInput(*(one.to(device) for one in as_input(batch)))
+            rows.append(network(given).float().cpu().numpy())
+    return np.concatenate(rows)
+
+
+def _batches(evidence: Evidence) -> Iterator[Evidence]:
+    for first in range(0, len(evidence), _BATCH):
+        yield evidence.select(np.arange(first, min(first + _BATCH, len(evidence))))
+
+
+def as_input(evidence: Evidence) -> ClassifierInput:
+    """Tensors of the same names and shapes."""
+    arrays = {one.name: getattr(evidence, one.name) for one in fields(evidence)}
+    return ClassifierInput(
+        **{name: torch.from_numpy(np.ascontiguousarray(a)).float() for name, a in arrays.items()}
+    )
