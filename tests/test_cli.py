@@ -162,6 +162,8 @@ def test_a_wrong_call_is_one_line_that_points_to_the_help(args, said):
 
 def test_an_unknown_config_key_is_named_with_the_one_that_was_meant(tmp_path):
     (tmp_path / "train.yaml").write_text("stepz: 3\n")
+    line = refused("train", "classifier", tmp_path / "train.yaml")
+    assert "unknown key 'stepz'" in line
     line = refused("train", "localizer", tmp_path / "train.yaml")
     assert "unknown key 'stepz', did you mean 'steps'" in line
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import healpy
@@ -69,9 +70,25 @@ def stages(monkeypatch):
             one * CRAB[0], one * CRAB[1], one * 0.9, one * 0.02, one * 0.01, one * 0, one > 2
         )
 
+    def load_classifier(name=None):
+        calls.append(("classifier", name))
+        return SimpleNamespace(provenance={"name": "sorter"}, calibration={})
+
+    def classify(found_in, found, classifier, *, device):
+        calls.append(("classify", len(found_in.years), device))
+        chances = np.tile([0.1, 0.6, 0.1, 0.1, 0.1], (len(found), 1))
+        return replace(found, class_probabilities=chances, fake=np.zeros(len(found), bool))
+
     for name, functions in {
+        "fermi_unek.nets.classifier_weights": {"load_classifier": load_classifier},
+        "fermi_unek.classify.classes": {"classify": classify},
         "fermi_unek.sky.readers": {"read_sky": read_sky},
-        "fermi_unek.nets.weights": {"load_localizer": load_localizer},
+        "fermi_unek.nets.weights": {
+            "load_localizer": load_localizer,
+            "DEFAULT_LOCALIZER": "stand-in",
+            "find_model": lambda item, default: item,
+            "kind_of": lambda path: "localizer",
+        },
         "fermi_unek.detect.find": {"find_candidates": find_candidates},
     }.items():
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(**functions))
@@ -135,10 +152,37 @@ def test_a_wrong_model_or_reference_is_refused_before_photons_are_read(stages, b
     assert not any(call[0] == "read" for call in stages)
 
 
-@pytest.mark.parametrize("setting", [{"yearly": ["a.fits"]}, {"exposure": "b.fits"}])
+@pytest.mark.parametrize("setting", [{"exposure": "b.fits"}])
 def test_a_setting_without_effect_is_told(stages, setting):
     with pytest.warns(UnekWarning, match=f"{next(iter(setting))} has no effect"):
         fermi_unek.find_sources("crab.fits", setting)
+
+
+def test_candidates_are_classified_unless_told_otherwise(stages):
+    catalog = fermi_unek.find_sources("crab.fits")
+    assert list(catalog.table["CLASS1"]) == ["fsrq"]
+    assert catalog.header["class name"] == "sorter"
+    assert ("classify", 0, "cpu") in stages
+    catalog = fermi_unek.find_sources("crab.fits", {"classify": False})
+    assert list(catalog.table["CLASS1"]) == [""]
+    assert sum(call[0] == "classify" for call in stages) == 1
+
+
+def test_yearly_cubes_are_the_layers_of_the_sky_they_belong_to(stages):
+    fermi_unek.find_sources("crab.fits", {"yearly": ["a.fits"]})
+    assert ("classify", 1, "cpu") in stages
+    reads = [call[2]["yearly"] for call in stages if call[0] == "read"]
+    assert reads == [False, False]
+
+
+def test_yearly_cubes_of_other_photons_are_refused():
+    whole = sky([None] * N_BINS)
+    many = SkyCounts(tuple(
+        bin_from_pixels(b, np.arange(100)) for b in range(N_BINS)
+    ))  # fmt: skip
+    assert len(pipeline.with_years(whole, [whole, whole]).years) == 2
+    with pytest.raises(InputError, match="the 1 yearly inputs hold 100 photons in energy bin 0"):
+        pipeline.with_years(whole, [many])
 
 
 def test_a_catalog_file_and_a_report_are_written_and_an_empty_one_replaces_them(stages, tmp_path):

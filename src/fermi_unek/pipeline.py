@@ -144,13 +144,14 @@ def load_tools(config: FindConfig) -> Tools:
     from .nets.weights import load_localizer
 
     _warn_of_unused(config)
+    reference = None if config.reference == "none" else load_release(config.reference)
+    localizer = load_localizer(config.model)
     classifier = None
     if config.classify:
         from .nets.classifier_weights import load_classifier
 
         classifier = load_classifier(config.classifier)
-    reference = None if config.reference == "none" else load_release(config.reference)
-    return Tools(load_localizer(config.model), reference, classifier)
+    return Tools(localizer, reference, classifier)
 
 
 def search(

@@ -7,7 +7,13 @@ from astropy.table import Table
 from catalog_samples import some
 
 from fermi_unek.catalog import Candidates, Catalog, build_catalog, load_release
-from fermi_unek.catalog.build import NAME_SUFFIXES, RATIO_95_TO_68, nearest, source_names
+from fermi_unek.catalog.build import (
+    NAME_SUFFIXES,
+    RATIO_95_TO_68,
+    nearest,
+    source_names,
+    stated_classes,
+)
 from fermi_unek.catalog.schema import COLUMNS, FLAG_IN_EXTENDED, FLAG_NEAR_EDGE
 from fermi_unek.errors import InputError
 from fermi_unek.sky.frame import vectors_to_lonlat

@@ -179,6 +179,9 @@ def test_yearly_layers_hold_the_photons_of_their_year(tmp_path):
     assert [layer.livetime_years for layer in sky.years] == pytest.approx([0.5, 1, 1, 0.2])
     assert [layer.origin["mission_year"] for layer in sky.years] == ["1", "2", "3", "4"]
     assert read(path).years == ()
+    assert [one.livetime_years for one in read(path, yearly=None).years] == [
+        one.livetime_years for one in sky.years
+    ]
 
 
 def test_several_files_are_added_up_and_their_spans_joined(tmp_path):

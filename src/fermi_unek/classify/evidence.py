@@ -12,7 +12,7 @@ from ..simulate.instrument import FINE_ENERGIES_MEV, load_instrument, sin_declin
 from ..sky.bins import N_BINS
 from ..sky.counts import SkyCounts
 from .photometry import Photometry, measure
-from .stamps import WIDE, coverage_of, cut_stamps, layers_of
+from .stamps import coverage_of, cut_stamps, layers_of
 
 NEIGHBOUR_PROBABILITY = 0.5
 """Candidates at least this sure are fitted as neighbours of the others."""

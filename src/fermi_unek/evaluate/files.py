@@ -11,6 +11,7 @@ from ..catalog.io import read_catalog
 from ..catalog.releases import later_releases, load_release
 from ..errors import InputError
 from ..outputs import check_folder, staging
+from .classes import CLASS_FILES, catalog_class_scores, write_class_scores
 from .compare import Comparison, compare, comparison_text
 from .scores import TRUTH_COLUMNS, Scores, score, summary_text
 
@@ -95,7 +96,8 @@ def evaluate_files(
     catalog_path, truth_path : str or Path
         Written by `find` and by `simulate`.
     out_dir : str or Path, optional
-        Folder for the files of `SCORE_FILES`; nothing is written when absent.
+        Folder for the files of `SCORE_FILES`, and of `CLASS_FILES` where the catalog is
+        classified; nothing is written when absent.
     radius_deg : float
         Matching radius; the rates at 0.5 deg are reported beside.
     overwrite : bool
@@ -114,17 +116,25 @@ def evaluate_files(
         When the output exists or cannot be written; nothing is left half-written.
     """
     if out_dir is not None:
-        check_folder(out_dir, SCORE_FILES, overwrite)
+        check_folder(out_dir, (*SCORE_FILES, *CLASS_FILES), overwrite)
     catalog, truth = read_catalog(catalog_path), read_truth_table(truth_path)
     scores = score(catalog, truth, radius_deg)
     parts = [f"{catalog_path} against {truth_path}", scores.to_text()]
     if radius_deg != WIDE_RADIUS_DEG:
         parts.append(summary_text(catalog, truth, WIDE_RADIUS_DEG))
+    classes = catalog_class_scores(catalog, truth, radius_deg)
+    if classes is not None:
+        parts.append(f"classes\n{classes.to_text()}")
     text = "\n\n".join(parts) + "\n"
     if out_dir is not None:
         from .score_plots import plot_scores
 
-        _write(out_dir, text, scores, lambda folder: plot_scores(scores, folder))
+        def draw(folder: Path) -> None:
+            plot_scores(scores, folder)
+            if classes is not None:
+                write_class_scores(classes, folder)
+
+        _write(out_dir, text, scores, draw)
     return text
 
 

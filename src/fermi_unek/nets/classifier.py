@@ -279,7 +279,8 @@ def year_features(given: ClassifierInput) -> tuple[Tensor, Tensor]:
     its_error = information**-0.5
     constant = (weight * shape * sums * share).sum(dim=2) / information
     z = (level - constant) / its_error
-    rank = (level[:, :, None] < level[:, None, :]).to(level.dtype).mean(dim=2)
+    above = (level[:, None, :] > level[:, :, None]) & present[:, None, :]
+    rank = above.sum(dim=2) / present.sum(dim=1, keepdim=True).clamp_min(1)
     features = torch.cat(
         [
             torch.asinh(deviation) * here,

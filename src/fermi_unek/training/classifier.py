@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,9 @@ from .localizer import schedule
 _BACKGROUNDS_OWN = "own"
 _CALIBRATION_SEEDS = 600_000
 _AVERAGE = 0.995
-_UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError)
+_UNREADABLE = (
+    OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, pickle.UnpicklingError,
+)  # fmt: skip
 
 
 def train_classifier(
@@ -65,7 +68,10 @@ def train_classifier(
         torch.set_num_threads(config.threads)
     localizer = load_localizer(config.localizer)
     paths: dict[str, list[Path]] = {}
-    for name, skies in (("train", training_skies(config)), ("calibrate", calibration_skies(config))):
+    for name, skies in (
+        ("train", training_skies(config)),
+        ("calibrate", calibration_skies(config)),
+    ):
         turns = (0,) if name == "train" else None
         paths[name] = [
             make_examples(sky, localizer, config.bank, config.data, turns=turns)
@@ -81,7 +87,7 @@ def train_classifier(
         "skies": str(len(paths["train"])),
         "examples": str(len(examples)),
         "epochs": str(config.epochs),
-        "members": f"{config.members}, each without one part in {config.members} of the rows of DR2",
+        "members": f"{config.members}, each without its own part of the rows of DR2",
         "seed": str(config.seed),
         "localizer": localizer.provenance.get("model", ""),
         "localizer sha256": localizer.provenance.get("sha256", ""),
@@ -126,7 +132,7 @@ def run_training(
     )
     torch.manual_seed(config.seed)
     network = Classifier(shape)
-    state = Progress_(0, 0)
+    state = Checkpoint(0, 0)
     if checkpoint is not None and checkpoint.exists():
         state = _load(network, checkpoint)
     usable = examples.label != DOUBTFUL
@@ -158,7 +164,7 @@ def fold_of(template: np.ndarray, folds: int) -> np.ndarray:
 
 
 @dataclass
-class Progress_:
+class Checkpoint:
     """How far a run has come: member, epoch, and what its trainer needs to go on."""
 
     member: int
@@ -206,6 +212,7 @@ class MemberTrainer:
         start, total = time.monotonic(), 0.0
         self.member.train()
         rng = np.random.default_rng([self.config.seed, self.k, self.epoch])
+        torch.manual_seed(int(rng.integers(2**62)))
         for rows in _portions(rng.permutation(len(self.examples)), self._batches()):
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.lr * schedule(self.step, self.steps)
@@ -294,11 +301,11 @@ def _save(network: Classifier, trainer: MemberTrainer, path: Path) -> None:
     os.replace(temporary, path)
 
 
-def _load(network: Classifier, path: Path) -> Progress_:
+def _load(network: Classifier, path: Path) -> Checkpoint:
     try:
         state = torch.load(path, weights_only=True)
         network.load_state_dict(state["network"])
-        return Progress_(state["member"], state["trainer"]["epoch"], state["trainer"])
+        return Checkpoint(state["member"], state["trainer"]["epoch"], state["trainer"])
     except _UNREADABLE as error:
         raise ConfigError(
             f"{path} is no checkpoint of a classifier of this configuration; train into another "

@@ -37,7 +37,7 @@ from .classifier_sky import (
     UNCLASSED,
     histories,
     labels_of,
-    test_population,
+    real_population,
     training_population,
 )
 
@@ -177,7 +177,7 @@ def sky_model(sky: ClassSky, data_dir: str | Path | None, rng: np.random.Generat
     """Sources over a background; that of a training sky is varied."""
     diffuse = by_name(sky.background, data_dir, "front")
     if sky.kind == "dr2":
-        sources = test_population(rng)
+        sources = real_population(rng)
     else:
         diffuse = vary(diffuse, rng)
         sources = training_population(rng, boosted=sky.kind == "boosted")

@@ -54,6 +54,7 @@ def batch_of(
     ----------
     rows : int array (B,)
     rng : Generator
+        Decides what is changed; binomial and Gaussian noise come from torch's own.
     changes : Changes
     """
     given = as_input(evidence.select(rows))
@@ -62,7 +63,7 @@ def batch_of(
     given = given._replace(image=image)
     if changes.thinned:
         share = np.where(rng.random(number) < changes.thinned, _draw_share(number, rng), 1.0)
-        given = _thinned(given, torch.from_numpy(share).float(), rng)
+        given = _thinned(given, torch.from_numpy(share).float())
     if changes.fewer_years:
         given = _fewer_years(given, rng.random(number) < changes.fewer_years, rng)
     if changes.one_layer:
@@ -92,12 +93,11 @@ def _turned(image: Tensor, rng: np.random.Generator) -> Tensor:
     return result
 
 
-def _thinned(given: ClassifierInput, share: Tensor, rng: np.random.Generator) -> ClassifierInput:
+def _thinned(given: ClassifierInput, share: Tensor) -> ClassifierInput:
     """A shorter exposure, by share (B,): binomial in the photons, Gaussian in the fits."""
     less = share < 1.0
     if not less.any():
         return given
-    torch.manual_seed(int(rng.integers(2**62)))
     image, core = given.image.clone(), given.core.clone()
     image[less] = _binomial(image[less], share[less])
     core[less] = _binomial(core[less], share[less])

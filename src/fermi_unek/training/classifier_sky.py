@@ -67,7 +67,7 @@ def training_population(rng: np.random.Generator, boosted: bool = True) -> Table
     return _with_tail(fresh, real, rng)
 
 
-def test_population(rng: np.random.Generator) -> Table:
+def real_population(rng: np.random.Generator) -> Table:
     """The real DR2 sources at their places, with a column Template, and a faint tail."""
     real = dr2_table()
     real["Template"] = np.arange(len(real))
@@ -78,10 +78,6 @@ def _with_tail(table: Table, real: Table, rng: np.random.Generator) -> Table:
     tail = faint_tail(real, rng)
     tail["Template"] = -1
     tail["CLASS1"] = ""
-    table = table.copy()
-    if not (table is real):
-        # its flux is no longer that of DR2, and the model asks who is unlisted by this column
-        table["Signif_Avg"] = np.where(table["Template"] >= 0, table["Signif_Avg"], np.nan)
     return complete(vstack([table, tail]))
 
 

@@ -18,9 +18,7 @@ REAL_TS = 9.0
 _FAINTEST_TS, _EDGE_DEG = 4.0, 0.5
 
 
-def judged_from_catalog(
-    catalog: Catalog, truth: Table, radius_deg: float = 0.3
-) -> ClassJudged:
+def judged_from_catalog(catalog: Catalog, truth: Table, radius_deg: float = 0.3) -> ClassJudged:
     """Classified detections of a catalog with what they are.
 
     Detections that match no source of ideal TS above 9 but lie at one of 4 to 9 are left out.

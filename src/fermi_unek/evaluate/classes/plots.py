@@ -12,8 +12,6 @@ from matplotlib.figure import Figure
 from ...catalog.schema import CLASSES
 from .scores import ClassScores
 
-CLASS_FIGURE = "classes.png"
-
 
 def plot_classes(scores: ClassScores, path: str | Path) -> None:
     """Confusion matrix, ROC, accuracy against flux, calibration and the Fake curve on one page."""

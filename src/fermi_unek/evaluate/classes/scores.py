@@ -24,7 +24,12 @@ UNCLASSED = 5
 """True class of sources that have none of the four."""
 
 BRIGHT_TS = 25.0
-SIGNIF_SAMPLES = {"all": (0.0, np.inf), "<10": (0.0, 10.0), "10-20": (10.0, 20.0), ">20": (20.0, np.inf)}
+SIGNIF_SAMPLES = {
+    "all": (0.0, np.inf),
+    "<10": (0.0, 10.0),
+    "10-20": (10.0, 20.0),
+    ">20": (20.0, np.inf),
+}
 FLUX_EDGES = (0.0, 3e-10, 5e-10, 1e-9, 2e-9, 5e-9, np.inf)
 """Photon flux 1 to 100 GeV, cm-2 s-1."""
 

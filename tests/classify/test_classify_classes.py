@@ -1,0 +1,173 @@
+"""Candidates become classified candidates, whatever years and bins there are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from classify_samples import small_network, some_evidence, two_close_sources
+
+from fermi_unek.catalog import Candidates
+from fermi_unek.classify.calibration import ClassCalibration
+from fermi_unek.classify.classes import as_input, classify, run_classifier, usable_years
+from fermi_unek.classify.evidence import Evidence, exposure_per_year, gather, layer_years
+from fermi_unek.errors import InputError, UnekWarning
+from fermi_unek.nets.classifier_weights import ClassifierFile
+from fermi_unek.simulate.instrument import FINE_ENERGIES_MEV, load_instrument, sin_declination
+from fermi_unek.simulate.sky import simulate_counts
+from fermi_unek.sky.frame import lonlat_to_vectors
+
+FIELD = (30.0, 50.0, 6.0)
+
+
+@pytest.fixture(scope="module")
+def sky():
+    return simulate_counts(two_close_sources(), 3.0, np.random.default_rng(4), FIELD, yearly=True)
+
+
+def candidates(*places):
+    lon, lat = np.array(places, float).reshape(-1, 2).T
+    one = np.ones(len(lon))
+    return Candidates(lon, lat, 0.9 * one, 0.05 * one, 0.05 * one, 0 * one, one > 2)
+
+
+def classifier(**calibration):
+    return ClassifierFile(small_network(), ClassCalibration(**calibration).as_mapping())
+
+
+def test_probabilities_of_a_candidate_sum_to_one_and_its_photons_are_counted(sky):
+    done = classify(sky, candidates((30.0, 50.0), (30.0, 50.9)), classifier())
+    np.testing.assert_allclose(done.class_probabilities.sum(axis=1), 1.0, atol=1e-9)
+    assert done.counts[0, 2] > 0
+    np.testing.assert_array_equal(done.lon_deg, [30.0, 30.0])
+
+
+def test_fake_is_what_reaches_the_cut(sky):
+    spots = candidates((30.0, 50.0), (30.0, 50.9))
+    assert classify(sky, spots, classifier(fake_cut=0.0)).fake.all()
+    assert not classify(sky, spots, classifier(fake_cut=1.0)).fake.any()
+
+
+def test_without_times_one_layer_is_used_and_it_is_said(sky):
+    with pytest.warns(UnekWarning, match="no times"):
+        done = classify(replace(sky, years=()), candidates((30.0, 50.0)), classifier())
+    assert np.isfinite(done.class_probabilities).all()
+
+
+def test_years_beyond_the_sixteenth_are_left_out_and_it_is_said(sky):
+    with pytest.warns(UnekWarning, match="18 years of photons"):
+        assert len(usable_years(replace(sky, years=sky.years * 6)).years) == 16
+
+
+def test_no_candidate_stays_no_candidate(sky):
+    assert len(classify(sky, Candidates.empty(), classifier())) == 0
+
+
+def test_an_absent_bin_is_counted_as_not_known(sky):
+    def lacking(one):
+        return replace(one, bins=(None, *one.bins[1:]), years=())
+
+    layers = tuple(lacking(one) for one in sky.years)
+    done = classify(replace(lacking(sky), years=layers), candidates((30.0, 50.0)), classifier())
+    assert np.isnan(done.counts[0, 0])
+    assert np.isfinite(done.class_probabilities).all()
+
+
+@pytest.mark.parametrize("n_years", [1, 2, 10, 16])
+def test_any_number_of_years_in_any_order_gives_the_same_kind_of_answer(n_years):
+    evidence = some_evidence(5, n_years)
+    network = small_network()
+    logits = run_classifier(network, evidence)
+    assert logits.shape == (5, 5)
+    assert np.isfinite(logits).all()
+    order = np.random.default_rng(0).permutation(n_years)
+    shuffled = replace(
+        evidence, **{n: getattr(evidence, n)[:, order] for n in ("net", "core", "exposure")}
+    )
+    np.testing.assert_allclose(run_classifier(network, shuffled), logits, atol=1e-4)
+
+
+def test_years_without_exposure_say_nothing():
+    evidence = some_evidence(5, 4)
+    padded = replace(
+        evidence,
+        **{
+            name: np.concatenate([getattr(evidence, name), np.zeros((5, 3, 6), np.float32)], 1)
+            for name in ("net", "core", "exposure")
+        },
+    )
+    network = small_network()
+    np.testing.assert_allclose(
+        run_classifier(network, padded), run_classifier(network, evidence), atol=1e-4
+    )
+
+
+def test_bins_without_exposure_leave_finite_answers():
+    evidence = some_evidence(4)
+    empty = {
+        n: np.zeros_like(getattr(evidence, n))
+        for n in Evidence.__annotations__
+        if n != "probability"
+    }
+    assert np.isfinite(run_classifier(small_network(), replace(evidence, **empty))).all()
+
+
+def test_exposure_is_that_of_the_tables_averaged_over_the_bin():
+    vectors = lonlat_to_vectors(np.array([10.0, 200.0]), np.array([-30.0, 60.0]))
+    front = load_instrument().front
+    fine = front.exposure(sin_declination(vectors))
+    inside = (FINE_ENERGIES_MEV > 1000) & (FINE_ENERGIES_MEV < 2000)
+    middle = exposure_per_year(vectors, "front")[:, 2]
+    assert np.all((middle > 0.95 * fine[inside].min(0)) & (middle < 1.05 * fine[inside].max(0)))
+    both = exposure_per_year(vectors, "all")
+    parts = exposure_per_year(vectors, "front") + exposure_per_year(vectors, "back")
+    np.testing.assert_allclose(both, parts)
+
+
+def test_layers_of_unknown_length_share_the_time_or_are_taken_for_years(sky):
+    unknown = tuple(replace(one, livetime_years=float("nan")) for one in sky.years)
+    np.testing.assert_allclose(layer_years(replace(sky, years=unknown)), 1.0)
+    with pytest.warns(UnekWarning, match="do not say how long"):
+        years = layer_years(replace(sky, years=(), livetime_years=float("nan")))
+    np.testing.assert_allclose(years, 10.0)
+
+
+def test_a_longer_observation_means_more_exposure(sky):
+    vectors = lonlat_to_vectors(np.array([30.0]), np.array([50.0]))
+    chance = np.array([0.9])
+    short = gather(sky, vectors, chance).exposure
+    double = tuple(replace(one, livetime_years=2.0) for one in sky.years)
+    np.testing.assert_allclose(
+        gather(replace(sky, years=double), vectors, chance).exposure, 2.0 * short, rtol=1e-6
+    )
+
+
+def test_evidence_of_different_lengths_is_refused():
+    evidence = some_evidence(3)
+    with pytest.raises(InputError, match="different numbers of candidates"):
+        replace(evidence, probability=evidence.probability[:2])
+
+
+def test_calibration_scales_and_shifts_logits():
+    logits = np.log(np.array([[0.1, 0.2, 0.3, 0.3, 0.1]]))
+    np.testing.assert_allclose(ClassCalibration().probabilities(logits), np.exp(logits))
+    shifted = ClassCalibration(offsets=(0.0, 0.0, 0.0, 0.0, 2.0)).probabilities(logits)
+    assert shifted[0, 4] == pytest.approx(0.1 * np.exp(2) / (0.9 + 0.1 * np.exp(2)))
+    assert ClassCalibration().probabilities(np.zeros((0, 5))).shape == (0, 5)
+
+
+def test_a_calibration_of_other_keys_or_length_is_refused():
+    with pytest.raises(InputError, match=r"holds \['temperature'\]"):
+        ClassCalibration.from_mapping({"temperature": 1.0})
+    with pytest.raises(InputError, match="expected 5 of each"):
+        ClassCalibration(scales=(1.0,))
+
+
+def test_tensors_have_the_names_and_shapes_of_the_evidence():
+    evidence = some_evidence(2)
+    given = as_input(evidence)
+    assert given.net.dtype == torch.float32
+    for name in Evidence.__annotations__:
+        assert tuple(getattr(given, name).shape) == getattr(evidence, name).shape
