@@ -3,6 +3,7 @@
 import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import healpy
@@ -173,6 +174,12 @@ def test_yearly_cubes_are_the_layers_of_the_sky_they_belong_to(stages):
     assert ("classify", 1, "cpu") in stages
     reads = [call[2]["yearly"] for call in stages if call[0] == "read"]
     assert reads == [False, False]
+
+
+def test_files_that_differ_by_bin_alone_are_of_one_year():
+    names = [f"a/counts_year0{y}_bin{b}.fits" for y in (0, 1) for b in (0, 1)] + ["b/c.fits"]
+    groups = pipeline.by_year([Path(name) for name in names])
+    assert [[str(path) for path in one] for one in groups] == [names[:2], names[2:4], names[4:]]
 
 
 def test_yearly_cubes_of_other_photons_are_refused():

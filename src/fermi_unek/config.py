@@ -60,8 +60,9 @@ class FindConfig(Config):
     model : str or None
         Name of a shipped localizer or path of a weights file; None is the default one.
     yearly : tuple of paths
-        The same photons year by year, for classification: a cube a year, or an @list of the
-        files of a year. Photon files need none, they hold the times.
+        The same photons year by year, for classification: a cube a year, an @list of the
+        files of a year, or files whose names differ in _bin0 to _bin5 alone. Photon files need
+        none, they hold the times.
     exposure : path or None
         gtexpcube2 or gtltcube file; None is the package's own table.
     classify : bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -98,7 +99,15 @@ def read_photons(
     years_wanted = config.report is not None or config.classify
     if not (config.yearly and years_wanted):
         return read(inputs, None if years_wanted else False)
-    return with_years(read(inputs, False), [read(one, False) for one in config.yearly])
+    return with_years(read(inputs, False), [read(one, False) for one in by_year(config.yearly)])
+
+
+def by_year(paths: Sequence[Path]) -> list[list[Path]]:
+    """Inputs of each year: files whose names differ in a final _bin and digits are of one."""
+    groups: dict[Path, list[Path]] = {}
+    for path in paths:
+        groups.setdefault(path.with_name(re.sub(r"_bin\d+(?=\.)", "", path.name)), []).append(path)
+    return list(groups.values())
 
 
 def with_years(sky: SkyCounts, years: Sequence[SkyCounts]) -> SkyCounts:

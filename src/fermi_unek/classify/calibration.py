@@ -57,7 +57,10 @@ class ClassCalibration:
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise InputError(f"the calibration of the model holds {unknown}, expected {known}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        numbers: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**numbers)
 
     def as_mapping(self) -> dict[str, Any]:
         """For the header of a weights file."""

@@ -166,7 +166,8 @@ def looking(turns: Sequence[int] | None) -> Iterator[None]:
     """Let the localizer look in other orientations than its default within a block."""
     usual = skymask.TURNS
     if turns is not None:
-        skymask.TURNS = tuple(turns)
+        # any number of orientations will do
+        skymask.TURNS = tuple(turns)  # type: ignore[assignment]
     try:
         yield
     finally:
