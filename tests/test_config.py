@@ -13,6 +13,7 @@ from fermi_unek.config import (
     EvaluateConfig,
     FindConfig,
     SimulateConfig,
+    TrainClassifierConfig,
     TrainConfig,
     build,
     load_yaml,
@@ -123,7 +124,12 @@ def test_a_yaml_file_that_is_not_there_is_named(tmp_path):
 
 
 def test_shipped_yaml_files_are_accepted():
-    kinds = {"train": TrainConfig, "simulate": SimulateConfig}
+    kinds = {
+        "train": TrainConfig,
+        "train-classifier": TrainClassifierConfig,
+        "simulate": SimulateConfig,
+    }
     assert SHIPPED
     for path in SHIPPED:
-        assert isinstance(load_yaml(path, kinds[path.stem.split("-")[0]]), config.Config)
+        kind = kinds.get(path.stem) or kinds[path.stem.split("-")[0]]
+        assert isinstance(load_yaml(path, kind), config.Config)
