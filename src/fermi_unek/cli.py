@@ -22,6 +22,7 @@ from .config import (
     CompareConfig,
     EvaluateConfig,
     FindConfig,
+    RefitConfig,
     ReportConfig,
     SimulateConfig,
     TrainClassifierConfig,
@@ -505,6 +506,60 @@ def compare(
 
     text = compare_files(catalog, config.reference, config.radius, output, overwrite=overwrite)
     session.tell(text.rstrip())
+
+
+@main.command(cls=ListOptions)
+@click.argument("catalog", metavar="CATALOG.fits", type=Path)
+@inputs_argument
+@click.option(
+    "-o", "--output", required=True, metavar="NEW.fits", type=Path, help="Catalog to write."
+)
+@click.option(
+    "--exposure", multiple=True, metavar="FILE...", type=Path, help="gtexpcube2 map, or one a PSF."
+)
+@click.option(
+    "--psf", multiple=True, metavar="FILE...", type=Path, help="gtpsf file, or one a component."
+)
+@click.option("--diffuse", metavar="FILE", type=Path, help="Galactic mapcube (gll_iem_v07.fits).")
+@click.option("--iso", metavar="FILE", type=Path, help="Isotropic spectrum (iso_*.txt).")
+@click.option(
+    "--background",
+    default=RefitConfig().background,
+    show_default=True,
+    metavar="NAME",
+    help="Diffuse model where no files are given, as in `simulate`.",
+)
+@click.option("--years", type=float, help="Live span, where the files do not say.")
+@click.option("--fake-ts", type=float, metavar="TS", help="Mark candidates below this as Fake.")
+@evtype_option
+@zmax_option
+@click.option("--scheduler", metavar="ADDRESS", help="dask scheduler to work on.")
+@click.option(
+    "--workers", type=int, default=RefitConfig().workers, show_default=True, help="Processes here."
+)
+@overwrite_option
+@click.pass_obj
+def refit(
+    session: _Session,
+    catalog: Path,
+    inputs: tuple[str, ...],
+    output: Path,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Fit the candidates of a catalog: TS, fluxes, spectra, positions.
+
+    INPUT are the photons or cubes that the catalog was found in.
+    """
+    config = build(RefitConfig, options)
+    from .refit import refit_to_file
+
+    after = refit_to_file(
+        catalog, inputs, output, config, overwrite=overwrite, progress=session.progress
+    )
+    from .report import summary_line
+
+    session.tell(f"{summary_line(after)}, refitted, written to {output}")
 
 
 @main.command(cls=ListOptions)

@@ -198,6 +198,48 @@ class SimulateConfig(Config):
     scheduler: str | None = None
 
 
+class RefitConfig(Config):
+    """How the candidates of a catalog are fitted.
+
+    Attributes
+    ----------
+    exposure : tuple of paths
+        gtexpcube2 maps: one of all the events, or one for each of `psf`; none for the package's
+        own table times the live time.
+    psf : tuple of paths
+        gtpsf files, one for each component of the data; none for the package's own.
+    diffuse, iso : path or None
+        Galactic mapcube and isotropic spectrum, both or neither.
+    background : str
+        Diffuse model where no files are given; see `SimulateConfig`.
+    years : float or None
+        Live span in calendar years, where the files do not say or say it wrongly.
+    fake_ts : float or None
+        Candidates of less TS are marked in Fake; None leaves Fake as it is.
+    evtype, zmax
+        Cuts on photon files; see `FindConfig`.
+    scheduler : str or None
+        Address of a dask scheduler.
+    workers : int
+        Processes on this machine, where no scheduler is named.
+    seed : int
+        Seed of where in its pixel a photon of a cube lies.
+    """
+
+    exposure: tuple[Path, ...] = ()
+    psf: tuple[Path, ...] = ()
+    diffuse: Path | None = None
+    iso: Path | None = None
+    background: str = "auto"
+    years: float | None = Field(None, gt=0.0, le=50.0)
+    fake_ts: float | None = Field(None, ge=0.0)
+    evtype: EventType | None = None
+    zmax: float | None = Field(None, gt=0.0, le=180.0)
+    scheduler: str | None = None
+    workers: int = Field(1, ge=1)
+    seed: int = Field(0, ge=0)
+
+
 class TrainConfig(Config):
     """How a localizer is trained.
 

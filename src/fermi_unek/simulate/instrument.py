@@ -137,14 +137,18 @@ class ResponseTables:
 
         The true energy is spread over its fine bin as a power law of index 2.
         """
+        return self.fractions_within(np.stack([ENERGY_EDGES_MEV[:-1], ENERGY_EDGES_MEV[1:]], 1))
+
+    def fractions_within(self, intervals_mev: np.ndarray) -> np.ndarray:
+        """As `bin_fractions`, (E, B), for intervals (B, 2) of reconstructed energy."""
         levels = np.linspace(0.0, 1.0, self.dispersion.shape[1])
         inside = (np.arange(8) + 0.5) / 8
-        result = np.zeros((len(self.dispersion), ENERGY_EDGES_MEV.size - 1))
+        result = np.zeros((len(self.dispersion), len(intervals_mev)))
         for k, ratios in enumerate(self.dispersion):
             low, high = FINE_EDGES_MEV[k], FINE_EDGES_MEV[k + 1]
             for energy in 1.0 / (1.0 / low + inside * (1.0 / high - 1.0 / low)):
-                at = np.interp(ENERGY_EDGES_MEV / energy, ratios, levels, left=0.0, right=1.0)
-                result[k] += np.diff(at) / inside.size
+                at = np.interp(intervals_mev / energy, ratios, levels, left=0.0, right=1.0)
+                result[k] += (at[:, 1] - at[:, 0]) / inside.size
         return result
 
 

@@ -121,6 +121,8 @@ def read_healpix(
         intervals_mev=tuple((float(low), float(high)) for low, high in plan.edges_mev),
         counts=tuple(one.result() for one in sums),
         coverage=intersect(coverage, icrs_circles_coverage(selection.circles)),
+        pixel_deg=float(np.degrees(hp.nside2resol(2**scheme.order))),
+        galactic_order=scheme.order if scheme.galactic else None,
     )
 
 

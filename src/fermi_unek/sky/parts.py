@@ -15,6 +15,14 @@ from .coverage import N_COVERAGE, estimated_coverage, intersect, unite
 from .dss import Selection, merged_years
 from .rebin import covered_fraction, observed_bins
 
+OBSERVED_KEY = "observed MeV"
+"""Name in `SkyCounts.origin` of the energies observed, as ``low-high`` with blanks between."""
+
+PIXELS_KEY = "pixels"
+"""Name in `SkyCounts.origin` of the pixels the photons of each bin were counted in before they
+came here: ``G7`` for Galactic HEALPIX of order 7, else the side in degrees; 0 for photons, - for
+none."""
+
 PixelCounts = tuple[np.ndarray, np.ndarray]
 """Occupied pixels, uint32, rising, and the photons in each, uint32."""
 
@@ -88,6 +96,10 @@ class SkyPart:
         The same by mission year, for photons read with their times.
     checksum : str
         SHA-256 of the file.
+    pixel_deg : float
+        Side of the pixels the photons were counted in; 0 for photons.
+    galactic_order : int or None
+        HEALPIX order of these pixels, where they are Galactic.
     """
 
     name: str
@@ -100,6 +112,8 @@ class SkyPart:
     seen: np.ndarray | None = None
     years: Mapping[int, tuple[PixelCounts, ...]] = field(default_factory=dict)
     checksum: str = ""
+    pixel_deg: float = 0.0
+    galactic_order: int | None = None
 
     @property
     def total(self) -> int:
@@ -279,4 +293,29 @@ def _origin(parts: Sequence[SkyPart]) -> dict[str, str]:
     origin = {part.name: f"sha256 {part.checksum}" for part in parts}
     origin["kind"] = parts[0].kind
     origin["cuts"] = _describe(parts)
+    spans = sorted({span for part in parts for span in part.intervals_mev})
+    origin[OBSERVED_KEY] = " ".join(f"{low:.6g}-{high:.6g}" for low, high in _merged(spans))
+    origin[PIXELS_KEY] = " ".join(_pixels(parts, index) for index in range(N_BINS))
     return origin
+
+
+def _merged(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Intervals, sorted, with those that touch or overlap joined."""
+    merged: list[tuple[float, float]] = []
+    for low, high in spans:
+        if merged and low <= merged[-1][1] * 1.001:
+            merged[-1] = merged[-1][0], max(merged[-1][1], high)
+        else:
+            merged.append((low, high))
+    return merged
+
+
+def _pixels(parts: Sequence[SkyPart], index: int) -> str:
+    """The coarsest pixels in which photons of a bin were counted, as `PIXELS_KEY` has it."""
+    holding = [part for part in parts if _holds(part, index)]
+    if not holding:
+        return "-"
+    coarsest = max(holding, key=lambda part: part.pixel_deg)
+    if coarsest.galactic_order is not None:
+        return f"G{coarsest.galactic_order}"
+    return f"{coarsest.pixel_deg:.4g}"

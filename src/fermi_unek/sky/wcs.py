@@ -11,6 +11,7 @@ import healpy as hp
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs.utils import proj_plane_pixel_area
 
 from ..errors import InputError
 from .bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
@@ -91,6 +92,7 @@ def read_wcs(
         intervals_mev=tuple((float(low), float(high)) for low, high in plan.edges_mev),
         counts=tuple(one.result() for one in sums),
         coverage=intersect(coverage, icrs_circles_coverage(selection.circles)),
+        pixel_deg=float(np.sqrt(proj_plane_pixel_area(wcs))),
     )
 
 

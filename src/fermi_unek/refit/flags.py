@@ -1,0 +1,82 @@
+"""The bits of 4FGL's `Flags` that a refit can judge.
+
+Their meanings are those of Abdollahi et al. 2020, ApJS 247, 33, table 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .fit import TS_LIMIT
+from .spectra import MAX_CURVATURE
+from .state import SourceResult
+
+FAINT_ON_BACKGROUND = 8
+"""Source to background below 10% in the highest band with TS > 25."""
+
+NEAR_BRIGHTER = 16
+"""Closer to a brighter neighbour than the PSF of that band allows."""
+
+POORLY_LOCALISED = 256
+"""Long axis of the 95% ellipse above 0.25 deg."""
+
+HIGHLY_CURVED = 2048
+"""LP_beta at its bound."""
+
+JUDGED = FAINT_ON_BACKGROUND | NEAR_BRIGHTER | POORLY_LOCALISED | HIGHLY_CURVED
+
+# 4FGL: 1.03 deg from 300 MeV to 1 GeV, 0.76 to 3 GeV, 0.49 to 10 GeV, 0.25 above
+_THETA_REF_DEG = np.array([1.03, 1.03, 0.76, 0.49, 0.25, 0.25])
+_LEAST_RATIO, _LONGEST_AXIS_DEG = 0.1, 0.25
+
+
+def judge(
+    results: Sequence[SourceResult], flux_band: np.ndarray, semimajor95_deg: np.ndarray
+) -> np.ndarray:
+    """Flags (N,) of all sources of a catalog.
+
+    Parameters
+    ----------
+    results : sequence of N SourceResult
+    flux_band : array (N, 6)
+        Photon fluxes per band.
+    semimajor95_deg : array (N,)
+        NaN where not known.
+    """
+    ts = np.array([[band.ts for band in one.bands] for one in results]).reshape(-1, 6)
+    reference = _reference_band(ts)
+    rows = np.arange(len(results))
+    light = np.array([[(b.source, b.background) for b in one.bands] for one in results])
+    source, background = light.reshape(-1, 6, 2)[rows, reference].T
+    flags = np.zeros(len(results), np.int16)
+    flags[source < _LEAST_RATIO * background] |= FAINT_ON_BACKGROUND
+    flags[_near_brighter(results, flux_band, reference)] |= NEAR_BRIGHTER
+    with np.errstate(invalid="ignore"):
+        flags[semimajor95_deg > _LONGEST_AXIS_DEG] |= POORLY_LOCALISED
+    curved = [
+        one.log_parabola is not None and one.state.beta >= 0.999 * MAX_CURVATURE for one in results
+    ]
+    flags[np.array(curved, bool)] |= HIGHLY_CURVED
+    return flags
+
+
+def _reference_band(ts: np.ndarray) -> np.ndarray:
+    """Highest band with TS > 25 of each source, or that of the highest TS."""
+    strong = np.nan_to_num(ts, nan=-1.0) > TS_LIMIT
+    highest = ts.shape[1] - 1 - np.argmax(strong[:, ::-1], axis=1)
+    return np.where(strong.any(axis=1), highest, np.argmax(np.nan_to_num(ts, nan=-1.0), axis=1))
+
+
+def _near_brighter(
+    results: Sequence[SourceResult], flux_band: np.ndarray, reference: np.ndarray
+) -> np.ndarray:
+    vectors = np.array([one.state.vector for one in results]).reshape(-1, 3)
+    found = np.zeros(len(results), bool)
+    for row, band in enumerate(reference):
+        cosine = np.cos(np.radians(_THETA_REF_DEG[band]))
+        close = (vectors @ vectors[row] > cosine) & (flux_band[:, band] > flux_band[row, band])
+        close[row] = False
+        found[row] = close.any()
+    return found

@@ -1,0 +1,147 @@
+"""Regions of interest: which candidates are fitted in which, and the fit of one region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import healpy as hp
+import numpy as np
+
+from ..simulate.diffuse import DiffuseModel
+from .background import diffuse_counts
+from .fit import fit_fully, fit_roughly
+from .pixels import BinPixels, PixelCounts
+from .response import Response
+from .state import SourceResult, SourceState
+from .window import WINDOW_DEG, RegionData, RegionSky
+
+REGION_NSIDE = 8
+"""HEALPIX nside (7.3 deg) of the cells that hold the candidates of one region."""
+
+BORDER_DEG = 2.5
+"""Candidates this far outside a region are fitted with it, roughly, for the sake of its own."""
+
+SURROUNDINGS_DEG = 9.0
+"""Candidates this far outside shine into it as they are."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Candidates that are fitted as one piece of work.
+
+    Attributes
+    ----------
+    number : int
+        Counted from 1, as ROI_num of 4FGL.
+    centre : array (3,)
+        Galactic unit vector.
+    radius_deg : float
+        Within which its own candidates lie.
+    own, border, surroundings : tuples of int
+        Rows of the candidates; the brightest first.
+    """
+
+    number: int
+    centre: np.ndarray
+    radius_deg: float
+    own: tuple[int, ...]
+    border: tuple[int, ...]
+    surroundings: tuple[int, ...]
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """All candidates that the region knows."""
+        return self.own + self.border + self.surroundings
+
+
+@dataclass(frozen=True)
+class RegionTask:
+    """A region with all that its fit needs and nothing else, to be sent to a worker.
+
+    Attributes
+    ----------
+    region : Region
+    states : tuple of SourceState
+        Of ``region.rows``.
+    pixels : tuple of six BinPixels
+    counts : tuple of six arrays (P_b,)
+    """
+
+    region: Region
+    states: tuple[SourceState, ...]
+    pixels: tuple[BinPixels, ...]
+    counts: tuple[np.ndarray, ...]
+
+
+def divide(vectors: np.ndarray, brightness: np.ndarray) -> list[Region]:
+    """Regions of all candidates (N, 3), each of which is some region's own; brightness (N,)."""
+    cells = hp.vec2pix(REGION_NSIDE, *np.asarray(vectors).reshape(-1, 3).T, nest=True)
+    order = np.argsort(-brightness, kind="stable")
+    regions = []
+    for number, cell in enumerate(np.unique(cells), start=1):
+        own = order[cells[order] == cell]
+        centre = vectors[own].sum(axis=0)
+        centre /= np.linalg.norm(centre)
+        distance = np.degrees(np.arccos(np.clip(vectors @ centre, -1.0, 1.0)))
+        radius = float(distance[own].max())
+        others = order[cells[order] != cell]
+        beyond = distance[others] - radius
+        regions.append(
+            Region(
+                number,
+                centre,
+                radius,
+                tuple(own.tolist()),
+                tuple(others[beyond < BORDER_DEG].tolist()),
+                tuple(others[(beyond >= BORDER_DEG) & (beyond < SURROUNDINGS_DEG)].tolist()),
+            )
+        )
+    return regions
+
+
+def make_task(region: Region, states: Sequence[SourceState], counts: PixelCounts) -> RegionTask:
+    """The photons and sources of a region."""
+    pixels = tuple(
+        counts.pixels(b, region.centre, region.radius_deg + radius)
+        for b, radius in enumerate(WINDOW_DEG)
+    )
+    return RegionTask(
+        region,
+        tuple(states[row] for row in region.rows),
+        pixels,
+        tuple(counts.at(one) for one in pixels),
+    )
+
+
+def fit_region(task: RegionTask, response: Response, diffuse: DiffuseModel) -> list[SourceResult]:
+    """Fit all candidates of a region, from the brightest to the faintest, three times.
+
+    First each by itself, then with its neighbours and its position free, then once more for
+    the results.
+
+    Returns
+    -------
+    list of SourceResult
+        Of its own candidates, in the order of ``region.own``.
+    """
+    region = task.region
+    grouping = response.grouping(region.centre)
+    reach = region.radius_deg + max(WINDOW_DEG)
+    expected = diffuse_counts(diffuse, response, grouping, region.centre, reach, task.pixels)
+    data = RegionData(task.pixels, task.counts, tuple(expected), response, grouping)
+    sky = RegionSky(data, task.states)
+    own = range(len(region.own))
+    fitted = sorted(
+        range(len(region.own) + len(region.border)),
+        key=lambda number: (-sky.counts_of(number).sum(), number),
+    )
+    for together in (False, True):
+        for number in fitted:
+            localise = together and number in own
+            sky.update(number, fit_roughly(sky, number, together=together, localise=localise))
+    results = {}
+    for number in [number for number in fitted if number in own]:
+        results[number] = fit_fully(sky, number, region.own[number])
+        sky.update(number, results[number].state)
+    return [results[number] for number in own]
