@@ -12,6 +12,7 @@ from fermi_unek.config import (
     CompareConfig,
     EvaluateConfig,
     FindConfig,
+    RefitConfig,
     SimulateConfig,
     TrainClassifierConfig,
     TrainConfig,
@@ -26,6 +27,7 @@ ALL = (
     CompareConfig,
     EvaluateConfig,
     FindConfig,
+    RefitConfig,
     SimulateConfig,
     TrainConfig,
 )

@@ -10,11 +10,10 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
-from refit_samples import catalog_of, flat_sky, small_sky
+from refit_samples import small_sky
 
 from fermi_unek.config import RefitConfig
 from fermi_unek.errors import ConfigError, InputError, UnekWarning
-from fermi_unek.refit import refit_catalog
 from fermi_unek.refit.command import find_diffuse
 from fermi_unek.refit.irf_files import read_exposure, read_psf
 from fermi_unek.refit.pixels import PixelCounts
@@ -183,21 +182,6 @@ def test_one_diffuse_file_alone_is_refused():
 def test_the_approximate_diffuse_model_comes_with_a_warning():
     with pytest.warns(UnekWarning, match="approximate"):
         assert find_diffuse(RefitConfig(background="own"), "front").name.startswith("own")
-
-
-def test_an_address_without_a_scheduler_is_the_users_error():
-    pytest.importorskip("distributed")
-    config = RefitConfig(scheduler="nowhere")
-    with pytest.raises(ConfigError, match="no dask scheduler answers at 'nowhere'"):
-        refit_catalog(catalog_of([(200.0, 50.0)]), small_sky(), config, diffuse=flat_sky())
-
-
-def test_without_dask_several_workers_are_refused(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
-    with pytest.raises(ConfigError, match=r"fermi-unek\[dask\]"):
-        refit_catalog(
-            catalog_of([(200.0, 50.0)]), small_sky(), RefitConfig(workers=2), diffuse=flat_sky()
-        )
 
 
 def test_energies_observed_in_part_narrow_their_bin():

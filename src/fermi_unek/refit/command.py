@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from ..catalog import Catalog, read_catalog, write_catalog
 from ..config import RefitConfig
 from ..errors import ConfigError, UnekWarning
 from ..outputs import check_file
+from ..parallel import map_tasks
 from ..progress import Progress, silent
 from ..simulate.command import find_data
 from ..simulate.diffuse import DiffuseModel, by_name, official
@@ -21,11 +22,13 @@ from ..sky.counts import SkyCounts
 from ..sky.frame import lonlat_to_vectors
 from ..sky.readers import read_sky
 from .columns import refitted
-from .parallel import run_all
 from .pixels import PixelCounts
-from .region import divide, fit_region, make_task
+from .region import Region, RegionTask, divide, fit_region, make_task
 from .response import build_response
 from .start import start_states
+from .state import SourceResult
+
+_BATCH = 64
 
 
 def refit_to_file(
@@ -117,18 +120,37 @@ def refit_catalog(
     diffuse = diffuse or find_diffuse(config, sky.event_type)
     states = start_states(catalog.table, counts, response, diffuse)
     regions = divide(vectors, np.array([state.amplitude for state in states]))
-    results = run_all(
-        fit_region,
-        [partial(make_task, region, states, counts) for region in regions],
-        (response, diffuse),
-        scheduler=config.scheduler,
-        workers=config.workers,
-        progress=progress,
-    )
+    make = partial(make_task, states=states, counts=counts, response=response, diffuse=diffuse)
+    results = _fit_all(regions, make, config, progress)
     flat = [one for of_region in results for one in of_region]
     after = refitted(catalog, flat, regions, fake_ts=config.fake_ts)
     told = _provenance(config, sky, diffuse)
     return replace(after, header={**catalog.header, **told})
+
+
+def _fit_all(
+    regions: Sequence[Region],
+    make: Callable[[Region], RegionTask],
+    config: RefitConfig,
+    progress: Progress,
+) -> list[list[SourceResult]]:
+    """Results of all regions, in their order."""
+    if config.scheduler is None and config.workers == 1:
+        return map_tasks(
+            lambda region: fit_region(make(region)), regions, label="regions", progress=progress
+        )
+    results = []
+    # a whole sky of tasks at once would not fit into memory
+    for start in range(0, len(regions), _BATCH):
+        results += map_tasks(
+            fit_region,
+            [make(region) for region in regions[start : start + _BATCH]],
+            workers=config.workers,
+            scheduler=config.scheduler,
+            label="regions",
+            progress=progress,
+        )
+    return results
 
 
 def find_diffuse(config: RefitConfig, event_type: str) -> DiffuseModel:

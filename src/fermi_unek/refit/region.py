@@ -11,7 +11,7 @@ import numpy as np
 from ..simulate.diffuse import DiffuseModel
 from .background import diffuse_counts
 from .fit import fit_fully, fit_roughly
-from .pixels import BinPixels, PixelCounts
+from .pixels import PixelCounts
 from .response import Response
 from .state import SourceResult, SourceState
 from .window import WINDOW_DEG, RegionData, RegionSky
@@ -64,14 +64,12 @@ class RegionTask:
     region : Region
     states : tuple of SourceState
         Of ``region.rows``.
-    pixels : tuple of six BinPixels
-    counts : tuple of six arrays (P_b,)
+    data : RegionData
     """
 
     region: Region
     states: tuple[SourceState, ...]
-    pixels: tuple[BinPixels, ...]
-    counts: tuple[np.ndarray, ...]
+    data: RegionData
 
 
 def divide(vectors: np.ndarray, brightness: np.ndarray) -> list[Region]:
@@ -100,21 +98,27 @@ def divide(vectors: np.ndarray, brightness: np.ndarray) -> list[Region]:
     return regions
 
 
-def make_task(region: Region, states: Sequence[SourceState], counts: PixelCounts) -> RegionTask:
-    """The photons and sources of a region."""
+def make_task(
+    region: Region,
+    states: Sequence[SourceState],
+    counts: PixelCounts,
+    response: Response,
+    diffuse: DiffuseModel,
+) -> RegionTask:
+    """The photons of a region, what is expected of the diffuse emission, and its sources."""
     pixels = tuple(
         counts.pixels(b, region.centre, region.radius_deg + radius)
         for b, radius in enumerate(WINDOW_DEG)
     )
-    return RegionTask(
-        region,
-        tuple(states[row] for row in region.rows),
-        pixels,
-        tuple(counts.at(one) for one in pixels),
-    )
+    grouping = response.grouping(region.centre)
+    reach = region.radius_deg + max(WINDOW_DEG)
+    expected = diffuse_counts(diffuse, response, grouping, region.centre, reach, pixels)
+    seen = tuple(counts.at(one) for one in pixels)
+    data = RegionData(pixels, seen, tuple(expected), response, grouping)
+    return RegionTask(region, tuple(states[row] for row in region.rows), data)
 
 
-def fit_region(task: RegionTask, response: Response, diffuse: DiffuseModel) -> list[SourceResult]:
+def fit_region(task: RegionTask) -> list[SourceResult]:
     """Fit all candidates of a region, from the brightest to the faintest, three times.
 
     First each by itself, then with its neighbours and its position free, then once more for
@@ -126,11 +130,7 @@ def fit_region(task: RegionTask, response: Response, diffuse: DiffuseModel) -> l
         Of its own candidates, in the order of ``region.own``.
     """
     region = task.region
-    grouping = response.grouping(region.centre)
-    reach = region.radius_deg + max(WINDOW_DEG)
-    expected = diffuse_counts(diffuse, response, grouping, region.centre, reach, task.pixels)
-    data = RegionData(task.pixels, task.counts, tuple(expected), response, grouping)
-    sky = RegionSky(data, task.states)
+    sky = RegionSky(task.data, task.states)
     own = range(len(region.own))
     fitted = sorted(
         range(len(region.own) + len(region.border)),
