@@ -357,10 +357,17 @@ def bin_photons(
 @region_option
 @click.option(
     "--format",
-    type=click.Choice(["photons", "healpix", "wcs"]),
+    type=click.Choice(["photons", "healpix", "wcs", "patches"]),
     default=SimulateConfig().format,
     show_default=True,
-    help="What the counts are written as.",
+    help="What the counts are written as; patches are a training set.",
+)
+@click.option(
+    "--patches",
+    type=int,
+    default=SimulateConfig().patches,
+    show_default=True,
+    help="Patches of a training set, for each sky.",
 )
 @click.option("--yearly", is_flag=True, help="Write each mission year by itself as well.")
 @click.option("--steady", is_flag=True, help="No blazar varies.")

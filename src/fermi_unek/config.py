@@ -139,8 +139,11 @@ class SimulateConfig(Config):
         Seed of all randomness: one seed, one sky.
     region : (lon, lat, radius) or None
         Galactic cone in degrees; None is the whole sky.
-    format : {"photons", "healpix", "wcs"}
-        What is written: an FT1 photon list, gtbin HEALPIX files or a gtbin cube.
+    format : {"photons", "healpix", "wcs", "patches"}
+        What is written: an FT1 photon list, gtbin HEALPIX files, a gtbin cube, or a training set
+        (`simulate.patchset`).
+    patches : int
+        Patches of a training set, centred in the region and turned at random.
     yearly : bool
         Write each mission year by itself as well; photons, which have times, by itself only.
     variable : bool
@@ -180,7 +183,8 @@ class SimulateConfig(Config):
     years: float = Field(10.0, gt=0.0, le=30.0)
     seed: int = Field(0, ge=0)
     region: Region | None = None
-    format: Literal["photons", "healpix", "wcs"] = "healpix"
+    format: Literal["photons", "healpix", "wcs", "patches"] = "healpix"
+    patches: int = Field(1000, ge=1)
     yearly: bool = False
     variable: bool = True
     extended: bool = False

@@ -372,17 +372,23 @@ def test_the_truth_tells_the_light_curves(quick, tmp_path):
 
 def test_extended_sources_join_the_sky_and_are_told_beside_the_truth(tmp_path, monkeypatch):
     seen = []
+    alone = power_laws([(80.0, 25.0)], [3e-8])
     monkeypatch.setattr(command, "find_background", lambda _: None)
-    monkeypatch.setattr(command, "find_population", lambda *_: None)
+    monkeypatch.setattr(command, "find_population", lambda *_: alone)
     monkeypatch.setattr(
-        command, "build_sky_model", lambda *_, extended: seen.append(extended) or small_model()
+        command,
+        "build_sky_model",
+        lambda sources, *_, extended: seen.append((sources, extended)) or small_model(),
     )
     files = simulate_to_dir(config(extended=True), tmp_path / "out")
     simulate_to_dir(config(), tmp_path / "without")
-    assert seen[1] is None
-    assert seen[0].maps.any()
+    assert seen[0][1].maps.any()
+    assert len(seen[1][0]) == 1
+    assert seen[1][1] is None
+    # the Crab's inverse Compton nebula is a point to the LAT
+    assert "4FGL J0534.5+2201i" in seen[0][0]["Source_Name"]
     listed = Table.read(files[-1], hdu="EXTENDED")
-    assert len(listed) == 75
+    assert len(listed) + len(seen[0][0]) - 1 == 75
     assert "Model_SemiMajor" in listed.colnames
     assert len(truth_of(tmp_path / "out")) == len(truth_of(tmp_path / "without"))
 

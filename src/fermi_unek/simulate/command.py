@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from ..config import SimulateConfig
 from ..errors import ConfigError
@@ -15,7 +15,7 @@ from ..outputs import check_folder, staging
 from ..progress import Progress, silent
 from .diffuse import ISO_FILES, DiffuseModel, by_name, official, read_isotropic
 from .exposure import instrument_for
-from .extended import SHAPE_COLUMNS, extended_model, extended_table
+from .extended import SHAPE_COLUMNS, extended_model, extended_table, split_compact
 from .mock import mock_population
 from .population import dr2_population, resampled_population
 from .sky import year_lengths
@@ -87,7 +87,10 @@ def simulate_to_dir(
     for_sources, for_photons, for_files, for_curves = map(np.random.default_rng, seeds)
     background = find_background(config)
     sources = find_population(config, for_sources)
-    extended = extended_table() if config.extended else None
+    extended = None
+    if config.extended:
+        compact, extended = split_compact(extended_table())
+        sources = vstack([sources, compact])
     model = build_sky_model(
         sources,
         background,
@@ -127,7 +130,8 @@ def find_factors(
     user's list that are neither in 4FGL nor have a class are steady. The mean over the live time
     is one, so that counts of the whole of it are the same with and without.
     """
-    if not config.variable or not (config.yearly or config.format == "photons"):
+    timed = config.yearly or config.format in ("photons", "patches")
+    if not (config.variable and timed):
         return None
     lengths = np.array(year_lengths(config.years))
     factors = dr2_yearly_factors(sources, lengths.size, rng, lengths=lengths)

@@ -2,7 +2,8 @@
 
 Supernova remnants, halos and small galaxies are what a finder of point sources must not break
 up. They are steady and stand at their real places in every sky. Resolution is that of the diffuse
-maps, 0.23 deg; finer structure is blurred to it.
+maps, 0.23 deg; finer structure is blurred to it. The two that are much smaller than that are
+points to the LAT and count as such (`split_compact`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ SHAPE_COLUMNS = (
     "Extended_Source_Name", "Model_Form", "Model_SemiMajor", "Model_SemiMinor", "Model_PosAng",
     "Spatial_Function", "Spatial_Filename",
 )  # fmt: skip
+
+COMPACT_DEG = 0.1
 
 _NODES_MEV = np.geomspace(100.0, 1e6, 33)
 _FINE_NSIDE = 2048
@@ -60,6 +63,19 @@ def extended_table() -> Table:
     for name in ("GLON", "GLAT", *SHAPE_COLUMNS[1:]):
         sources[name] = shapes[name][rows]
     return complete(sources)
+
+
+def split_compact(table: Table) -> tuple[Table, Table]:
+    """Sources that are points to the LAT, as a population, and the extended ones.
+
+    Parameters
+    ----------
+    table : Table
+        From `extended_table`; points have a semi-axis below `COMPACT_DEG`.
+    """
+    compact = np.asarray(table["Model_SemiMajor"], float) < COMPACT_DEG
+    points = table[[name for name in table.colnames if name not in SHAPE_COLUMNS]][compact]
+    return points, table[~compact]
 
 
 def source_pixels(row: Table.Row) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import healpy as hp
 import numpy as np
@@ -13,7 +14,7 @@ from .counts import BinCounts, SkyCounts
 from .frame import PatchFrame
 from .resample import repeat_pixels
 
-_CELL_ORDER = 6  # cells of 0.92 deg: few enough to select quickly, little outside the patch
+CELL_ORDER = 6  # cells of 0.92 deg: few enough to select quickly, little outside the patch
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,12 @@ class PatchCutter:
         self, sky: SkyCounts, *, cache: bool = True, within_deg: float = PATCH_DEG / 2.0
     ) -> None:
         self.sky = sky
-        nside = 2**_CELL_ORDER
-        self._cells = np.stack(hp.pix2vec(nside, np.arange(12 * nside**2), nest=True), axis=-1)
-        self._reach = np.radians(within_deg) + 1.05 * hp.max_pixrad(nside)
+        self._within_deg = within_deg
         self._bins = [None if b is None else _BinPhotons(b, cache) for b in sky.bins]
 
     def cut(self, frame: PatchFrame) -> Patch:
         """The photons of one frame."""
-        runs = self._runs(frame)
+        runs = cell_runs(frame, self._within_deg)
         counts, masks = [], []
         known: dict[tuple[int, int], np.ndarray] = {}
         for n, photons, one in zip(NATIVE_PIXELS, self._bins, self.sky.bins, strict=True):
@@ -87,15 +86,27 @@ class PatchCutter:
             masks.append(known[key])
         return Patch(frame, tuple(counts), tuple(masks))
 
-    def _runs(self, frame: PatchFrame) -> np.ndarray:
-        """Runs (R, 2) of consecutive cells, [first, last), that the square may touch."""
-        near = np.flatnonzero(self._cells @ frame.axes[2] > np.cos(2.0**0.5 * self._reach))
-        column, row, depth = (self._cells[near] @ frame.axes.T).T
-        near = near[np.maximum(np.abs(column), np.abs(row)) < self._reach * depth]
-        breaks = np.flatnonzero(np.diff(near) != 1) + 1
-        firsts = near[np.concatenate([[0], breaks])]
-        lasts = near[np.concatenate([breaks - 1, [len(near) - 1]])] + 1
-        return np.stack([firsts, lasts], axis=-1)
+
+def cell_runs(frame: PatchFrame, within_deg: float = PATCH_DEG / 2.0) -> np.ndarray:
+    """Runs (R, 2) of consecutive cells of order `CELL_ORDER`, [first, last), that a square touches.
+
+    The square is the middle of the frame out to `within_deg` along its sides.
+    """
+    reach = np.radians(within_deg) + 1.05 * hp.max_pixrad(2**CELL_ORDER)
+    cells = _cell_vectors()
+    near = np.flatnonzero(cells @ frame.axes[2] > np.cos(2.0**0.5 * reach))
+    column, row, depth = (cells[near] @ frame.axes.T).T
+    near = near[np.maximum(np.abs(column), np.abs(row)) < reach * depth]
+    breaks = np.flatnonzero(np.diff(near) != 1) + 1
+    firsts = near[np.concatenate([[0], breaks])]
+    lasts = near[np.concatenate([breaks - 1, [len(near) - 1]])] + 1
+    return np.stack([firsts, lasts], axis=-1)
+
+
+@lru_cache(maxsize=1)
+def _cell_vectors() -> np.ndarray:
+    nside = 2**CELL_ORDER
+    return np.stack(hp.pix2vec(nside, np.arange(12 * nside**2), nest=True), axis=-1)
 
 
 class _BinPhotons:
@@ -103,8 +114,8 @@ class _BinPhotons:
 
     def __init__(self, counts: BinCounts, cache: bool) -> None:
         self._counts = counts
-        edges = np.arange(12 * 4**_CELL_ORDER + 1, dtype=np.int64)
-        edges <<= 2 * (counts.order - _CELL_ORDER)
+        edges = np.arange(12 * 4**CELL_ORDER + 1, dtype=np.int64)
+        edges <<= 2 * (counts.order - CELL_ORDER)
         # where each cell begins in the list of occupied pixels
         self._starts = np.searchsorted(counts.pixels, edges.astype(np.uint32))
         self._vectors: np.ndarray | None = None
@@ -164,6 +175,17 @@ def pixel_histogram(
     With `weights` (N,) their sum instead. The vectors must lie less than 90 degrees from the
     tangent point.
     """
+    rows = framed_pixels(frame, vectors, n_pixels)
+    sums = np.bincount(rows, weights=weights, minlength=(n_pixels + 2) ** 2)
+    inner = sums.reshape(n_pixels + 2, n_pixels + 2)[1:-1, 1:-1]
+    return inner.astype(np.float32)
+
+
+def framed_pixels(frame: PatchFrame, vectors: np.ndarray, n_pixels: int) -> np.ndarray:
+    """Row-major pixel, int32 (N,), of unit vectors in a patch with one pixel more on every side.
+
+    The pixels around the patch take what lies outside.
+    """
     # the same as frame.project, in place: this is where cutting spends its time
     axes = frame.axes.copy()
     axes[:2] *= np.degrees(1.0) * n_pixels / PATCH_DEG
@@ -177,9 +199,7 @@ def pixel_histogram(
     columns, rows = plane.astype(np.int32)
     rows *= n_pixels + 2
     rows += columns
-    sums = np.bincount(rows, weights=weights, minlength=(n_pixels + 2) ** 2)
-    inner = sums.reshape(n_pixels + 2, n_pixels + 2)[1:-1, 1:-1]
-    return inner.astype(np.float32)
+    return rows
 
 
 def observed_pixels(coverage: np.ndarray | None, frame: PatchFrame, n_pixels: int) -> np.ndarray:
