@@ -45,7 +45,7 @@ def test_one_process_and_two_give_the_same_in_order():
 def test_the_work_of_a_process_that_dies_is_done_by_another(tmp_path):
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         again = map_tasks(
             partial(die_once, folder=tmp_path), range(4), scheduler=cluster.scheduler_address
         )

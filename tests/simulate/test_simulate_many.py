@@ -30,7 +30,7 @@ def test_skies_made_by_two_workers_are_those_made_alone(quick, tmp_path):
 
     alone = simulate_skies(config(skies=2), tmp_path / "alone")
     # workers that are threads of this process know what the fixture replaced
-    with LocalCluster(n_workers=2, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, processes=False, dashboard_address=":0") as cluster:
         address = cluster.scheduler_address
         both = simulate_skies(config(skies=2, scheduler=address), tmp_path / "both")
         single = simulate_skies(config(seed=6, scheduler=address), tmp_path / "single")
