@@ -71,6 +71,14 @@ class BrightSpots(nn.Module):
         self.moments = torch.stack([kernel, kernel * place[None], kernel * place[:, None]])[:, None]
         self.full = full
 
+    def planes(
+        self, counts: Sequence[torch.Tensor], masks: Sequence[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        return list(counts)
+
+    def judge(self, planes: Sequence[torch.Tensor]) -> torch.Tensor:
+        return self(planes, planes)
+
     def forward(
         self, counts: Sequence[torch.Tensor], masks: Sequence[torch.Tensor]
     ) -> torch.Tensor:

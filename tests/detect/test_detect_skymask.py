@@ -58,12 +58,20 @@ class Says(nn.Module):
 
     def __init__(self, *planes: np.ndarray) -> None:
         super().__init__()
-        self.planes = [torch.from_numpy(p.astype(np.float32)) for p in planes]
+        self.said = [torch.from_numpy(p.astype(np.float32)) for p in planes]
+
+    def planes(
+        self, counts: Sequence[torch.Tensor], masks: Sequence[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        return list(counts)
+
+    def judge(self, planes: Sequence[torch.Tensor]) -> torch.Tensor:
+        return self(planes, planes)
 
     def forward(
         self, counts: Sequence[torch.Tensor], masks: Sequence[torch.Tensor]
     ) -> torch.Tensor:
-        return torch.stack([self.planes[i % len(self.planes)] for i in range(len(counts[0]))])
+        return torch.stack([self.said[i % len(self.said)] for i in range(len(counts[0]))])
 
 
 def says(probability: float, dx: float = 0.0, dy: float = 0.0, sigma: float = 1.0) -> np.ndarray:

@@ -128,3 +128,17 @@ def test_an_even_sky_has_no_contrast_even_at_the_edge_of_the_field(network):
     mask[:, :, 40:] = 0.0
     contrast = network.inputs[3](torch.full_like(mask, 6.0), mask)[0, 1]
     assert float(contrast.abs().max()) < 0.05
+
+
+def test_planes_of_a_turned_patch_are_the_turned_planes(network):
+    rng = np.random.default_rng(3)
+    counts = [torch.from_numpy(rng.poisson(2.0, (1, n, n))).float() for n in BIN_PIXELS]
+    masks = [torch.ones_like(c) for c in counts]
+    with torch.inference_mode():
+        planes = network.planes(counts, masks)
+        turned = network.planes([c.mT for c in counts], [m.mT for m in masks])
+        flipped = network.planes([c.flip(-1) for c in counts], masks)
+        torch.testing.assert_close(network.judge(planes), network(counts, masks))
+    for plane, other, mirrored in zip(planes, turned, flipped, strict=True):
+        torch.testing.assert_close(other, plane.mT, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(mirrored, plane.flip(-1), rtol=1e-3, atol=1e-3)

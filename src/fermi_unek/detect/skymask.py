@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -94,10 +96,28 @@ def sky_mask(
         for patches, output in zip(cut, every, strict=True):
             blend.add_all(patches, output)
         return blend.result()
-    for batch in progress(batches, total=len(batches), label="searching"):
+
+    def judged(batch: Sequence[PatchFrame]) -> tuple[list[Patch], np.ndarray]:
         patches = [cutter.cut(frame) for frame in batch]
-        blend.add_all(patches, run_network(network, patches, device))
+        return patches, run_network(network, patches, device)
+
+    with _workers(device) as pool:
+        every = pool.map(judged, batches)
+        for patches, output in progress(every, total=len(batches), label="searching"):
+            blend.add_all(patches, output)
     return blend.result()
+
+
+@contextmanager
+def _workers(device: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads with a batch each: cores that work apart do not wait for each other."""
+    cores = torch.get_num_threads() if device == "cpu" else 1
+    try:
+        torch.set_num_threads(1 if cores > 1 else cores)
+        with ThreadPoolExecutor(cores) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(cores)
 
 
 def run_network(
@@ -115,9 +135,10 @@ def run_network(
     masks = [_stack([p.mask[b] for p in patches], device) for b in range(N_BINS)]
     turns = turns or TURNS
     with torch.inference_mode(), half_precision(device):
+        inputs = network.planes(counts, masks)
         output = torch.zeros(())
         for turn in turns:
-            turned = network([_turned(c, turn) for c in counts], [_turned(m, turn) for m in masks])
+            turned = network.judge([_turned(plane, turn) for plane in inputs])
             output = output + turned_back(turned.float(), turn) / len(turns)
         output[:, 0] = torch.sigmoid(output[:, 0])
         output[:, 3] = torch.exp(output[:, 3].clamp(-4.0, 3.0))

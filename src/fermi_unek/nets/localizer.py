@@ -150,12 +150,23 @@ class Localizer(nn.Module):
         Tensor (B, 4, 128, 128)
             Mask logit; offset to the source in pixels (columns, rows); log of its error.
         """
+        return self.judge(self.planes(counts, masks))
+
+    def planes(self, counts: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
+        """Input planes of the six bins, (B, 3, n_b, n_b) each, as `forward` makes them.
+
+        Turning counts and masks turns the planes: who wants a patch judged in several
+        orientations needs them once.
+        """
         # small differences of large counts: half precision would lose them
         with torch.autocast(counts[0].device.type, enabled=False):
-            planes = [
+            return [
                 module(c.float(), m.float())
                 for module, c, m in zip(self.inputs, counts, masks, strict=True)
             ]
+
+    def judge(self, planes: Sequence[Tensor]) -> Tensor:
+        """What `forward` returns, from the planes of the six bins."""
         fine, middle, coarse = (
             [plane for plane in planes if plane.shape[-1] == size] for size in (128, 64, 32)
         )
