@@ -102,8 +102,8 @@ def sky_mask(
         return patches, run_network(network, patches, device)
 
     with _workers(device) as pool:
-        every = pool.map(judged, batches)
-        for patches, output in progress(every, total=len(batches), label="searching"):
+        ready = pool.map(judged, batches)
+        for patches, output in progress(ready, total=len(batches), label="searching"):
             blend.add_all(patches, output)
     return blend.result()
 
