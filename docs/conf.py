@@ -35,7 +35,6 @@ extensions = [
     "myst_parser",
     "sphinx_gallery.gen_gallery",
     "command_help",
-    "catalog_columns",
 ]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 exclude_patterns = ["_build", "_ext", "_templates", "gallery/*", "auto_gallery/*.ipynb"]

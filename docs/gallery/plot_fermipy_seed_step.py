@@ -56,7 +56,9 @@ config = yaml.safe_load(CONFIG) | {"fileio": {"outdir": str(folder)}}
 
 fermitools = importlib.util.find_spec("pyLikelihood") is not None
 if not fermitools:
-    tests = Path(__file__).resolve().parents[2] / "tests" / "plugins"
+    # sphinx-gallery runs this in its folder, without a __file__
+    here = Path(globals().get("__file__", "plot_fermipy_seed_step.py")).resolve()
+    tests = here.parents[2] / "tests" / "plugins"
     sys.path.insert(0, str(tests))
     from fermitools_stub import source_maps, stub_fermitools
 
