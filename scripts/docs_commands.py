@@ -4,8 +4,8 @@
 
 runs them page by page, each page in a folder of its own below FOLDER, on stand-ins for the
 files that the pages talk about: a field of simulated photons, HEALPIX counts, the sample cube
-and a catalog. Whole skies are cut to a field of six degrees and one year. Python blocks of a
-page are run as one script, after its commands. A table of what happened is printed; the status
+and a catalog. Whole skies are cut to a field of six degrees and one year, many to two. Python
+blocks of a page are run as one script, after its commands. A table of what happened is printed; the status
 is the number of what failed.
 """
 
@@ -29,8 +29,13 @@ FIELD = "80,18,6"
 SYNOPSES = {"docs/design.md"}
 """Pages whose blocks show how options may be combined, not what to type."""
 
-HOURS = ("train-localizer", "train-classifier")
-"""Training runs of hours; what they need is in the page of the model they made."""
+NOT_HERE = {
+    "configs/train-localizer": "hours of work",
+    "configs/train-classifier": "hours of work",
+    "--scheduler": "needs a cluster",
+    "model.xml": "needs the analyst's own files",
+}
+"""What a command holds that is not run here, and why."""
 
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,})\s*\{?([\w-]*)")
 _NAMED = re.compile(rf"`{PROGRAM} ([a-z][a-z-]*)")
@@ -106,15 +111,20 @@ def python_code(path: Path) -> str:
     return "\n".join("\n".join(lines) for lines in blocks)
 
 
-def runnable(text: str) -> str | None:
-    """A command as it is run here: replaces outputs, cuts whole skies; None for hours of work."""
-    if any(name in text for name in HOURS):
-        return None
+def why_not(text: str) -> str:
+    """Why a command is not run here; empty where it is."""
+    return next((reason for part, reason in NOT_HERE.items() if part in text), "")
+
+
+def runnable(text: str) -> str:
+    """A command as it is run here: outputs replaced, skies cut to the field of the stand-ins."""
+    text = re.sub(r"--region [-+.,\d]+", f"--region {FIELD}", text)
     words = text.split()
     verb = words[1] if len(words) > 1 else ""
-    if verb == "simulate" and "--region" not in text:
-        # the last one given counts
-        text += f" --region {FIELD} --years 1"
+    # the last one given counts
+    if verb == "simulate":
+        text += f" --region {FIELD} --years 1" if "--region" not in text else ""
+        text += " --skies 2 --workers 1" if "--skies" in text else ""
     replaces = verb not in ("info", "train", "--help", "--version")
     return text if "--overwrite" in text or not replaces else f"{text} --overwrite"
 
@@ -132,16 +142,18 @@ def make_stand_ins(folder: Path) -> None:
         _shell(f"{PROGRAM} -q simulate -o week{week} {common} --years 0.5 --seed {week} "
                f"--format photons --overwrite && mv week{week}/photons.fits week{week}.fits",
                folder)  # fmt: skip
+    shutil.copy(folder / "week1.fits", folder / "photons.fits")
     (folder / "weeks.txt").write_text("week1.fits\nweek2.fits\n")
     _shell(f"{PROGRAM} -q simulate -o sky {common} --years 10 --seed 7 --overwrite"
            " && cp sky/counts_bin*.fits .", folder)  # fmt: skip
     _shell(f"{PROGRAM} -q find ccube.fits -o catalog.fits --overwrite", folder)
+    shutil.copy(folder / "catalog.fits", folder / "refitted.fits")
     (folder / "my_radio_list.csv").write_text("Name,RA,DEC,CLASS\nA,80.0,18.0,bcu\n")
 
 
 def run_page(
     path: Path, folder: Path, stand_ins: Path, root: Path = ROOT
-) -> list[tuple[str, str, float, str]]:
+) -> Iterator[tuple[str, str, float, str]]:
     """(outcome, command, seconds, last words) of each command of a page, in its own folder."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(stand_ins, folder)
@@ -152,17 +164,15 @@ def run_page(
     if code:
         (folder / "page.py").write_text(code)
         jobs.append((f"python blocks of {path.name}", f"{sys.executable} page.py"))
-    done = []
     for shown, command in jobs:
         start = time.monotonic()
-        if command is None:
-            done.append(("hours", shown, 0.0, ""))
+        if why_not(shown):
+            yield "not run", shown, 0.0, why_not(shown)
             continue
         result = _shell(command, folder, check=False)
         words = (result.stderr.strip() or result.stdout.strip()).splitlines()[-1:]
         outcome = "ran" if result.returncode == 0 else f"status {result.returncode}"
-        done.append((outcome, shown, time.monotonic() - start, " ".join(words)))
-    return done
+        yield outcome, shown, time.monotonic() - start, " ".join(words)
 
 
 def _shell(command: str, folder: Path, *, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -195,7 +205,7 @@ def main() -> int:
         ):
             failed += outcome.startswith("status")
             print(f"  {outcome:<9} {seconds:5.0f} s  {command}", flush=True)
-            if outcome.startswith("status"):
+            if outcome != "ran":
                 print(f"            {words}", flush=True)
     print(f"{failed} failed")
     return min(failed, 99)
