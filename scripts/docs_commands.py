@@ -5,8 +5,8 @@
 runs them page by page, each page in a folder of its own below FOLDER, on stand-ins for the
 files that the pages talk about: a field of simulated photons, HEALPIX counts, the sample cube
 and a catalog. Whole skies are cut to a field of six degrees and one year, many to two. Python
-blocks of a page are run as one script, after its commands. A table of what happened is printed; the status
-is the number of what failed.
+blocks of a page are run as one script, after its commands. A table of what happened is printed;
+the status is the number of what failed.
 """
 
 from __future__ import annotations
