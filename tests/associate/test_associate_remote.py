@@ -10,6 +10,7 @@ from associate_samples import places_at, table_at
 from astropy import units as u
 
 from fermi_unek.associate import Objects, ServiceFailure
+from fermi_unek.associate.answers import read_votable
 from fermi_unek.associate.asking import (
     Asker,
     Cache,
@@ -22,7 +23,7 @@ from fermi_unek.associate.asking import (
 )
 from fermi_unek.associate.ned import Ned
 from fermi_unek.associate.simbad import Simbad
-from fermi_unek.associate.vizier import VIZIER_TABLES, Vizier, VizierTable
+from fermi_unek.associate.vizier import VIZIER_TABLES, Vizier
 from fermi_unek.catalog import load_release
 
 TABLES = {table.name: table for table in VIZIER_TABLES}
@@ -133,12 +134,30 @@ def test_a_table_that_is_not_there_costs_the_service(full, patience):
         service("CRATES", full, patience).look_up(places_at([80.0], 30.0))
 
 
-def test_a_table_without_positions_costs_the_service(full, patience):
-    other = VizierTable("5BZCAT", "VII/274/bzcat5", name_column="Name")
-    table = full.vizier["VII/274/bzcat5"]
-    broken = Vizier(other, Asker(patience), full.url)
-    table["ra"][:] = np.nan
-    assert len(broken.look_up(places_at([80.0], 30.0)).objects) == 0
+def test_a_table_of_something_else_costs_the_service(full, patience):
+    full.vizier["J/ApJS/242/4"] = table_at([1.0], [2.0], z=[0.1])
+    with pytest.raises(ServiceFailure, match="has no objects with positions: .*no column of names"):
+        service("WIBRaLS", full, patience).look_up(places_at([80.0], 30.0))
+
+
+def test_rows_without_positions_are_left_out(full, patience):
+    full.vizier["VII/274/bzcat5"]["ra"][1:] = np.nan
+    around = service("5BZCAT", full, patience).look_up(places_at([80.0], 30.0))
+    assert names(around) == {"5BZBJ0520+3000": "bll"}
+
+
+@pytest.mark.parametrize(
+    ("inside", "raised", "reason"),
+    [
+        ('<INFO name="QUERY_STATUS" value="OVERFLOW"/>', TooMany, "left out rows"),
+        ('<INFO ID="Errors" name="Errors" value="no such table"/>', NotNow, "no such table"),
+        ('<PARAM name="Error" datatype="char" arraysize="*" value=" busy"/>', NotNow, "busy"),
+    ],
+)
+def test_what_goes_wrong_inside_a_votable_is_noticed(inside, raised, reason):
+    text = f'<VOTABLE version="1.4"><RESOURCE type="results">{inside}</RESOURCE></VOTABLE>'
+    with pytest.raises(raised, match=reason):
+        read_votable(b'<?xml version="1.0"?>' + text.encode())
 
 
 def test_cones_go_in_batches_and_the_widest_together(full, patience):
