@@ -15,6 +15,7 @@ from report_samples import catalog_of, cone_mask, sky_with
 
 from fermi_unek.catalog.build import build_catalog
 from fermi_unek.catalog.releases import load_release
+from fermi_unek.catalog.schema import FLAG_IN_EXTENDED, FLAG_NEAR_EDGE
 from fermi_unek.report import content, write_page
 from fermi_unek.report.backdrop import backdrop
 from fermi_unek.report.content import page_data
@@ -117,6 +118,7 @@ def test_text_of_files_cannot_leave_its_place(full_page):
 def test_what_the_script_looks_for_is_in_the_page(full_page):
     page = Page(full_page)
     wanted = set(re.findall(r'\$\("([\w-]+)"\)', page.scripts[1]))
+    wanted |= {f"{key}-filter" for key in ("fake", "edge", "extended")}
     assert len(wanted) > 15
     assert wanted <= {attrs.get("id") for _, attrs in page.elements}
 
@@ -134,6 +136,14 @@ def test_the_page_holds_what_was_measured_and_no_empty_columns(full_page):
     assert len(unpacked(data["stamps"]["packed"][0])) == 2 * sum(
         n * n for n in data["stamps"]["pixels"]
     )
+
+
+def test_flags_are_told_apart():
+    catalog = catalog_of(4)
+    catalog.table["Flags"][:] = [0, FLAG_NEAR_EDGE, FLAG_IN_EXTENDED, FLAG_NEAR_EDGE | 1]
+    columns = page_data(catalog)["sources"]
+    assert columns["edge"] == [0, 1, 0, 1]
+    assert columns["extended"] == [0, 0, 1, 0]
 
 
 def test_only_4fgl_sources_inside_the_field_are_marked(full_page, release):

@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from ..catalog.build import ASSOCIATION_RADIUS_DEG, nearest
 from ..catalog.record import Catalog
-from ..catalog.schema import FLAG_NEAR_EDGE, PROBABILITY_COLUMNS
+from ..catalog.schema import FLAG_IN_EXTENDED, FLAG_NEAR_EDGE, PROBABILITY_COLUMNS
 from ..progress import Progress, silent
 from ..sky.bins import ENERGY_EDGES_MEV
 from ..sky.counts import SkyCounts
@@ -141,7 +141,8 @@ def source_columns(table: Table) -> dict[str, list[Any]]:
         columns[short] = decimals(table[name], 1 if short == "angle" else 4)
     columns["probability"] = decimals(table["Probability"], 4)
     columns["separation"] = decimals(table["Sep_FGL"], 4)
-    columns["edge"] = (np.asarray(table["Flags"]) & FLAG_NEAR_EDGE != 0).astype(int).tolist()
+    for short, flag in (("edge", FLAG_NEAR_EDGE), ("extended", FLAG_IN_EXTENDED)):
+        columns[short] = (np.asarray(table["Flags"]) & flag != 0).astype(int).tolist()
     columns["fake"] = np.asarray(table["Fake"]).astype(int).tolist()
     columns["counts"] = decimals(table["Counts_Band"], 1)
     for short, name in _NUMBERS.items():

@@ -354,6 +354,7 @@ function passes(row) {
   if (source.probability[row] < Number($("least").value || 0)) return false;
   if (Math.abs(source.lat[row]) < Number($("latitude").value || 0)) return false;
   if (!$("edges").checked && pick("edge", row)) return false;
+  if (!$("inside").checked && pick("extended", row)) return false;
   return $("fakes").checked || !pick("fake", row);
 }
 function select() {
@@ -453,6 +454,7 @@ function card(row) {
   const tag = (text, kind) => tags.append(element("span", text, "tag " + (kind || "")), " ");
   if (page.release) tag(status[row] === "new" ? `new: no ${page.release} source within ${page.new_beyond_deg}°` : WORDS[status[row]], status[row]);
   if (pick("class", row)) tag(source.class[row]);
+  if (pick("extended", row)) tag("inside an extended 4FGL source", "bad");
   if (pick("edge", row)) tag("near an edge", "bad");
   if (pick("fake", row)) tag("likely fake", "bad");
   box.replaceChildren(head, tags, facts(row), ...stampsOf(row), ...lightCurve(row), ...spectrum(row), ...classes(row), ...counterparts(row));
@@ -668,16 +670,17 @@ function legend() {
   $("legend").replaceChildren(...entries.map(([mark, text]) => { const made = element("li"); made.innerHTML = mark; made.append(text); return made; }));
 }
 const fresh = status.filter(s => s === "new").length;
+const within = status.filter((s, row) => s === "new" && pick("extended", row)).length;
 document.body.className = page.view[2] < 180 ? "field" : "whole";
 $("tally").textContent = page.release
-  ? `${fresh.toLocaleString()} new, ${(total - fresh).toLocaleString()} in ${page.release}; ${reference.name.length.toLocaleString()} ${page.release} sources lie where was looked, ${reference.near.filter(n => !n).length.toLocaleString()} of them without a candidate within ${page.new_beyond_deg}°.`
+  ? `${fresh.toLocaleString()} new${within ? ` (${within.toLocaleString()} of them inside extended sources)` : ""}, ${(total - fresh).toLocaleString()} in ${page.release}; ${reference.name.length.toLocaleString()} ${page.release} sources lie where was looked, ${reference.near.filter(n => !n).length.toLocaleString()} of them without a candidate within ${page.new_beyond_deg}°.`
   : "Not compared with a 4FGL release.";
 options($("status"), page.release ? [["", "all"], ["new", "new"], ["known", "in " + page.release]] : [["", "all"]]);
 const kinds = has("class") ? [...new Set(source.class)].sort() : [];
 options($("class"), [["", "all"], ...kinds.map(kind => [kind || "-", kind || "not classified"])]);
 $("class-filter").hidden = kinds.length < 2;
 $("status-filter").hidden = !page.release;
-$("fake-filter").hidden = !has("fake");
+for (const key of ["fake", "edge", "extended"]) $(key + "-filter").hidden = !has(key);
 legend();
 select();
 const skyMap = new SkyMap($("sky-map"), aitoff, { whole: true, steps: () => [30, 30] });
