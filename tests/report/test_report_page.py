@@ -163,6 +163,15 @@ def test_figures_of_the_comparison_are_inside_the_page(full_page):
         assert base64.b64decode(picture.partition(",")[2]).startswith(b"\x89PNG")
 
 
+def test_the_extent_of_extended_sources_goes_with_them(release):
+    named = page_data(catalog_of(0), reference=release)["reference"]
+    extents = dict(zip(release["Extended_Source_Name"], named["extent"], strict=True))
+    # as the table ExtendedSources of gll_psc_v27 has it
+    assert extents["IC 443"] == pytest.approx(0.27, abs=0.01)
+    assert sum(extent is not None for extent in named["extent"]) > 50
+    assert extents[""] is None
+
+
 @pytest.mark.parametrize("n", [0, 1, 30])
 def test_a_page_without_photons_or_a_release_says_so(tmp_path, n):
     write_page(tmp_path / "a.html", catalog_of(n))

@@ -171,6 +171,10 @@ def reference_columns(catalog: Catalog, reference: Table) -> dict[str, list[Any]
         "signif": decimals(rows["Signif_Avg"], 1),
         "near": _near(catalog, lon[inside], lat[inside]).astype(int).tolist(),
     }
+    if "Extended_Source_Name" in rows.colnames:
+        extents = reference.meta.get("EXTENTS", {})
+        names = np.asarray(rows["Extended_Source_Name"], dtype=str)
+        columns["extent"] = decimals([extents.get(name, np.nan) for name in names], 3)
     for short, name in (("class", "CLASS1"), ("assoc", "ASSOC1")):
         if name in rows.colnames:
             columns[short] = [str(text).strip() for text in rows[name]]

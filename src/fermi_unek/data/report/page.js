@@ -242,7 +242,15 @@ class SkyMap {
   marks(pen) {
     const { width, height } = this.projection, whole = this.options.whole;
     const inside = p => p && p[0] >= -9 && p[1] >= -9 && p[0] <= width + 9 && p[1] <= height + 9;
-    if (whole && page.view[2] < 180) this.outline(pen);
+    if (whole && page.view[2] < 180) {
+      pen.strokeStyle = "#0a8f3c"; pen.lineWidth = 1.5;
+      this.circle(pen, ...page.view);
+    }
+    if (!whole && reference && reference.extent) {
+      pen.strokeStyle = COLOURS.missed; pen.lineWidth = 1.2; pen.setLineDash([5, 4]);
+      reference.extent.forEach((extent, row) => { if (extent) this.circle(pen, reference.lon[row], reference.lat[row], extent); });
+      pen.setLineDash([]);
+    }
     referenceVectors.forEach((v, row) => {
       const p = this.projection.forward(v);
       if (!inside(p)) return;
@@ -284,10 +292,9 @@ class SkyMap {
     pen.strokeStyle = COLOURS[kind]; pen.lineWidth = 1.3;
     this.line(pen, path, this.projection.width);
   }
-  outline(pen) {
-    const { centre, west, north } = axes(page.view[0], page.view[1]), radius = page.view[2] * DEG;
+  circle(pen, lon, lat, degrees) {
+    const { centre, west, north } = axes(lon, lat), radius = degrees * DEG;
     const path = Array.from({ length: 73 }, (_, k) => centre.map((c, i) => Math.cos(radius) * c + Math.sin(radius) * (Math.cos(k * 5 * DEG) * west[i] + Math.sin(k * 5 * DEG) * north[i])));
-    pen.strokeStyle = "#0a8f3c"; pen.lineWidth = 1.5;
     this.line(pen, path, this.projection.width / 3);
   }
   at(event) { const box = this.canvas.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; }
@@ -665,6 +672,7 @@ function legend() {
   if (page.release) {
     entries.push([`<svg viewBox="0 0 14 14"><path d="M7 0L14 7L7 14L0 7Z" fill="${COLOURS.new}"/></svg>`, `new candidate (no ${page.release} source within ${page.new_beyond_deg}°)`],
       [dotted, `candidate in ${page.release}`], [cross(COLOURS.missed), `${page.release} source without a candidate near`], [cross(COLOURS.seen), `${page.release} source with one`]);
+    if (reference.extent && reference.extent.some(known)) entries.push([`<svg viewBox="0 0 14 14"><circle cx="7" cy="7" r="5.5" fill="none" stroke="${COLOURS.missed}" stroke-width="1.3" stroke-dasharray="3 2"/></svg>`, "extent of an extended source"]);
   } else entries.push([dotted, "candidate"]);
   if (page.view[2] < 180) entries.push([`<svg viewBox="0 0 14 14"><circle cx="7" cy="7" r="5.5" fill="none" stroke="#0a8f3c" stroke-width="1.5"/></svg>`, "where was looked"]);
   $("legend").replaceChildren(...entries.map(([mark, text]) => { const made = element("li"); made.innerHTML = mark; made.append(text); return made; }));
