@@ -55,7 +55,7 @@ def write_page(
 
     It is one file of at most about 35 MB: the stamps take no more than 16 MB, and twenty thousand
     candidates about 700 bytes each when everything is filled. Those of highest probability are
-    listed, and have stamps, first; 9,000 with everything filled and ten years make 18 MB.
+    listed, and have stamps, first; 9,000 with everything filled and ten years make 21 MB.
 
     Parameters
     ----------
