@@ -47,6 +47,11 @@ COMPONENTS = [
 ]
 
 
+def seek(gta, prefix="", **config):
+    """`find_sources` without classification, which these tests have no use for."""
+    return find_sources(gta, prefix, **({"classify": False} | config))
+
+
 @pytest.fixture(scope="module")
 def gtanalysis():
     """fermipy's GTAnalysis class."""
@@ -117,7 +122,7 @@ def nearest(peaks, lon, lat):
 
 def test_the_seed_step_finds_the_bright_sources_of_the_component_cubes(analysis):
     gta = analysis()
-    found = find_sources(gta, threshold=0.5)
+    found = seek(gta, threshold=0.5)
     assert set(found) == {"sources", "peaks"}
     for place in BRIGHT:
         for kind in ("sources", "peaks"):
@@ -126,7 +131,7 @@ def test_the_seed_step_finds_the_bright_sources_of_the_component_cubes(analysis)
 
 def test_peaks_and_sources_have_the_keys_of_fermipy(analysis):
     gta = analysis()
-    found = find_sources(gta, threshold=0.9)
+    found = seek(gta, threshold=0.9)
     expected = {"skydir", "ra", "dec", "glon", "glat", "pos_err", "pos_r68", "pos_r95", "pos_r99"}
     expected |= {"pos_err_semimajor", "pos_err_semiminor", "pos_angle", "amp", "ix", "iy"}
     assert found["peaks"]
@@ -142,7 +147,7 @@ def test_peaks_and_sources_have_the_keys_of_fermipy(analysis):
 
 def test_the_error_of_a_peak_is_that_of_the_catalog(analysis, tmp_path):
     gta = analysis()
-    peak = find_sources(gta, threshold=0.9)["peaks"][0]
+    peak = seek(gta, threshold=0.9)["peaks"][0]
     table = read_catalog(tmp_path / "fermi_unek.fits").table
     row = table[list(table["Source_Name"]).index(peak["name"])]
     for percent in (68, 95):  # a circle of the same area
@@ -170,7 +175,7 @@ def test_an_elongated_error_keeps_its_direction_on_the_sky(analysis):
 
 def test_new_sources_are_power_laws_whose_parameters_are_free(analysis):
     gta = analysis()
-    for source in find_sources(gta, threshold=0.9)["sources"]:
+    for source in seek(gta, threshold=0.9)["sources"]:
         assert source["SpectrumType"] == "PowerLaw"
         assert source["SpatialModel"] == "PointSource"
         free = {name for name, one in source.spectral_pars.items() if one["free"]}
@@ -180,7 +185,7 @@ def test_new_sources_are_power_laws_whose_parameters_are_free(analysis):
 def test_the_spectrum_of_new_sources_can_be_told_as_fermipy_has_it(analysis):
     gta = analysis()
     model = {"SpectrumType": "LogParabola", "alpha": 2.2, "beta": 0.1, "norm": 2e-13}
-    found = find_sources(gta, threshold=0.9, model=model, free_params=["norm"])
+    found = seek(gta, threshold=0.9, model=model, free_params=["norm"])
     for source in found["sources"]:
         assert source["SpectrumType"] == "LogParabola"
         assert source.params["norm"]["value"] == pytest.approx(2e-13)
@@ -191,10 +196,10 @@ def test_the_spectrum_of_new_sources_can_be_told_as_fermipy_has_it(analysis):
 def test_what_the_model_explains_is_left_out_unless_asked_for(analysis):
     known = model_source("Known", BRIGHT[0][0] + 0.1, BRIGHT[0][1])
     gta = analysis(model={"src_roiwidth": 10.0, "sources": [known]})
-    found = find_sources(gta, threshold=0.5)
+    found = seek(gta, threshold=0.5)
     assert nearest(found["peaks"], *BRIGHT[0])[1] > 0.2
     assert nearest(found["peaks"], *BRIGHT[1])[1] < 0.1
-    everything = find_sources(gta, threshold=0.5, skip_known=False)
+    everything = seek(gta, threshold=0.5, skip_known=False)
     assert nearest(everything["sources"], *BRIGHT[0])[1] < 0.1
 
 
@@ -202,26 +207,26 @@ def test_an_extended_source_explains_all_inside_it(analysis):
     disk = model_source("Disk", BRIGHT[0][0] + 1.0, BRIGHT[0][1], SpatialWidth=1.5)
     disk["SpatialModel"] = "RadialDisk"
     gta = analysis(model={"src_roiwidth": 10.0, "sources": [disk]})
-    found = find_sources(gta, threshold=0.5)
+    found = seek(gta, threshold=0.5)
     assert nearest(found["peaks"], *BRIGHT[0])[1] > 0.4
     assert nearest(found["peaks"], *BRIGHT[1])[1] < 0.1
 
 
 def test_a_second_run_finds_nothing_new(analysis):
     gta = analysis()
-    assert find_sources(gta, threshold=0.5)["sources"]
-    assert find_sources(gta, threshold=0.5) == {"sources": [], "peaks": []}
+    assert seek(gta, threshold=0.5)["sources"]
+    assert seek(gta, threshold=0.5) == {"sources": [], "peaks": []}
 
 
 def test_a_name_that_is_taken_gets_a_number_and_its_owner_stays_where_it_is(analysis):
     gta = analysis()
-    first = find_sources(gta, threshold=0.9)["sources"]
+    first = seek(gta, threshold=0.9)["sources"]
     places = {one.name: tuple(one.radec) for one in first}
     # the sources of these names now lie somewhere else
     for one in first:
         one.set_radec(one["ra"], one["dec"] - 20.0)
     moved = {one.name: tuple(one.radec) for one in first}
-    second = find_sources(gta, threshold=0.9)["sources"]
+    second = seek(gta, threshold=0.9)["sources"]
     assert {one.name for one in second} == {f"{name}_2" for name in places}
     for one in second:
         assert tuple(one.radec) == pytest.approx(places[one.name.removesuffix("_2")])
@@ -230,18 +235,18 @@ def test_a_name_that_is_taken_gets_a_number_and_its_owner_stays_where_it_is(anal
 
 def test_a_name_that_is_an_association_of_another_source_is_not_used(analysis):
     gta = analysis()
-    name = find_sources(gta, threshold=0.9)["sources"][0].name
+    name = seek(gta, threshold=0.9)["sources"][0].name
     gta.delete_source(name)
     other = gta.roi.create_source("Other", model_source("Other", CENTRE[0] - 3, CENTRE[1] - 3))
     gta.roi._add_source_alias(name.replace(" ", "").lower(), other)
-    names = [one.name for one in find_sources(gta, threshold=0.9)["sources"]]
+    names = [one.name for one in seek(gta, threshold=0.9)["sources"]]
     assert f"{name}_2" in names
     assert name not in names
 
 
 def test_new_sources_keep_the_least_distance(analysis):
     gta = analysis()
-    found = find_sources(gta, threshold=0.2, min_separation=2.0)
+    found = seek(gta, threshold=0.2, min_separation=2.0)
     places = SkyCoord([one.skydir for one in found["sources"]])
     assert len(found["sources"]) < len(found["peaks"])
     for index, place in enumerate(places[1:], 1):
@@ -253,11 +258,11 @@ def test_new_sources_keep_the_least_distance(analysis):
 def test_sources_are_added_in_the_search_region_only(analysis):
     gta = analysis()
     here = SkyCoord(*BRIGHT[1], unit="deg", frame="galactic")
-    near = find_sources(gta, search_skydir=here)  # as fermipy has it, up to one degree
+    near = seek(gta, search_skydir=here)  # as fermipy has it, up to one degree
     assert nearest(near["sources"], *BRIGHT[1])[1] < 0.1
     assert all(one.skydir.separation(here).deg <= 1.0 for one in near["sources"])
     assert len(near["peaks"]) > len(near["sources"])
-    ring = find_sources(gta, search_skydir=here, search_minmax_radius=[2.0, 4.0])
+    ring = seek(gta, search_skydir=here, search_minmax_radius=[2.0, 4.0])
     apart = [one.skydir.separation(here).deg for one in ring["sources"]]
     assert apart
     assert 2.0 <= min(apart) <= max(apart) <= 4.0
@@ -265,7 +270,7 @@ def test_sources_are_added_in_the_search_region_only(analysis):
 
 def test_where_nothing_is_found_nothing_is_added(analysis):
     gta = analysis()
-    assert find_sources(gta, region=NO_SOURCE) == {"sources": [], "peaks": []}
+    assert seek(gta, region=NO_SOURCE) == {"sources": [], "peaks": []}
     assert gta.roi.sources == []
 
 
@@ -284,7 +289,7 @@ def test_all_components_are_taken_where_front_ones_lack_energies(analysis):
 
 def test_components_of_other_pixels_and_events_are_added_up(analysis, tmp_path):
     gta = analysis()
-    find_sources(gta, threshold=0.9, evtype="all")
+    seek(gta, threshold=0.9, evtype="all")
     header = read_catalog(tmp_path / "fermi_unek.fits").header
     assert {str(tmp_path / f"ccube_0{k}.fits") for k in (0, 1)} == {
         key.removeprefix("input ") for key in header if key.endswith(".fits")
@@ -302,25 +307,25 @@ def test_events_that_no_component_has_are_refused(analysis):
 def test_without_cubes_the_user_is_told_to_set_up_first(gtanalysis, tmp_path, monkeypatch):
     monkeypatch.setenv("FERMIPY_WORKDIR", str(tmp_path))
     with pytest.raises(InputError, match=r"ccube_00\.fits: no such count cube, run gta\.setup"):
-        find_sources(gtanalysis(settings(tmp_path)))
+        seek(gtanalysis(settings(tmp_path)))
 
 
 def test_the_whole_list_lies_in_the_working_directory_behind_the_prefix(analysis, tmp_path):
-    found = find_sources(analysis(), "seed", threshold=0.5)
+    found = seek(analysis(), "seed", threshold=0.5)
     catalog = read_catalog(tmp_path / "seed_fermi_unek.fits")
     assert {one["name"] for one in found["peaks"]} == set(catalog.table["Source_Name"])
 
 
 def test_a_misspelt_option_is_refused_with_the_nearest_name(analysis):
     with pytest.raises(ConfigError, match="did you mean 'min_separation'"):
-        find_sources(analysis(), min_seperation=1.0)
+        seek(analysis(), min_seperation=1.0)
 
 
 @pytest.mark.filterwarnings("always::fermi_unek.errors.UnekWarning")
 def test_options_of_ts_maps_are_taken_with_a_warning(analysis):
     gta = analysis()
     with pytest.warns(UnekWarning, match="max_iter, tsmap_fitter without effect"):
-        found = find_sources(gta, threshold=0.9, tsmap_fitter="tsmap", max_iter=3)
+        found = seek(gta, threshold=0.9, tsmap_fitter="tsmap", max_iter=3)
     assert found["sources"]
 
 
@@ -328,6 +333,16 @@ def test_fluctuations_are_listed_but_not_added():
     peaks = [{"skydir": SkyCoord(k, 0, unit="deg"), "fake": k == 1} for k in range(3)]
     assert list(_wanted(peaks, SeedConfig())) == [peaks[0], peaks[2]]
     assert list(_wanted(peaks, SeedConfig(skip_fake=False))) == peaks
+
+
+def test_candidates_are_classified_as_find_would(analysis, tmp_path):
+    gta = analysis()
+    found = find_sources(gta)
+    table = read_catalog(tmp_path / "fermi_unek.fits").table
+    fake = dict(zip(table["Source_Name"], table["Fake"], strict=True))
+    assert np.isfinite(table["Prob_Fake"]).any()
+    assert {one["name"]: one["fake"] for one in found["peaks"]} == fake
+    assert not any(fake[one.name] for one in found["sources"])
 
 
 def test_a_wide_error_reaches_farther_than_the_radius(analysis):
@@ -346,7 +361,7 @@ def test_healpix_components_will_do(gtanalysis, tmp_path, monkeypatch):
     cube = tmp_path / "ccube_00.fits"
     write_healpix_counts(demo_sky(), cube, 9, rng=rng, region=(*CENTRE, 5.0))
     source_maps(tmp_path, 1)
-    found = find_sources(gta, threshold=0.5)
+    found = seek(gta, threshold=0.5)
     for place in BRIGHT:
         assert nearest(found["sources"], *place)[1] < 0.1
     assert "ix" not in found["peaks"][0]
@@ -379,7 +394,7 @@ def fitted(gtanalysis, ts):
 
 def test_new_sources_are_fitted_one_by_one_and_left_fixed(gtanalysis, analysis):
     gta = analysis(fitted(gtanalysis, ts=49.0))
-    found = find_sources(gta, threshold=0.9, free_params=["Prefactor"])
+    found = seek(gta, threshold=0.9, free_params=["Prefactor"])
     names = [one.name for one in found["sources"]]
     expected = [(name, False, None) for name in names]
     for name in names:
@@ -390,16 +405,16 @@ def test_new_sources_are_fitted_one_by_one_and_left_fixed(gtanalysis, analysis):
 
 def test_sources_whose_fit_falls_short_are_taken_out_again(gtanalysis, analysis):
     gta = analysis(fitted(gtanalysis, ts=9.0))
-    found = find_sources(gta, threshold=0.9, sqrt_ts_threshold=5.0)
+    found = seek(gta, threshold=0.9, sqrt_ts_threshold=5.0)
     assert found["sources"] == []
     assert gta.roi.sources == []
     assert all(np.isnan(one["amp"]) for one in found["peaks"])
-    assert len(find_sources(gta, threshold=0.9, sqrt_ts_threshold=3.0)["sources"]) > 1
+    assert len(seek(gta, threshold=0.9, sqrt_ts_threshold=3.0)["sources"]) > 1
 
 
 def test_without_a_fit_the_likelihood_is_left_alone(gtanalysis, analysis):
     gta = analysis(fitted(gtanalysis, ts=9.0))
-    assert find_sources(gta, threshold=0.9, fit=False)["sources"]
+    assert seek(gta, threshold=0.9, fit=False)["sources"]
     assert gta.calls == []
 
 
@@ -551,7 +566,7 @@ def test_components_of_the_real_galactic_centre_become_sources(
     for index in (0, 1):
         shutil.copy(folder / f"ccube_{index:02d}.fits", tmp_path)
     source_maps(tmp_path, 2)
-    found = find_sources(gta)
+    found = find_sources(gta, skip_fake=False)
     # Sagittarius A* and the globular cluster Terzan 5
     for place in ((359.944, -0.046), (3.839, 1.687)):
         assert nearest(found["sources"], *place)[1] < 0.15

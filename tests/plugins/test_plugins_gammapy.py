@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -43,7 +44,7 @@ from fermi_unek.sky.writers import write_wcs_counts
 
 SKYDIR = SkyCoord(*CENTRE, unit="deg", frame="galactic")
 NETWORK_AXIS = MapAxis.from_energy_edges(ENERGY_EDGES_MEV * u.MeV)
-FRONT = {"evtype": "front"}
+FRONT = {"evtype": "front", "classify": False}
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,14 @@ def test_a_dataset_in_which_nothing_is_found_gives_a_table_without_rows(field):
     assert len(table) == 0
     assert {"value", "x", "y", "ra", "dec", "Probability"} <= set(table.colnames)
     assert len(table.to_models()) == 0
+
+
+def test_the_classes_of_candidates_are_in_the_table(field):
+    table = UNEKSourceEstimator(evtype="front").run(MapDataset(counts=field))
+    chances = np.array([table[f"Prob_{name}"] for name in ("BLL", "FSRQ", "PSR", "PWN", "Fake")])
+    classified = np.isfinite(chances).all(axis=0)
+    assert classified.any()
+    assert set(table["CLASS1"]) <= {"bll", "fsrq", "psr", "pwn", ""}
 
 
 def test_counts_of_several_datasets_are_added_up(field):
@@ -278,7 +287,7 @@ def test_the_settings_of_the_estimator_are_checked_and_shown():
         UNEKSourceEstimator(treshold=0.3)
     estimator = UNEKSourceEstimator(threshold=0.3)
     assert isinstance(estimator, Estimator)
-    assert "threshold : 0.3" in str(estimator)
+    assert re.search(r"threshold +: 0\.3", str(estimator))
     assert estimator.copy().config == estimator.config
 
 
