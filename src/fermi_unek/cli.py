@@ -23,6 +23,7 @@ from .config import (
     EvaluateConfig,
     FindConfig,
     RefitConfig,
+    InjectConfig,
     ReportConfig,
     SimulateConfig,
     TrainClassifierConfig,
@@ -452,6 +453,62 @@ def train(session: _Session, network: str, config_file: Path, resume: bool) -> N
 
         weights = train_localizer(config, resume=resume, progress=session.progress)
     session.tell(f"weights written to {weights}")
+
+
+@main.command(cls=ListOptions)
+@inputs_argument
+@click.option(
+    "--flux",
+    type=float,
+    multiple=True,
+    required=True,
+    metavar="FLUX...",
+    help="Photon fluxes 1 to 100 GeV, cm-2 s-1.",
+)
+@click.option("--number", type=int, default=50, show_default=True, help="Sources of each flux.")
+@click.option("--index", type=float, default=2.2, show_default=True, help="Photon index.")
+@click.option("--years", type=float, help="Live time, where the input does not say it.")
+@click.option(
+    "--exposure", type=Path, metavar="FILE", help="gtexpcube2 or gtltcube file of the photons."
+)
+@click.option(
+    "--radius", type=float, default=0.3, show_default=True, metavar="DEG",
+    help="Greatest distance of a match.",
+)  # fmt: skip
+@click.option(
+    "--threshold",
+    type=float,
+    default=FindConfig().threshold,
+    show_default=True,
+    help="Probability a source must reach.",
+)
+@click.option(
+    "--centers",
+    type=click.Choice(["kmeans", "peaks"]),
+    default=FindConfig().centers,
+    show_default=True,
+    help="How centres are found in the source mask.",
+)
+@region_option
+@click.option("--model", metavar="NAME|FILE", help="Localizer; the shipped one unless given.")
+@evtype_option
+@zmax_option
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default=FindConfig().device, show_default=True
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of places and photons.")
+@folder_option(required=True)
+@overwrite_option
+@click.pass_obj
+def inject(
+    session: _Session, inputs: tuple[str, ...], output: Path, overwrite: bool, **options: Any
+) -> None:
+    """Add sources of known flux to counts and tell how many are found, and how far off."""
+    config = build(InjectConfig, options)
+    from .pipeline import inject_to_folder
+
+    done = inject_to_folder(inputs, output, config, overwrite=overwrite, progress=session.progress)
+    session.tell(f"{done.to_text()}\nwritten to {output}")
 
 
 @main.command()

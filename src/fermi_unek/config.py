@@ -353,6 +353,32 @@ class TrainClassifierConfig(Config):
     seed: int = Field(0, ge=0)
 
 
+class InjectConfig(FindConfig):
+    """Sources added to a field, and how they are sought (the settings of `FindConfig`).
+
+    Attributes
+    ----------
+    flux : tuple of float
+        Photon fluxes from 1 to 100 GeV, cm-2 s-1.
+    number : int
+        Sources added of each flux.
+    index : float
+        Photon index of the sources.
+    years : float or None
+        Live time in years of 365.25 days; None is what the input says.
+    radius : float
+        Greatest distance of a match, degrees.
+    exposure : path or None
+        gtexpcube2 or gtltcube file of the counts; None is the package's own table times `years`.
+    """
+
+    flux: tuple[Annotated[float, Field(gt=0.0, lt=1e-5)], ...] = Field(min_length=1)
+    number: int = Field(50, ge=1)
+    index: float = Field(2.2, gt=1.0, le=5.0)
+    years: float | None = Field(None, gt=0.0, le=30.0)
+    radius: float = Field(0.3, gt=0.0, le=10.0)
+
+
 class EvaluateConfig(Config):
     """How detections are matched to the truth: greatest distance in degrees."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .config import BinConfig, FindConfig, ReportConfig, build
+from .config import BinConfig, FindConfig, InjectConfig, ReportConfig, SimulateConfig, build
 from .errors import InputError, OutputError, UnekWarning
 from .outputs import check_file, check_folder, staging
 from .progress import Progress, silent
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .catalog.record import Catalog
     from .evaluate import Scores
+    from .evaluate.injection import Injection
     from .sky.counts import SkyCounts
 
 Inputs = str | Path | Sequence[str | Path]
@@ -339,6 +340,55 @@ def describe(item: str) -> str:
     with open_fits(resolve_inputs(item)[0]) as hdus:
         is_catalog = SOURCES_HDU in hdus
     return describe_catalog(read_catalog(path)) if is_catalog else describe_sky(read_photons(item))
+
+
+def inject_to_folder(
+    inputs: Inputs,
+    folder: str | Path,
+    config: InjectConfig,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Injection:
+    """Completeness and position errors of exactly one field, from sources added to its counts.
+
+    Writes the files of `evaluate.files.INJECTION_FILES` into `folder`, which is made.
+
+    Raises
+    ------
+    OutputError
+        Before anything is read, when one of them exists and `overwrite` is false, or they
+        cannot be written.
+    InputError
+        As `find_sources`; the input does not say its live time and none was given; or the field
+        is too small to add sources to.
+    """
+    from .evaluate.files import INJECTION_FILES, write_injection
+    from .evaluate.injection import inject
+    from .simulate.exposure import instrument_for
+
+    folder = check_folder(folder, INJECTION_FILES, overwrite)
+    # the search itself takes no exposure
+    tools = load_tools(config.model_copy(update={"exposure": None, "reference": "none"}))
+    sky = read_photons(inputs, config)
+    years = config.years or sky.livetime_years
+    if not years > 0:
+        raise InputError(f"{inputs}: the live time is not in the input, give it as --years")
+    observation = SimulateConfig(years=years, exposure=config.exposure, evtype=sky.event_type)
+    injection = inject(
+        sky,
+        lambda counts: search(counts, config, tools),
+        instrument_for(observation),
+        years,
+        np.array(config.flux),
+        config.number,
+        np.random.default_rng(config.seed),
+        index=config.index,
+        radius_deg=config.radius,
+        progress=progress,
+    )
+    write_injection(injection, folder)
+    return injection
 
 
 def where_looked(

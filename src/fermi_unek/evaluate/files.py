@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..outputs import check_folder, staging
 from .classes import CLASS_FILES, catalog_class_scores, write_class_scores
 from .compare import Comparison, compare, comparison_text
+from .injection import Injection
 from .scores import TRUTH_COLUMNS, Scores, score, summary_text
 
 WIDE_RADIUS_DEG = 0.5
@@ -48,6 +49,9 @@ COMPARISON_FILES = (
     *(f"{name}.png" for name in COMPARISON_FIGURES),
     *SIDE_BY_SIDE,
 )
+
+
+INJECTION_FILES = ("summary.txt", "completeness.ecsv", "injected.fits", "injection.png")
 
 
 def read_truth_table(path: str | Path) -> Table:
@@ -189,6 +193,18 @@ def compare_files(
 
         _write(out_dir, text, comparison, lambda folder: plot_comparison(comparison, folder))
     return text
+
+
+def write_injection(injection: Injection, out_dir: str | Path) -> None:
+    """Write the files of `INJECTION_FILES` into a folder, which is made."""
+    from .injection_plots import plot_injection
+
+    table = injection.completeness
+    with staging(out_dir) as folder:
+        (folder / "summary.txt").write_text(injection.to_text() + "\n", encoding="utf-8")
+        table.write(folder / "completeness.ecsv", format="ascii.ecsv", formats=_formats(table))
+        injection.sources.write(folder / "injected.fits", format="fits")
+        plot_injection(injection, folder)
 
 
 def _write(
