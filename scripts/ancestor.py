@@ -6,8 +6,8 @@ the binary cross entropy, and K-means on the pixels of a patch above 0.2, whose 
 is scanned from 1 to 49 for the most probability inside squares around the centres, pixels
 counted twice being punished. Everything else is ours: training patches, photons, grid, scores.
 
-    scripts/ancestor.py train BANK ancestor.pt [--minutes 60] [--resume]
-    scripts/ancestor.py find ancestor.pt COUNTS... -o CATALOG.fits
+    python scripts/ancestor.py train BANK ancestor.pt [--minutes 60] [--resume]
+    python scripts/ancestor.py find ancestor.pt COUNTS... -o CATALOG.fits
     fermi-unek evaluate CATALOG.fits --truth truth.fits
 """
 

@@ -4,6 +4,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.table import Table
 from evaluate_samples import catalog_of, random_sky, truth_of
 
 from fermi_unek.evaluate.bench import Bench, Cut
@@ -143,3 +144,19 @@ def test_every_table_of_a_sky_that_cannot_be_pure_is_there_but_empty():
     cut = [table for name, table in scores.tables.items() if name.endswith("_cut")]
     assert len(cut) == 13
     assert all(len(table) == 0 for table in cut)
+
+
+def test_detections_inside_extended_sources_are_counted_by_themselves():
+    truth = truth_of([10.0, 100.4], [50, 0], [30, 30])
+    truth.meta["EXTENDED"] = Table(
+        {"Extended_Source_Name": ["Loop"], "GLON": [100.0], "GLAT": [0.0], "Model_SemiMajor": [2.0]}
+    )
+    # one true, two in the loop, one in the loop at a true point source, one false
+    catalog = catalog_of([10, 99, 101, 100.4, 200], [50, 0, 0, 0, 0])
+    scores = score(catalog, truth)
+    assert scores.summary["purity"].found == 2
+    assert scores.summary["purity"].total == 3
+    assert scores.tables["extended"]["n_inside"].tolist() == [3]
+    assert "extended sources: 1, with no detection inside 0" in scores.to_text()
+    del truth.meta["EXTENDED"]
+    assert score(catalog, truth).summary["purity"].total == 5

@@ -7,6 +7,7 @@ from evaluate_samples import catalog_of
 
 from fermi_unek.catalog import load_release
 from fermi_unek.catalog.releases import RELEASES, later_releases
+from fermi_unek.catalog.schema import FLAG_IN_EXTENDED
 from fermi_unek.evaluate import compare
 
 
@@ -81,16 +82,18 @@ def test_detections_inside_extended_sources_are_counted():
     reference = release("A", [10, 50, 90], Extended_Source_Name=["wide", "", "small"])
     reference.meta["EXTENTS"] = {"wide": 2.0, "small": 0.05, "elsewhere": 1.0}
     catalog = catalog_of([9, 11, 13, 50, 90.2], np.full(5, 30.0))
-    catalog.table["Flags"][1] = 1
+    inside_first = np.argmin(np.abs(np.asarray(catalog.table["GLON"]) - 9))
+    catalog.table["Flags"][inside_first] = FLAG_IN_EXTENDED
     comparison = compare(catalog, reference)
     table = comparison.tables["extended"]
     order = np.argsort(table["GLON"])
     assert table["Extended_Source_Name"][order].tolist() == ["wide", "small"]
     assert table["n_inside"][order].tolist() == [2, 1]
-    assert table["n_flagged"].sum() <= 2
+    assert table["n_flagged"][order].tolist() == [1, 0]
     assert "extended sources: 2, with no detection inside 0, with one 1, with more 1" in (
         comparison.to_text()
     )
+    assert "1 of 3 are flagged" in comparison.to_text()
 
 
 def test_the_extent_of_extended_sources_comes_with_a_release():

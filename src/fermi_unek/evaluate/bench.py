@@ -8,7 +8,9 @@ from functools import cached_property
 import numpy as np
 from astropy.table import Table
 
+from ..catalog.build import nearest
 from ..catalog.record import Catalog
+from .extended import Extended
 from .ladder import Ladder
 from .match import Matcher, Matches, field_shifts
 
@@ -96,6 +98,25 @@ class Bench(Detections):
     def counted_truth(self) -> np.ndarray:
         """Bool array (N,): well inside what was looked at."""
         return self.catalog.covers(*self.true_place, EDGE_MARGIN_DEG)
+
+    @cached_property
+    def extended(self) -> Extended:
+        """The extended sources that the truth lists."""
+        return Extended.of_truth(self.truth)
+
+    @cached_property
+    def counted_detections(self) -> np.ndarray:
+        """Bool array (M,): well inside what was looked at, and not of extended sources.
+
+        A detection inside an extended source is neither true nor false, unless a visible point
+        source is within the radius as well: the swarms have a table of their own.
+        """
+        counted = super().counted_detections
+        inside = self.extended.holds(*self.found_place, 0.0).any(axis=0)
+        if inside.any() and self.visible.size:
+            points = (values[self.visible] for values in self.true_place)
+            inside &= nearest(*self.found_place, *points)[1] > self.radius_deg
+        return counted & ~inside
 
     # brightest by ideal TS: then no invisible source takes the detection of a visible one,
     # and the same matches serve purity and completeness

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.coordinates import angular_separation
 from astropy.table import Table
 
 from ..catalog.build import nearest
 from ..catalog.record import Catalog
 from ..sky.frame import lonlat_to_vectors
+from .bench import EDGE_MARGIN_DEG, place
 from .counting import LATITUDE_EDGES, RADII_DEG, SIGNIF_EDGES
+from .extended import Extended, extended_lines
 from .later import Confirmations, confirm, new_table
 from .rates import (
     Rate,
@@ -67,7 +68,7 @@ class Comparison:
             f"({row['confirmed']:.3f}; by chance {row['confirmed_chance']:.3f})"
             for row in self.tables["later"]
         ]
-        lines += _extended_lines(self.tables["extended"])
+        lines += extended_lines(self.tables["extended"])
         missed = self.tables["missed"]
         lines.append(f"  missed above {BRIGHT_SIGMA:g} sigma: {len(missed)}")
         for row in missed[:10]:
@@ -87,18 +88,6 @@ def _summary_text(release: str, radius_deg: float, summary: Mapping[str, Rate]) 
         f"detections, {detected.total} {release} sources"
     ]
     return "\n".join([*lines, *(f"  {name:<42} {rate}" for name, rate in summary.items())])
-
-
-def _extended_lines(table: Table) -> list[str]:
-    if not len(table):
-        return []
-    inside = np.asarray(table["n_inside"])
-    worst = table[int(inside.argmax())]
-    return [
-        f"  extended sources: {len(table)}, with no detection inside {(inside == 0).sum()}, with "
-        f"one {(inside == 1).sum()}, with more {(inside > 1).sum()} (most: {worst['Name']}, "
-        f"{worst['n_inside']})"
-    ]
 
 
 def _degrees(separation: float) -> str:
@@ -148,7 +137,7 @@ def compare(
             "curve": _curve(bench),
             "radius": _radius_table(bench),
             "missed": _missed_table(bench),
-            "extended": _extended_table(bench),
+            "extended": _extended(reference).table(catalog, radius_deg, EDGE_MARGIN_DEG),
             "new": new_table(bench, confirmed),
             "later": confirmed.table,
             "side_by_side": _side_by_side(bench, confirmed),
@@ -264,42 +253,26 @@ def _to_brighter(bench: ReferenceBench, index: np.ndarray) -> np.ndarray:
     """Distances (M,) of reference sources to their nearest brighter one; NaN where none is."""
     vectors = lonlat_to_vectors(*bench.place)
     nearest_deg = np.full(len(index), np.nan)
-    for place, one in enumerate(index):
+    for row, one in enumerate(index):
         brighter = vectors[bench.signif > bench.signif[one]]
         if len(brighter):
             chord = np.sqrt(((brighter - vectors[one]) ** 2).sum(axis=1).min())
-            nearest_deg[place] = np.degrees(2.0 * np.arcsin(chord / 2.0))
+            nearest_deg[row] = np.degrees(2.0 * np.arcsin(chord / 2.0))
     return nearest_deg
 
 
-def _extended_table(bench: ReferenceBench) -> Table:
-    """Counted extended sources of the reference and the detections within their extent.
-
-    Inside is nearer to the centre than the semimajor axis or the matching radius, the larger of
-    the two; n_flagged are those of them whose Flags are not 0.
-    """
-    extents = bench.reference.meta.get("EXTENTS", {})
-    names = bench.text("Extended_Source_Name")
-    extent = np.array([extents.get(name, np.nan) for name in names.tolist()], dtype=float)
-    index = np.flatnonzero(bench.counted_reference & np.isfinite(extent))
-    lon, lat = (values[index] for values in bench.place)
-    reach = np.maximum(extent[index], bench.radius_deg)
-    centres = (np.radians(values)[:, None] for values in (lon, lat))
-    distance = np.degrees(angular_separation(*centres, *np.radians(bench.found_place)))
-    inside = (distance <= reach[:, None]) & bench.counted_detections
-    flagged = np.asarray(bench.catalog.table["Flags"]) != 0
-    return Table(
-        {
-            "Name": bench.text("Source_Name")[index],
-            "Extended_Source_Name": names[index],
-            "GLON": lon,
-            "GLAT": lat,
-            "Extent_deg": extent[index],
-            "Signif_Avg": bench.signif[index],
-            "n_inside": inside.sum(axis=1),
-            "n_flagged": (inside & flagged).sum(axis=1),
-        }
-    )
+def _extended(reference: Table) -> Extended:
+    """The extended sources of a release; none where it describes none."""
+    extents = reference.meta.get("EXTENTS", {})
+    if "Extended_Source_Name" not in reference.colnames:
+        extents = {}
+    names = np.array([""] * len(reference), dtype="U24")
+    if extents:
+        names = np.char.strip(np.asarray(reference["Extended_Source_Name"]).astype("U24"))
+    index = np.flatnonzero(np.isin(names, list(extents)))
+    extent = np.array([extents[name] for name in names[index].tolist()], dtype=float)
+    lon, lat = (values[index] for values in place(reference))
+    return Extended(names[index], lon, lat, extent)
 
 
 def _side_by_side(bench: ReferenceBench, confirmed: Confirmations) -> Table:

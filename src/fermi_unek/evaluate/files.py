@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from astropy.io import fits
 from astropy.table import Table
 
 from ..catalog.io import read_catalog
@@ -13,6 +14,7 @@ from ..errors import InputError
 from ..outputs import check_folder, staging
 from .classes import CLASS_FILES, catalog_class_scores, write_class_scores
 from .compare import Comparison, compare, comparison_text
+from .extended import EXTENSION
 from .injection import Injection
 from .scores import TRUTH_COLUMNS, Scores, score, summary_text
 
@@ -25,7 +27,7 @@ _COUNTED = (
     *("purity", "purity_flux", "purity_energy_flux", "purity_ts", "purity_b", "calibration"),
 )  # fmt: skip
 SCORE_TABLES = (
-    *("headline", "pointing", "curve", "radius", "offsets", "coverage", "pairs"),
+    *("headline", "pointing", "curve", "radius", "offsets", "coverage", "pairs", "extended"),
     *_COUNTED,
     *(f"{name}_cut" for name in _COUNTED),
 )
@@ -65,6 +67,7 @@ def read_truth_table(path: str | Path) -> Table:
     Returns
     -------
     astropy Table
+        With the table of extended sources, where the file has one, as `meta["EXTENDED"]`.
 
     Raises
     ------
@@ -74,7 +77,10 @@ def read_truth_table(path: str | Path) -> Table:
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file, expected the truth.fits of a simulation")
     try:
-        table = Table.read(path, hdu=1, format="fits", mask_invalid=False)
+        with fits.open(path) as hdus:
+            table = Table.read(hdus, hdu=1, mask_invalid=False)
+            if EXTENSION in hdus:
+                table.meta[EXTENSION] = Table.read(hdus, hdu=EXTENSION, mask_invalid=False)
     except (OSError, ValueError, TypeError, IndexError, KeyError) as error:
         raise InputError(f"{path}: cannot be read as a table of true sources ({error})") from error
     missing = [name for name in TRUTH_COLUMNS if name not in table.colnames]

@@ -69,20 +69,34 @@ def headline_tables(bench: Bench, wanted: float) -> dict[str, Table]:
     for part, mask in truths.items():
         alone = cut_for(bench, detections[part], wanted)
         for cut, threshold in (("whole", whole), ("part", alone)):
-            rows += _completeness_rows(
+            rows += completeness_rows(
                 bench, mask & bench.counted_truth, detections[part], threshold,
                 {"part": part, "cut": cut},
             )  # fmt: skip
     return {"headline": Table(rows=rows), "pointing": _pointing(bench, whole)}
 
 
-def _completeness_rows(
+def completeness_rows(
     bench: Bench,
     truths: np.ndarray,
     detections: np.ndarray,
     threshold: float,
     labels: dict[str, object],
 ) -> list[dict[str, object]]:
+    """One row a bin of ideal TS: completeness of some true sources in a list cut at a threshold.
+
+    Parameters
+    ----------
+    bench : Bench
+    truths : bool array (N,)
+        True sources that are counted.
+    detections : bool array (M,)
+        Detections by which the purity is counted.
+    threshold : float
+        Least probability; NaN leaves completeness undefined.
+    labels : dict
+        First cells of each row.
+    """
     at = np.array([np.inf if np.isnan(threshold) else threshold])
     pure = bench.visible_ladder.detection_rate(detections, at)
     purity = point_of_curve("purity", pure)

@@ -14,8 +14,9 @@ from astropy.table import Table
 
 from ..catalog.record import Catalog
 from ..errors import InputError
-from .bench import Bench, Cut
+from .bench import EDGE_MARGIN_DEG, Bench, Cut
 from .counting import completeness_tables, purity_tables, radius_table
+from .extended import extended_lines
 from .headline import headline_tables, headline_text, threshold_at_purity
 from .positions import coverage_table, offset_line, offset_table, pair_table
 from .rates import Rate, curve_columns, rate_of, thresholds_of
@@ -43,7 +44,8 @@ class Scores:
     tables : mapping of str to Table
         headline and pointing (see `headline_tables`); curve; those of `completeness_tables` and
         `purity_tables` for all detections and, with _cut after their names, for those from
-        `threshold` up; radius; offsets, coverage, and pairs (one row for each match).
+        `threshold` up; radius; offsets, coverage, and pairs (one row for each match); extended
+        (detections inside extended sources).
     """
 
     radius_deg: float
@@ -72,6 +74,7 @@ class Scores:
             told = row["band"] in ("all", "|b|>20") and row["TS_low_edge"] in (9, 100)
             if told:
                 lines.append(offset_line(row))
+        lines += extended_lines(self.tables["extended"])
         lines.append(headline_text(dict(self.tables), self.purity_wanted))
         return "\n".join(lines)
 
@@ -142,6 +145,7 @@ def score(
             "offsets": offset_table(pairs),
             "coverage": coverage_table(pairs),
             "pairs": pairs,
+            "extended": bench.extended.table(catalog, 0.0, EDGE_MARGIN_DEG),
         },
     )
 
