@@ -137,19 +137,26 @@ def tell(table: Table) -> None:
             ("first", "all cut at the probability of the first line"),
         ):
             block = table[(table["part"] == part) & (table["cut"] == cut)]
-            if not len(block):
+            if not block["n"].sum():
                 continue
             first = block[block["setting"] == block["setting"][0]]
             names = [f"{row['TS_low_edge']:g}-{row['TS_high_edge']:g}" for row in first]
             print(f"\n{part}, {heading}; in brackets points beside the first line")
-            print(f"{'':<34}" + "".join(f"{name:>14}" for name in names) + "   prob.  purity")
+            print(f"{'':<44}" + "".join(f"{name:>20}" for name in names) + "   prob.  purity")
             for setting in dict.fromkeys(block["setting"].tolist()):
                 rows = block[block["setting"] == setting]
                 points = 100.0 * (np.asarray(rows["completeness"]) - first["completeness"])
-                cells = (f"{c:.3f} ({p:+.1f})" for c, p in
-                         zip(rows["completeness"], points, strict=True))  # fmt: skip
-                print(f"{setting:<34}" + "".join(f"{cell:>14}" for cell in cells)
+                # draws are independent, sources are the same: at most this
+                error = 100.0 * np.hypot(half_width(rows), half_width(first))
+                cells = (f"{c:.3f} ({p:+.1f}+-{e:.1f})" for c, p, e in
+                         zip(rows["completeness"], points, error, strict=True))  # fmt: skip
+                print(f"{setting:<44}" + "".join(f"{cell:>20}" for cell in cells)
                       + f"  {rows['threshold'][0]:.3f}  {rows['purity'][0]:.3f}")  # fmt: skip
+
+
+def half_width(rows: Table) -> np.ndarray:
+    """Binomial error of the completeness of some rows."""
+    return np.asarray(rows["completeness_high"] - rows["completeness_low"], float) / 2.0
 
 
 def main() -> None:

@@ -97,12 +97,9 @@ def add_sources(
             pixels, owner = pixels[seen], owner[seen]
         photons[:, index] = np.bincount(owner, minlength=len(sources))
         new = pixels.astype(np.uint32), np.ones(len(pixels), np.uint32)
-        bins.append(replace(one, **_named(merge_pixels([(one.pixels, one.counts), new]))))
+        merged = merge_pixels([(one.pixels, one.counts), new])
+        bins.append(BinCounts(one.order, *merged, one.coverage))
     return replace(sky, bins=tuple(bins), years=()), photons
-
-
-def _named(pixel_counts: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
-    return {"pixels": pixel_counts[0], "counts": pixel_counts[1]}
 
 
 def _sources_alone(sources: Table, instrument: Instrument, event_type: str) -> SkyModel:
