@@ -199,7 +199,7 @@ def run(options: argparse.Namespace) -> Table:
     rng = np.random.default_rng([options.seed, 1])
     model = sky_of(options.seed, options.population, options.background)
     truth = truth_table(model, options.years)
-    config = FindConfig(threshold=0.02, model=options.model, reference="none")
+    config = FindConfig(threshold=0.02, model=options.model, reference="none", classify=False)
     tools: Tools = load_tools(config)
     names = {"find": "find", **{f"TS map from {ENERGY_EDGES_MEV[b]:g} MeV": b
                                 for b in options.first_bin}}  # fmt: skip

@@ -84,7 +84,7 @@ def without(sky: SkyCounts, absent: tuple[int, ...]) -> SkyCounts:
 
 def benches(options: argparse.Namespace) -> Iterator[tuple[Setting, Bench]]:
     """Simulate and search each setting; skies and models are used again where they are the same."""
-    config = FindConfig(threshold=0.02, model=options.model, reference="none",
+    config = FindConfig(threshold=0.02, model=options.model, reference="none", classify=False,
                         region=options.region)  # fmt: skip
     tools = load_tools(config)
     last, model, sky = None, None, None

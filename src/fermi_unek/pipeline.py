@@ -368,16 +368,18 @@ def inject_to_folder(
     from .simulate.exposure import instrument_for
 
     folder = check_folder(folder, INJECTION_FILES, overwrite)
-    # the search itself takes no exposure
-    tools = load_tools(config.model_copy(update={"exposure": None, "reference": "none"}))
-    sky = read_photons(inputs, config)
+    # where they are is asked, not what they are
+    bare = {"exposure": None, "reference": "none", "classify": False}
+    looking = config.model_copy(update=bare)
+    tools = load_tools(looking)
+    sky = read_photons(inputs, looking)
     years = config.years or sky.livetime_years
     if not years > 0:
         raise InputError(f"{inputs}: the live time is not in the input, give it as --years")
     observation = SimulateConfig(years=years, exposure=config.exposure, evtype=sky.event_type)
     injection = inject(
         sky,
-        lambda counts: search(counts, config, tools),
+        lambda counts: search(counts, looking, tools),
         instrument_for(observation),
         years,
         np.array(config.flux),
