@@ -14,6 +14,7 @@ counted twice being punished. Everything else is ours: training patches, photons
 from __future__ import annotations
 
 import argparse
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -126,7 +127,7 @@ def train(options: argparse.Namespace) -> None:
     last, losses = time.monotonic(), []
     while spent < whole:
         for group in optimizer.param_groups:
-            group["lr"] = options.lr * 0.5 * (1.0 + np.cos(np.pi * min(spent / whole, 1.0)))
+            group["lr"] = options.lr * 0.5 * (1.0 + math.cos(math.pi * min(spent / whole, 1.0)))
         chosen = [shards[i] for i in rng.integers(len(shards), size=options.batch)]
         pairs = [example(one, int(rng.integers(len(one))), rng) for one in chosen]
         photons, mask = (torch.from_numpy(np.stack(part).astype(np.float32))
