@@ -12,7 +12,6 @@ from ..simulate.diffuse import DiffuseModel
 from ..simulate.instrument import FINE_EDGES_MEV, FINE_ENERGIES_MEV, PROFILE_DEG
 from ..sky.bins import N_BINS, PATCH_DEG
 from ..sky.frame import PatchFrame, vectors_to_lonlat
-from .pixels import BinPixels
 from .response import Grouping, Response
 
 GRID_DEG = 0.2
@@ -22,15 +21,15 @@ _MARGIN_DEG = 5.0  # what is blurred into the region from outside
 _PER_PATCH = round(PATCH_DEG / GRID_DEG)
 
 
-def diffuse_counts(
+def diffuse_per_sr(
     diffuse: DiffuseModel,
     response: Response,
     grouping: Grouping,
     centre: np.ndarray,
     radius_deg: float,
-    pixels: Sequence[BinPixels],
+    vectors: Sequence[np.ndarray],
 ) -> list[np.ndarray]:
-    """Expected photons of the diffuse emission in the pixels of each energy bin.
+    """Expected photons of the diffuse emission per sr, in directions given for each energy bin.
 
     The emission is sampled on a tangent-plane grid, weighted with the exposure, and blurred with
     the mean PSF of each bin unless the model has the PSF in it.
@@ -44,8 +43,9 @@ def diffuse_counts(
     centre : array (3,)
         Middle of the region.
     radius_deg : float
-        Within which the pixels lie; at most 35.
-    pixels : sequence of six BinPixels
+        Within which the directions lie; at most 35.
+    vectors : sequence of six arrays (P_b, 3)
+        Galactic unit vectors.
 
     Returns
     -------
@@ -57,16 +57,15 @@ def diffuse_counts(
     middle = (_PER_PATCH - 1) / 2.0
     offsets = np.arange(-half, half + 1)
     x, y = np.meshgrid(offsets + middle, offsets + middle)
-    vectors = frame.unproject(x, y, _PER_PATCH)
-    rates = _rates(diffuse, response, vectors)
+    rates = _rates(diffuse, response, frame.unproject(x, y, _PER_PATCH))
     result = []
-    for b, one in enumerate(pixels):
+    for b, directions in enumerate(vectors):
         image = rates[b]
         if not diffuse.psf_included:
             image = _blurred(image, grouping.mean_profile(b))
-        x, y = frame.project(one.vectors, _PER_PATCH)
+        x, y = frame.project(directions, _PER_PATCH)
         at = np.stack([y, x]) - middle + half
-        result.append(map_coordinates(image, at, order=1, mode="nearest") * one.area_sr)
+        result.append(map_coordinates(image, at, order=1, mode="nearest"))
     return result
 
 

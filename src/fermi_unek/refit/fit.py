@@ -29,7 +29,7 @@ TS_CURVED = 9.0
 TS_LIMIT = 25.0
 """Below it the flux has an upper limit; 4FGL's threshold."""
 
-NEIGHBOUR_DEG, MAX_NEIGHBOURS = 1.3, 5
+NEIGHBOUR_DEG, MAX_NEIGHBOURS = 2.0, 8
 """Candidates this close are fitted together, the brightest so many of them."""
 
 RADIUS_68 = np.sqrt(-2.0 * np.log(0.32))

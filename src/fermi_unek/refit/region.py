@@ -9,7 +9,7 @@ import healpy as hp
 import numpy as np
 
 from ..simulate.diffuse import DiffuseModel
-from .background import diffuse_counts
+from .background import diffuse_per_sr
 from .fit import fit_fully, fit_roughly
 from .pixels import PixelCounts
 from .response import Response
@@ -112,9 +112,12 @@ def make_task(
     )
     grouping = response.grouping(region.centre)
     reach = region.radius_deg + max(WINDOW_DEG)
-    expected = diffuse_counts(diffuse, response, grouping, region.centre, reach, pixels)
+    per_sr = diffuse_per_sr(
+        diffuse, response, grouping, region.centre, reach, [one.vectors for one in pixels]
+    )
+    expected = tuple(rate * one.area_sr for rate, one in zip(per_sr, pixels, strict=True))
     seen = tuple(counts.at(one) for one in pixels)
-    data = RegionData(pixels, seen, tuple(expected), response, grouping)
+    data = RegionData(pixels, seen, expected, response, grouping)
     return RegionTask(region, tuple(states[row] for row in region.rows), data)
 
 

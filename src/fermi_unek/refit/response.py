@@ -271,11 +271,17 @@ def _density(psf: PsfTable, like: ResponseTables) -> np.ndarray:
 
 
 def observed_intervals(sky: SkyCounts) -> np.ndarray:
-    """What was observed of each energy bin (6, 2), MeV; whole bins when the sky does not say."""
+    """What was observed of each energy bin (6, 2), MeV.
+
+    Whole bins where the sky does not say; nothing (of no width) where it has no such bin.
+    """
     intervals = np.stack([ENERGY_EDGES_MEV[:-1], ENERGY_EDGES_MEV[1:]], axis=1)
     told = [tuple(map(float, one.split("-"))) for one in sky.origin.get(OBSERVED_KEY, "").split()]
     for b in range(N_BINS):
         low, high = intervals[b]
+        if sky.bins[b] is None:
+            intervals[b] = low, low  # no photon of it is expected
+            continue
         inside = [(max(low, a), min(high, z)) for a, z in told if min(high, z) > max(low, a)]
         if inside:
             intervals[b] = min(a for a, _ in inside), max(z for _, z in inside)
