@@ -33,6 +33,7 @@ NOT_HERE = {
     "configs/train-localizer": "hours of work",
     "configs/train-classifier": "hours of work",
     "--scheduler": "needs a cluster",
+    "--psf": "needs the analyst's own files",
     "model.xml": "needs the analyst's own files",
 }
 """What a command holds that is not run here, and why."""
