@@ -15,16 +15,13 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from astropy.table import Table, vstack
+from astropy.table import Table
 
 from fermi_unek.simulate.mock import CLASSES, dr2_classes, laws, mock_population
 from fermi_unek.simulate.shipped import DR2_FILE, shipped_columns
 from fermi_unek.simulate.variability import (
-    fractional_variability,
     histories,
-    variability_index,
-    yearly_errors,
-    yearly_factors,
+    measured_variability,
 )
 
 FOLDER = Path(__file__).parents[1] / "docs" / "figures"
@@ -123,20 +120,15 @@ def draw_variability(path: Path) -> None:
             rows = (np.asarray(real["CLASS1"]) == name) & (size >= low) & (size < high)
             if rows.sum() < 20:
                 continue
-            table = vstack([real[rows]] * 10)
-            spread = np.tile(size[rows], 10)
-            factors = yearly_factors(
-                np.asarray(table["CLASS1"]), 10, rng, flux=np.asarray(table["Flux1000"])
+            ours = measured_variability(
+                np.tile(real["CLASS1"][rows], 10),
+                np.tile(real["Flux1000"][rows], 10),
+                np.tile(size[rows], 10),
+                rng,
             )
-            noise = yearly_errors(factors, spread) * rng.standard_normal(factors.shape)
-            measured = np.clip(factors + noise, 0.0, None)
-            errors = yearly_errors(measured, spread)
-            values = (
-                (fractional_variability(measured, errors), real["Frac_Variability"][rows]),
-                (variability_index(measured, errors), real["Variability_Index"][rows]),
-            )
-            for panel, (ours, theirs) in zip(column, values, strict=True):
-                for sample, style in ((theirs, "-"), (ours, "--")):
+            theirs = real["Frac_Variability"][rows], real["Variability_Index"][rows]
+            for panel, *samples in zip(column, theirs, ours, strict=True):
+                for sample, style in zip(samples, ("-", "--"), strict=True):
                     ordered = np.sort(np.asarray(sample, float))
                     label = f"yearly error {low:g} to {high:g}" if style == "-" else None
                     panel.plot(ordered, np.linspace(0, 1, ordered.size), style, color=color,

@@ -33,8 +33,10 @@ from fermi_unek.simulate.extended import extended_model, extended_table, split_c
 from fermi_unek.simulate.instrument import FINE_ENERGIES_MEV, Instrument, load_instrument
 from fermi_unek.simulate.mock import CLASSES, dr2_classes, mock_population
 from fermi_unek.simulate.population import dr2_population
+from fermi_unek.simulate.shipped import DR2_FILE, shipped_columns
 from fermi_unek.simulate.sky import Photons, simulate_counts, simulate_photons
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
+from fermi_unek.simulate.variability import histories, measured_variability
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV, YEAR_S
 from fermi_unek.sky.coverage import icrs_to_galactic, inside_circle
 from fermi_unek.sky.frame import lonlat_to_vectors, vectors_to_lonlat
@@ -472,6 +474,34 @@ def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     return float(values[order][np.searchsorted(grown, grown[-1] / 2.0)])
 
 
+def compare_variability(rng: np.random.Generator) -> list[str]:
+    """Frac_Variability and Variability_Index of DR2's sources and of simulated ones like them."""
+    names = ("CLASS1", "Flux1000", "Frac_Variability", "Variability_Index", "Flux_History",
+             "Unc_Flux_History")  # fmt: skip
+    real = shipped_columns(DR2_FILE, names)
+    flux, error = histories(real)
+    size = np.sqrt((error**2).mean(axis=1)) / flux.mean(axis=1)
+    lines = ["| class | yearly error | sources | median Frac_Variability DR2, simulated | "
+             "Variability_Index above 21.67 DR2, simulated |", "|---|---|---|---|---|"]  # fmt: skip
+    for name in ("bll", "fsrq", "bcu", "psr"):
+        for low, high in ((0.0, 0.1), (0.1, 0.25), (0.25, 0.5)):
+            rows = (np.asarray(real["CLASS1"]) == name) & (size >= low) & (size < high)
+            if rows.sum() < 20:
+                continue
+            repeated = (np.tile(one, 10) for one in (
+                np.asarray(real["CLASS1"])[rows], np.asarray(real["Flux1000"], float)[rows],
+                size[rows],
+            ))  # fmt: skip
+            part, index = measured_variability(*repeated, rng)
+            theirs = real["Frac_Variability"][rows], real["Variability_Index"][rows]
+            lines.append(
+                f"| {name} | {low:g} to {high:g} | {rows.sum()} | {np.median(theirs[0]):.2f}, "
+                f"{np.median(part):.2f} | {np.mean(theirs[1] > 21.67):.2f}, "
+                f"{np.mean(index > 21.67):.2f} |"
+            )
+    return lines
+
+
 def compare_tables(sky: Sky) -> list[str]:
     """The shipped instrument against one made anew from the CALDB files."""
     shipped_split, caldb.SPLIT = caldb.SPLIT, 4 * caldb.SPLIT
@@ -561,6 +591,11 @@ count as what they are likely to be. Below about 1e-9 in the plane DR2 is not co
 
 {population}
 
+The variability of single years, in bins of the relative error of a yearly flux; 21.67 is where nine
+degrees of freedom are exceeded once in a hundred times.
+
+{variability}
+
 Figures of `scripts/plot_population.py`: [counts](figures/population_counts.png),
 [spectra](figures/population_spectra.png), [variability](figures/population_variability.png).
 
@@ -595,6 +630,7 @@ def main() -> None:
     told("psf", compare_psf(sky, hard, figures))
     told("sky", compare_whole_sky(sky, figures))
     told("population", compare_population(sky.rng))
+    told("variability", compare_variability(sky.rng))
     told("tables", compare_tables(sky))
     page = PAGE.format(draws=DRAWS, **{name: "\n".join(lines) for name, lines in parts.items()})
     (options.docs / "validation.md").write_text(page, encoding="utf-8")

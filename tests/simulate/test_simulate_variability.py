@@ -13,6 +13,7 @@ from fermi_unek.simulate.variability import (
     dr2_yearly_factors,
     fractional_variability,
     histories,
+    measured_variability,
     processes,
     variability_index,
     yearly_errors,
@@ -233,3 +234,19 @@ def test_sources_that_dr2_does_not_have_follow_their_class():
     factors = dr2_yearly_factors(table, YEARS, np.random.default_rng(6))
     assert factors[0].std() > 0.1
     np.testing.assert_array_equal(factors[1], 1.0)
+
+
+def test_simulated_sources_are_measured_as_variable_as_those_of_dr2(real):
+    size = relative_error(real)
+    rows = (np.asarray(real["CLASS1"]) == "fsrq") & (size < 0.25)
+    columns = (real["CLASS1"][rows], np.asarray(real["Flux1000"], float)[rows], size[rows])
+    part, index = measured_variability(
+        *(np.tile(one, 5) for one in columns), np.random.default_rng(3)
+    )
+    assert np.median(part) == pytest.approx(np.median(real["Frac_Variability"][rows]), rel=0.15)
+    assert np.mean(index > 21.67) > 0.8
+    steady = measured_variability(
+        np.full(2000, "psr"), np.full(2000, 1e-8), np.full(2000, 0.1), np.random.default_rng(4)
+    )
+    # nine degrees of freedom exceed it once in a hundred times
+    assert np.mean(steady[1] > 21.67) == pytest.approx(0.01, abs=0.015)

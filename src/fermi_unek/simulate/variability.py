@@ -269,3 +269,23 @@ def yearly_errors(factors: np.ndarray, relative_error: np.ndarray) -> np.ndarray
     """
     share = np.clip(0.15 - 0.16 * np.log(relative_error), 0.0, 1.0)[:, None]
     return relative_error[:, None] * np.sqrt(1.0 + share * (factors - 1.0))
+
+
+def measured_variability(
+    classes: np.ndarray, flux: np.ndarray, relative_error: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frac_Variability and Variability_Index (N,) of simulated sources as DR2 would measure them.
+
+    Parameters
+    ----------
+    classes, flux : arrays (N,)
+        CLASS1 and Flux1000, ph cm-2 s-1.
+    relative_error : array (N,)
+        Root mean square error of a yearly flux, over the mean flux.
+    rng : Generator
+    """
+    factors = yearly_factors(classes, N_HISTORY, rng, flux=flux)
+    noise = yearly_errors(factors, relative_error) * rng.standard_normal(factors.shape)
+    measured = np.clip(factors + noise, 0.0, None)
+    errors = yearly_errors(measured, relative_error)
+    return fractional_variability(measured, errors), variability_index(measured, errors)
