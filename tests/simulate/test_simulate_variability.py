@@ -250,3 +250,9 @@ def test_simulated_sources_are_measured_as_variable_as_those_of_dr2(real):
     )
     # nine degrees of freedom exceed it once in a hundred times
     assert np.mean(steady[1] > 21.67) == pytest.approx(0.01, abs=0.015)
+
+
+def test_a_source_of_dr2_without_a_history_is_as_its_class_is():
+    table = Table({"Source_Name": ["4FGL J0534.5+2201i"], "CLASS1": ["pwn"], "Flux1000": [3e-8]})
+    factors = dr2_yearly_factors(table, 3, np.random.default_rng(0))
+    np.testing.assert_array_equal(factors, 1.0)

@@ -192,7 +192,10 @@ def _dr2_histories() -> tuple[np.ndarray, np.ndarray]:
     excess = np.clip(variance - (error**2).mean(axis=1), 0.0, None)
     kept = np.sqrt(excess / np.maximum(variance, np.finfo(float).tiny))[:, None]
     relative = np.divide(flux, mean, out=np.ones_like(flux), where=mean > 0)
-    return np.asarray(table["Source_Name"]), np.clip(1.0 + kept * (relative - 1.0), 0.0, None)
+    freed = np.clip(1.0 + kept * (relative - 1.0), 0.0, None)
+    # sources that were held fixed in DR2's fit, such as the Crab's nebula, have no history
+    known = np.isfinite(freed).all(axis=1)
+    return np.asarray(table["Source_Name"])[known], freed[known]
 
 
 def _continued(
