@@ -200,6 +200,26 @@ zmax_option: Decorator = click.option(
     metavar="DEG",
     help="Largest zenith angle of photons; 100 below 1 GeV and 105 above unless given.",
 )
+threshold_option: Decorator = click.option(
+    "--threshold",
+    type=float,
+    default=FindConfig().threshold,
+    show_default=True,
+    help="Probability a source must reach.",
+)
+centers_option: Decorator = click.option(
+    "--centers",
+    type=click.Choice(["kmeans", "peaks"]),
+    default=FindConfig().centers,
+    show_default=True,
+    help="How centres are found in the source mask.",
+)
+model_option: Decorator = click.option(
+    "--model", metavar="NAME|FILE", help="Localizer; the shipped one unless given."
+)
+device_option: Decorator = click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default=FindConfig().device, show_default=True
+)
 overwrite_option: Decorator = click.option(
     "--overwrite", is_flag=True, help="Replace outputs that exist."
 )
@@ -241,22 +261,10 @@ def main(context: click.Context, log_level: str, quiet: bool) -> None:
 @click.option(
     "-o", "--output", required=True, metavar="CATALOG.fits", type=Path, help="Catalog to write."
 )
-@click.option(
-    "--threshold",
-    type=float,
-    default=FindConfig().threshold,
-    show_default=True,
-    help="Probability a source must reach.",
-)
-@click.option(
-    "--centers",
-    type=click.Choice(["kmeans", "peaks"]),
-    default=FindConfig().centers,
-    show_default=True,
-    help="How centres are found in the source mask.",
-)
+@threshold_option
+@centers_option
 @region_option
-@click.option("--model", metavar="NAME|FILE", help="Localizer; the shipped one unless given.")
+@model_option
 @click.option(
     "--yearly", multiple=True, metavar="INPUT...", type=Path, help="The photons year by year."
 )
@@ -267,9 +275,7 @@ def main(context: click.Context, log_level: str, quiet: bool) -> None:
 @click.option("--classifier", metavar="NAME|FILE", help="Classifier; the shipped one unless given.")
 @evtype_option
 @zmax_option
-@click.option(
-    "--device", type=click.Choice(["cpu", "cuda"]), default=FindConfig().device, show_default=True
-)
+@device_option
 @click.option("--scheduler", metavar="ADDRESS", help="dask scheduler to work on.")
 @click.option(
     "--report", type=Path, metavar="DIR", help="Folder for a page, a picture and DS9 regions."
@@ -475,27 +481,13 @@ def train(session: _Session, network: str, config_file: Path, resume: bool) -> N
     "--radius", type=float, default=0.3, show_default=True, metavar="DEG",
     help="Greatest distance of a match.",
 )  # fmt: skip
-@click.option(
-    "--threshold",
-    type=float,
-    default=FindConfig().threshold,
-    show_default=True,
-    help="Probability a source must reach.",
-)
-@click.option(
-    "--centers",
-    type=click.Choice(["kmeans", "peaks"]),
-    default=FindConfig().centers,
-    show_default=True,
-    help="How centres are found in the source mask.",
-)
+@threshold_option
+@centers_option
 @region_option
-@click.option("--model", metavar="NAME|FILE", help="Localizer; the shipped one unless given.")
+@model_option
 @evtype_option
 @zmax_option
-@click.option(
-    "--device", type=click.Choice(["cpu", "cuda"]), default=FindConfig().device, show_default=True
-)
+@device_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of places and photons.")
 @folder_option(required=True)
 @overwrite_option
