@@ -13,7 +13,8 @@ from astropy.wcs import WCS
 from refit_samples import small_sky
 
 from fermi_unek.config import RefitConfig
-from fermi_unek.errors import ConfigError, InputError, UnekWarning
+from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
+from fermi_unek.refit import refit_to_file
 from fermi_unek.refit.command import find_diffuse
 from fermi_unek.refit.irf_files import read_exposure, read_psf
 from fermi_unek.refit.pixels import PixelCounts
@@ -223,3 +224,11 @@ def test_blurring_a_profile_keeps_its_photons():
     # each of the two pixels adds width^2 / 12 to the variance along each axis
     spread = moment(blurred, 2) / moment(blurred, 0)
     assert spread == pytest.approx(2 * (sigma**2 + 2 * 0.2**2 / 12), rel=0.03)
+
+
+def test_an_output_that_cannot_be_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(OutputError, match="must end in .fits or .fit"):
+        refit_to_file("absent.fits", ["absent.fits"], tmp_path / "new.csv")
+    (tmp_path / "new.fits").touch()
+    with pytest.raises(OutputError, match="exists already"):
+        refit_to_file("absent.fits", ["absent.fits"], tmp_path / "new.fits")

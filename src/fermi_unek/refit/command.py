@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ..catalog import Catalog, read_catalog, write_catalog
+from ..catalog.io import SUFFIXES
 from ..config import RefitConfig
-from ..errors import ConfigError, UnekWarning
+from ..errors import ConfigError, OutputError, UnekWarning
 from ..outputs import check_file
 from ..parallel import map_tasks
 from ..progress import Progress, silent
@@ -62,6 +63,8 @@ def refit_to_file(
         What cannot be used.
     """
     output = check_file(output, overwrite)
+    if output.suffix not in SUFFIXES:
+        raise OutputError(f"{output}: a catalog's name must end in {' or '.join(SUFFIXES)}")
     config = config or RefitConfig()
     before = read_catalog(catalog)
     sky = read_sky(
