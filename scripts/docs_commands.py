@@ -3,15 +3,14 @@
     PYTHONPATH=src python scripts/docs_commands.py FOLDER [PAGE...]
 
 runs them page by page, each page in a folder of its own below FOLDER, on stand-ins for the
-files that the pages talk about: a field of simulated photons, HEALPIX counts, the sample cube
-and a catalog. Whole skies are cut to a field of six degrees and one year, many to two. Python
-blocks of a page are run as one script, after its commands. A table of what happened is printed;
-the status is the number of what failed.
+files that the pages talk about: simulated photons, HEALPIX counts, cubes and a catalog of a
+field. Whole skies are cut to a field of six degrees and one year, many to two. Python blocks of
+a page are run as one script, after its commands. A table of what happened is printed; the
+status is the number of what failed.
 """
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 import shutil
@@ -135,9 +134,6 @@ def make_stand_ins(folder: Path) -> None:
     if (folder / "catalog.fits").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    sample = ROOT / "src/fermi_unek/data/demo"
-    (folder / "ccube.fits").write_bytes(gzip.decompress((sample / "counts.fits.gz").read_bytes()))
-    shutil.copy(sample / "truth.fits", folder / "truth.fits")
     common = f"--population mock --background own --region {FIELD}"
     for week in (1, 2):
         _shell(f"{PROGRAM} -q simulate -o week{week} {common} --years 0.5 --seed {week} "
@@ -145,8 +141,13 @@ def make_stand_ins(folder: Path) -> None:
                folder)  # fmt: skip
     shutil.copy(folder / "week1.fits", folder / "photons.fits")
     (folder / "weeks.txt").write_text("week1.fits\nweek2.fits\n")
-    _shell(f"{PROGRAM} -q simulate -o sky {common} --years 10 --seed 7 --overwrite"
-           " && cp sky/counts_bin*.fits .", folder)  # fmt: skip
+    _shell(f"{PROGRAM} -q simulate -o sky {common} --years 10 --seed 7 --yearly "
+           "--overwrite && cp sky/counts_*.fits .", folder)  # fmt: skip
+    _shell(f"{PROGRAM} -q simulate -o cubes {common} --years 3 --seed 8 --yearly --format wcs "
+           "--overwrite", folder)  # fmt: skip
+    for cube in (folder / "cubes").glob("counts*.fits"):
+        shutil.copy(cube, folder / cube.name.replace("counts", "ccube"))
+    shutil.copy(folder / "cubes" / "truth.fits", folder)
     _shell(f"{PROGRAM} -q find ccube.fits -o catalog.fits --overwrite", folder)
     shutil.copy(folder / "catalog.fits", folder / "refitted.fits")
     (folder / "my_radio_list.csv").write_text("Name,RA,DEC,CLASS\nA,80.0,18.0,bcu\n")
