@@ -6,8 +6,8 @@
 #
 # The data are named in the table below, relative to $FERMI_UNEK_DATA/real (or
 # ../shared/data/real; MANIFEST.md there says where each comes from). Counts that are big stay in
-# SCRATCH, and a simulated sky that is there already is not made again. Without names, all
-# releases are made. TARGET=DIR writes elsewhere than catalogs/.
+# SCRATCH; a simulated sky that is there already is not made again, nor its search. Without names,
+# all releases are made. TARGET=DIR writes elsewhere than catalogs/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,8 @@ shift
 python=${PYTHON:-.venv/bin/python}
 data=${FERMI_UNEK_DATA:-../shared/data}
 target=${TARGET:-catalogs}
-seed=9101
+# the sky of the localizer's model card (scripts/evaluate_localizer.sh)
+seed=9001
 mkdir -p "$scratch" "$target"
 
 unek() { "$python" -m fermi_unek -q "$@"; }
@@ -43,7 +44,8 @@ make_simulated() {
   [[ -f $sky/truth.fits ]] ||
     unek simulate -o "$sky" --population dr2 --years 10 --seed "$seed" --background v07 \
       --format healpix --overwrite
-  unek find "$sky"/counts_bin?.fits -o "$scratch/simulated-dr2.fits" --overwrite
+  [[ -f $scratch/simulated-dr2.fits ]] ||
+    unek find "$sky"/counts_bin?.fits -o "$scratch/simulated-dr2.fits" --threshold 0.05
   unek evaluate "$scratch/simulated-dr2.fits" --truth "$sky/truth.fits" \
     -o "$scratch/simulated-dr2-score" --overwrite
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import html
+import io
 import shutil
 import sys
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from fermi_unek.catalog import Catalog, load_release, read_catalog
 from fermi_unek.catalog.schema import NOT_A_FERMI_PRODUCT
 from fermi_unek.evaluate import compare
 
+POSITIONS = ("RAJ2000", "DEJ2000", "GLON", "GLAT")
 COLOURS = 48
 WIDEST_PIXELS = 1100
 SIMULATED = "simulated-dr2"
@@ -73,7 +75,7 @@ RELEASES = {
     ),
     SIMULATED: Release(
         "A simulated 4FGL-DR2 sky with its truth",
-        "fermi-unek simulate --population dr2 --years 10 --seed 9101 --background v07 (FRONT)",
+        "fermi-unek simulate --population dr2 --years 10 --seed 9001 --background v07 (FRONT)",
         "Its truth holds sources far below what can be found; Ideal_TS says which could be.",
     ),
 }
@@ -99,7 +101,7 @@ photons above 400 GeV within a degree) have no list: too little to search."""
 
 STYLE = """body { font-family: sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em }
 pre { background: #f3f3f3; padding: 1em; overflow-x: auto }
-img { max-width: 100%; display: block; margin: 1em 0 }
+img { max-width: min(100%, 55em); display: block; margin: 1em 0 }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: 90% }
 td, th { padding: 2px 8px; text-align: right; border-bottom: 1px solid #ddd }
 th { position: sticky; top: 0; background: #eee }"""
@@ -121,7 +123,7 @@ def make_release(name: str, scratch: Path, target: Path) -> None:
     results = scratch / (f"{name}-score" if simulated else f"{name}-dr2")
     put(scratch / f"{name}.fits", folder / "catalog.fits", zipped=simulated)
     if simulated:
-        put(scratch / "sky" / "truth.fits", folder / "truth.fits", zipped=True)
+        put_truth(scratch / "sky" / "truth.fits", folder / "truth.fits.gz")
         for table in ("headline", "calibration"):
             shutil.copy(results / f"{table}.ecsv", folder)
     else:
@@ -144,6 +146,17 @@ def put(source: Path, place: Path, *, zipped: bool) -> None:
         return
     packed = gzip.compress(source.read_bytes(), compresslevel=9, mtime=0)
     place.with_name(place.name + ".gz").write_bytes(packed)
+
+
+def put_truth(source: Path, place: Path) -> None:
+    """The true sources, all but their positions in single precision."""
+    truth = Table.read(source, hdu=1, format="fits", mask_invalid=False)
+    for name in truth.colnames:
+        if truth[name].dtype.kind == "f" and name not in POSITIONS:
+            truth[name] = truth[name].astype("f4")
+    written = io.BytesIO()
+    truth.write(written, format="fits")
+    place.write_bytes(gzip.compress(written.getvalue(), compresslevel=9, mtime=0))
 
 
 def shrunk(image: Image.Image) -> Image.Image:
