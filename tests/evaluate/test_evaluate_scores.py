@@ -6,6 +6,7 @@ from astropy.table import Table
 from evaluate_samples import catalog_of, cone_coverage, random_sky, truth_of
 
 from fermi_unek.errors import InputError
+from fermi_unek.evaluate.files import read_truth_table
 from fermi_unek.evaluate.headline import threshold_at_purity
 from fermi_unek.evaluate.ladder import RateCurve
 from fermi_unek.evaluate.rates import (
@@ -271,3 +272,11 @@ def test_masked_numbers_of_the_truth_are_unknown():
     del truth["Signif_Avg"]
     scores = score(catalog_of([10.0], [0]), truth)
     assert scores.summary["completeness, 4FGL sigma > 10"].total == 0
+
+
+def test_a_truth_that_says_it_has_no_extended_sources_is_scored(tmp_path):
+    table = truth_of([10.0], [40.0], [100.0])
+    table.meta["EXTENDED"] = False
+    table.write(tmp_path / "truth.fits")
+    truth = read_truth_table(tmp_path / "truth.fits")
+    assert score(catalog_of([10.0], [40.0]), truth).summary["purity"].found == 1

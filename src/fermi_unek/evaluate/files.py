@@ -79,6 +79,8 @@ def read_truth_table(path: str | Path) -> Table:
     try:
         with fits.open(path) as hdus:
             table = Table.read(hdus, hdu=1, mask_invalid=False)
+            # the header has a keyword of the same name: whether there are any
+            table.meta.pop(EXTENSION, None)
             if EXTENSION in hdus:
                 table.meta[EXTENSION] = Table.read(hdus, hdu=EXTENSION, mask_invalid=False)
     except (OSError, ValueError, TypeError, IndexError, KeyError) as error:
