@@ -237,7 +237,7 @@ def gains(train: Examples, test: Examples, epochs: int) -> list[str]:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    return ClassCalibration().probabilities(logits)
+    return ClassCalibration().probabilities(logits, np.full(len(logits), 0.5))
 
 
 # ---- rivals
@@ -354,7 +354,7 @@ def shipped(weights: str, test: Examples, folder: Path, recalibrate: Examples | 
     calibration = ClassCalibration.from_mapping(file.calibration)
     if recalibrate is not None:
         calibration = fit_class_calibration(held_out_logits(file.network, recalibrate), recalibrate)
-    chances = calibration.probabilities(logits)
+    chances = calibration.probabilities(logits, test.evidence.probability)
     judged = judged_of(test, chances, calibration.fake_cut)
     scores = score_classes(judged)
     write_class_scores(scores, folder)

@@ -344,7 +344,7 @@ class TrainClassifierConfig(Config):
     lr: float = Field(2e-3, gt=0.0)
     weight_decay: float = Field(2e-2, ge=0.0)
     hidden: int = Field(96, ge=1)
-    filters: int = Field(16, ge=0)
+    filters: int = Field(24, ge=0)
     year_units: int = Field(32, ge=0)
     members: int = Field(4, ge=1)
     balance: float = Field(0.5, ge=0.0, le=1.0)

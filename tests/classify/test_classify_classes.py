@@ -152,10 +152,18 @@ def test_evidence_of_different_lengths_is_refused():
 
 def test_calibration_scales_and_shifts_logits():
     logits = np.log(np.array([[0.1, 0.2, 0.3, 0.3, 0.1]]))
-    np.testing.assert_allclose(ClassCalibration().probabilities(logits), np.exp(logits))
-    shifted = ClassCalibration(offsets=(0.0, 0.0, 0.0, 0.0, 2.0)).probabilities(logits)
+    half = np.array([0.5])
+    np.testing.assert_allclose(ClassCalibration().probabilities(logits, half), np.exp(logits))
+    shifted = ClassCalibration(offsets=(0.0, 0.0, 0.0, 0.0, 2.0)).probabilities(logits, half)
     assert shifted[0, 4] == pytest.approx(0.1 * np.exp(2) / (0.9 + 0.1 * np.exp(2)))
-    assert ClassCalibration().probabilities(np.zeros((0, 5))).shape == (0, 5)
+    assert ClassCalibration().probabilities(np.zeros((0, 5)), np.zeros(0)).shape == (0, 5)
+
+
+def test_a_source_the_localizer_doubts_is_more_of_a_fake():
+    logits = np.log(np.full((2, 5), 0.2))
+    chances = ClassCalibration(doubt=1.0).probabilities(logits, np.array([0.25, 0.5]))
+    assert chances[0, 4] == pytest.approx(3.0 / 7.0)
+    np.testing.assert_allclose(chances[1], 0.2)
 
 
 def test_a_calibration_of_other_keys_or_length_is_refused():

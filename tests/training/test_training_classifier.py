@@ -257,7 +257,7 @@ def test_calibration_finds_the_scale_of_logits_and_keeps_98_percent_of_the_brigh
     given = replace(given, label=label, ts=np.where(label == FAKE, np.nan, 50.0))
     calibration = fit_class_calibration(2.0 * true, given)
     np.testing.assert_allclose(calibration.scales, 0.5, atol=0.05)
-    kept = ~calibration.fake(calibration.probabilities(2.0 * true))
+    kept = ~calibration.fake(calibration.probabilities(2.0 * true, given.evidence.probability))
     assert kept[label != FAKE].mean() == pytest.approx(0.98, abs=0.002)
     assert isinstance(ClassCalibration.from_mapping(calibration.as_mapping()), ClassCalibration)
 

@@ -29,12 +29,16 @@ class ClassCalibration:
     offsets : tuple of five float
         Added to the scaled logits: the shares of the classes in nature are not those of the
         training skies.
+    doubt : float
+        Share of the localizer's own log odds against a source that is added to the logit of
+        fake.
     fake_cut : float
         Prob_Fake from which a candidate is flagged.
     """
 
     scales: tuple[float, ...] = (1.0,) * N_CLASSES
     offsets: tuple[float, ...] = (0.0,) * N_CLASSES
+    doubt: float = 0.0
     fake_cut: float = 0.5
 
     def __post_init__(self) -> None:
@@ -66,9 +70,17 @@ class ClassCalibration:
         """For the header of a weights file."""
         return asdict(self)
 
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Probabilities (N, 5), each row of sum one, of logits (N, 5)."""
+    def probabilities(self, logits: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """Probabilities (N, 5), each row of sum one.
+
+        Parameters
+        ----------
+        logits : array (N, 5)
+        source : array (N,)
+            The localizer's probability of a source.
+        """
         scaled = np.asarray(logits, float) * self.scales + np.asarray(self.offsets)
+        scaled[:, FAKE] += self.doubt * log_odds_against(source)
         scaled -= scaled.max(axis=1, keepdims=True, initial=-np.inf)
         weights = np.exp(scaled)
         return weights / weights.sum(axis=1, keepdims=True)
@@ -77,3 +89,9 @@ class ClassCalibration:
         """Bool (N,): candidates taken for a fluctuation."""
         flagged: np.ndarray = probabilities[:, FAKE] >= self.fake_cut
         return flagged
+
+
+def log_odds_against(source: np.ndarray) -> np.ndarray:
+    """Log odds (N,) against a source of its probability (N,), which is kept off 0 and 1."""
+    source = np.clip(np.asarray(source, float), 1e-3, 1.0 - 1e-3)
+    return np.log((1.0 - source) / source)

@@ -54,7 +54,7 @@ def classify(
     evidence = gather(sky, vectors, candidates.probability)
     logits = run_classifier(classifier.network, evidence, device)
     calibration = ClassCalibration.from_mapping(classifier.calibration)
-    chances = calibration.probabilities(logits)
+    chances = calibration.probabilities(logits, candidates.probability)
     counts = np.where(sky.present, evidence.core.sum(axis=1), np.nan)
     return replace(
         candidates, counts=counts, class_probabilities=chances, fake=calibration.fake(chances)

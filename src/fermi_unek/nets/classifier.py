@@ -70,7 +70,7 @@ class ClassifierShape:
     """
 
     hidden: int = 96
-    filters: int = 16
+    filters: int = 24
     year_units: int = 32
     members: int = 1
 
@@ -112,6 +112,8 @@ class Member(nn.Module):
         if shape.year_units:
             self.years = YearBranch(shape.year_units)
             inner += self.years.outputs
+        # what is linear in the numbers, such as the localizer's opinion, need not pass the layers
+        self.direct = nn.Linear(N_SPECTRUM, N_CLASSES)
         self.head = nn.Sequential(
             nn.Linear(inner, shape.hidden), nn.SiLU(), nn.Dropout(0.15),
             nn.Linear(shape.hidden, shape.hidden), nn.SiLU(), nn.Dropout(0.15),
@@ -121,14 +123,15 @@ class Member(nn.Module):
     def forward(self, given: ClassifierInput) -> Tensor:
         """Logits (B, 5)."""
         numbers = (spectrum_features(given) - self.mean) / self.width
-        parts = [numbers.clamp(-6.0, 6.0)]
+        numbers = numbers.clamp(-6.0, 6.0)
+        parts = [numbers]
         if self.shape.filters:
             parts.append(self.image(given.image, given.observed))
         if self.shape.year_units:
             features, present = year_features(given)
             scaled = ((features - self.year_mean) / self.year_width).clamp(-8.0, 8.0)
             parts.append(self.years(scaled, present))
-        logits: Tensor = self.head(torch.cat(parts, dim=1))
+        logits: Tensor = self.head(torch.cat(parts, dim=1)) + self.direct(numbers)
         return logits
 
     @torch.no_grad()
@@ -148,10 +151,9 @@ class ImageBranch(nn.Module):
 
     def __init__(self, filters: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(12, filters, 3, padding=1)
+        self.first = nn.Conv2d(12, filters, 4, stride=2, padding=1)
         self.second = nn.Conv2d(filters, filters, 3, padding=1)
-        self.third = nn.Conv2d(filters, 2 * filters, 3, padding=1)
-        self.outputs = 4 * filters
+        self.outputs = 2 * filters
 
     def forward(self, image: Tensor, observed: Tensor) -> Tensor:
         """(B, outputs): of the middle of the stamp and of all of it."""
@@ -163,9 +165,7 @@ class ImageBranch(nn.Module):
         )
         seen = (observed > 0).to(image.dtype)[:, :, None, None]
         planes = torch.cat([excess * seen, bright * seen], dim=1)
-        planes = F.silu(self.first(planes))
-        planes = F.avg_pool2d(F.silu(self.second(planes)), 2)
-        planes = F.silu(self.third(planes))
+        planes = F.silu(self.second(F.silu(self.first(planes))))
         return torch.cat([planes[:, :, 2:4, 2:4].mean(dim=(2, 3)), planes.mean(dim=(2, 3))], dim=1)
 
 

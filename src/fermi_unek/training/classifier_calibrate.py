@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..classify.calibration import FAKE, ClassCalibration
+from ..classify.calibration import FAKE, ClassCalibration, log_odds_against
 from ..classify.classes import run_classifier
 from ..nets.classifier import Classifier, ClassifierShape, Member
 from .classifier_bank import DOUBTFUL, Examples
@@ -62,12 +64,16 @@ def fit_class_calibration(logits: np.ndarray, examples: Examples) -> ClassCalibr
     counted = (examples.label != DOUBTFUL) & (examples.evidence.probability >= LISTED)
     x = torch.from_numpy(logits[counted]).double()
     label = torch.from_numpy(examples.label[counted])
+    against = torch.from_numpy(log_odds_against(examples.evidence.probability[counted]))
+    doubt = torch.zeros((), dtype=torch.float64, requires_grad=True)
     scale = torch.zeros(5, dtype=torch.float64, requires_grad=True)
     offset = torch.zeros(5, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.Adam([scale, offset], lr=0.03)
+    is_fake = torch.eye(5, dtype=torch.float64)[FAKE]
+    optimizer = torch.optim.Adam([scale, offset, doubt], lr=0.03)
     for _ in range(_STEPS):
         optimizer.zero_grad()
-        chances = F.log_softmax(x * scale.exp() + offset, dim=1)
+        logits_now = x * scale.exp() + offset + doubt * against[:, None] * is_fake
+        chances = F.log_softmax(logits_now, dim=1)
         not_fake = torch.logsumexp(chances[:, :FAKE], dim=1)
         own = chances.gather(1, label.clamp_max(FAKE)[:, None])[:, 0]
         loss = -torch.where(label < UNCLASSED, own, not_fake).mean()
@@ -75,9 +81,11 @@ def fit_class_calibration(logits: np.ndarray, examples: Examples) -> ClassCalibr
         loss.backward()
         optimizer.step()
     calibration = ClassCalibration(
-        tuple(float(v) for v in scale.detach().exp()), tuple(float(v) for v in offset.detach())
+        tuple(float(v) for v in scale.detach().exp()),
+        tuple(float(v) for v in offset.detach()),
+        float(doubt.detach()),
     )
-    chance = calibration.probabilities(logits)[:, FAKE]
+    chance = calibration.probabilities(logits, examples.evidence.probability)[:, FAKE]
     bright = (examples.ts > BRIGHT_TS) & (examples.evidence.probability >= LISTED)
     cut = float(np.quantile(chance[bright], KEPT)) if bright.any() else 0.5
-    return ClassCalibration(calibration.scales, calibration.offsets, min(max(cut, 1e-3), 0.999))
+    return replace(calibration, fake_cut=min(max(cut, 1e-3), 0.999))
