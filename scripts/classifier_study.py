@@ -268,7 +268,7 @@ def aperture_features(examples: Examples) -> np.ndarray:
 
 def forest() -> RandomForestClassifier:
     return RandomForestClassifier(
-        400, min_samples_leaf=3, class_weight="balanced_subsample", random_state=0, n_jobs=1
+        200, min_samples_leaf=3, class_weight="balanced_subsample", random_state=0, n_jobs=1
     )
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Classes in the real fields of the shared data, beside those of 4FGL-DR2, as a Markdown table.
 
-    scripts/real_classes.py [DATA/real]
+scripts/real_classes.py [DATA/real]
 """
 
 from __future__ import annotations
