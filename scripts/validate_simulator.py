@@ -551,7 +551,7 @@ are those of the photon numbers.
 {fields}
 
 The SMC is within the goal. J1120 and J2310 lie within three degrees of the ecliptic. The Sun shone into
-J2310 in the great flare of 7 March 2012 (137 photons from 1 to 2 GeV on one day), so the last two columns
+J2310 in the great flare of 7 March 2012, so the last two columns
 leave out what is near to the Sun. P8R2 has up to twice the residual background from 1 to 3 GeV within 20
 degrees of the ecliptic (Bruel et al. 2018, arXiv:1810.11394); P8R3, the instrument that ships, does not,
 and no simulation here adds it. **J1120 does not reach the goal. J2310 does from 2 to 7 GeV and is at its
