@@ -286,15 +286,23 @@ def forest_from_training_skies(train: Examples, test: Examples) -> np.ndarray:
 
 
 def forest_on_the_sky(test: Examples, x: np.ndarray) -> np.ndarray:
-    """Ten-fold chances (N, 5) of a forest trained on the test sky itself; NaN rows: not judged."""
-    rows = np.flatnonzero((test.label < UNCLASSED) & np.isfinite(x).all(axis=1))
-    chances = np.zeros((len(test), 5))
-    chances[:, FAKE] = 1e-9
+    """Ten-fold chances (N, 5) of a forest trained on the test sky itself.
+
+    Sources without a class are judged by a forest of all others; candidates without numbers get
+    even chances.
+    """
+    usable = np.isfinite(x).all(axis=1)
+    rows = np.flatnonzero((test.label < UNCLASSED) & usable)
+    others = np.flatnonzero((test.label >= UNCLASSED) & usable)
+    chances = np.where(usable[:, None], 0.0, 0.2) * np.ones((1, 5))
+    model = forest().fit(x[rows], test.label[rows])
+    if others.size:
+        chances[np.ix_(others, model.classes_)] = model.predict_proba(x[others])
     label = test.label[rows]
     for fit, judge in StratifiedKFold(10, shuffle=True, random_state=0).split(rows, label):
         model = forest().fit(x[rows[fit]], label[fit])
         chances[np.ix_(rows[judge], model.classes_)] = model.predict_proba(x[rows[judge]])
-    return chances / np.maximum(chances.sum(axis=1, keepdims=True), 1e-12)
+    return chances
 
 
 def catalog_features(test: Examples) -> np.ndarray:
