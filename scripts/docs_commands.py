@@ -11,6 +11,7 @@ status is the number of what failed.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -34,6 +35,7 @@ NOT_HERE = {
     "--scheduler": "needs a cluster",
     "--psf": "needs the analyst's own files",
     "model.xml": "needs the analyst's own files",
+    "runs/classifier-v1": "needs the weights of a training of hours",
 }
 """What a command holds that is not run here, and why."""
 
@@ -141,8 +143,8 @@ def make_stand_ins(folder: Path) -> None:
                folder)  # fmt: skip
     shutil.copy(folder / "week1.fits", folder / "photons.fits")
     (folder / "weeks.txt").write_text("week1.fits\nweek2.fits\n")
-    _shell(f"{PROGRAM} -q simulate -o sky {common} --years 10 --seed 7 --yearly "
-           "--overwrite && cp sky/counts_*.fits .", folder)  # fmt: skip
+    _shell(f"{PROGRAM} -q simulate -o maps {common} --years 10 --seed 7 --yearly "
+           "--overwrite && mv maps/counts_*.fits .", folder)  # fmt: skip
     _shell(f"{PROGRAM} -q simulate -o cubes {common} --years 3 --seed 8 --yearly --format wcs "
            "--overwrite", folder)  # fmt: skip
     for cube in (folder / "cubes").glob("counts*.fits"):
@@ -163,7 +165,9 @@ def run_page(
         (folder / name).symlink_to(ROOT / name)
     jobs = [(line.text, runnable(line.text)) for line in command_lines(path, root)]
     code = python_code(path)
-    if code:
+    if "gta." in code and importlib.util.find_spec("pyLikelihood") is None:
+        yield "not run", f"python blocks of {path.name}", 0.0, "needs the Fermitools"
+    elif code:
         (folder / "page.py").write_text(code)
         jobs.append((f"python blocks of {path.name}", f"{sys.executable} page.py"))
     for shown, command in jobs:
