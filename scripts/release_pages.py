@@ -76,7 +76,8 @@ RELEASES = {
     SIMULATED: Release(
         "A simulated 4FGL-DR2 sky with its truth",
         "fermi-unek simulate --population dr2 --years 10 --seed 9001 --background v07 (FRONT)",
-        "Its truth holds sources far below what can be found; Ideal_TS says which could be.",
+        "Its truth holds sources far below what can be found; Ideal_TS says which could be. It was "
+        "searched before the last training of classifier-v1: `find` now gives other classes.",
     ),
 }
 
@@ -217,7 +218,7 @@ def make_readme(target: Path) -> None:
         lines += ["", *simulated_lines(target / SIMULATED)]
     lines += ["", "## Read with care", ""]
     lines += [f"- **{name}**: {RELEASES[name].care}" for name in names]
-    lines += ["", *CLOSING.splitlines()]
+    lines += ["", *CLOSING.splitlines(), "", *networks_of(names, target)]
     (target / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     sums = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(target)}"
@@ -225,6 +226,15 @@ def make_readme(target: Path) -> None:
         if path.is_file() and path.name != "SHA256SUMS"
     ]
     (target / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
+
+
+def networks_of(names: list[str], target: Path) -> list[str]:
+    """Which networks made the lists, by the first digits of their hashes."""
+    made: dict[str, list[str]] = {}
+    for name in names:
+        (path,) = (target / name).glob("catalog.fits*")
+        made.setdefault(network_of(read_catalog(path)), []).append(name)
+    return [f"Made with {network}: {', '.join(names)}." for network, names in made.items()]
 
 
 def field_row(name: str, target: Path) -> str:
@@ -249,9 +259,10 @@ def field_row(name: str, target: Path) -> str:
 
 def simulated_lines(folder: Path) -> list[str]:
     """What the summary of the simulated sky says, quoted."""
-    text = (folder / "summary.txt").read_text(encoding="utf-8").strip().splitlines()
+    text = (folder / "summary.txt").read_text(encoding="utf-8")
     title = f"[{SIMULATED}]({SIMULATED}/index.html): {RELEASES[SIMULATED].data}."
-    return [title, "", "```text", *text[:40], "```"]
+    # title and the counts at 0.3 degrees; the rest is on the page
+    return [title, "", "```text", *"\n\n".join(text.split("\n\n")[:2]).splitlines(), "```"]
 
 
 def main() -> None:
