@@ -78,7 +78,8 @@ RELEASES = {
         "fermi-unek simulate --population dr2 --years 10 --seed 9001 --background v07 (FRONT)",
         "Its truth holds sources far below what can be found; Ideal_TS says which could be. It was "
         "searched before the last training of classifier-v1: `find` now gives other classes. Their "
-        "scores here flatter it, since it learnt from the sources of DR2 (its card has the honest ones).",
+        "scores here flatter it, since it learnt from the sources of DR2 (its card has the "
+        "honest ones).",
     ),
 }
 
