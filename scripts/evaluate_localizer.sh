@@ -2,14 +2,17 @@
 # The figures of docs/models/localizer-v2.md: a whole simulated DR2 sky that was not trained on,
 # from simulation to scores, with time and memory of each step.
 #
-#   scripts/evaluate_localizer.sh FOLDER [SEED]
+#   scripts/evaluate_localizer.sh FOLDER [SEED [ORDER]]
+#
+# ORDER is that of the count files; without it they have the orders 7, 7, 8, 9, 10, 10.
 set -euo pipefail
-folder=${1:?usage: scripts/evaluate_localizer.sh FOLDER [SEED]}
+folder=${1:?usage: scripts/evaluate_localizer.sh FOLDER [SEED [ORDER]]}
 mkdir -p "$folder"
 seed=${2:-9001}
+order=${3:+--order $3}
 run() { command time -f "  %E elapsed, %M kB" "$@"; }
 run fermi-unek simulate -o "$folder/sky" --population dr2 --years 10 --seed "$seed" \
-  --format healpix --overwrite
+  --format healpix $order --overwrite
 run fermi-unek find "$folder"/sky/counts*.fits* -o "$folder/found.fits" --threshold 0.05 --overwrite
 run fermi-unek evaluate "$folder/found.fits" --truth "$folder/sky/truth.fits" \
   -o "$folder/score" --overwrite
