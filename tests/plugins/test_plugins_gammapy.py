@@ -78,9 +78,9 @@ def nearest_deg(table, lon, lat):
     return places.separation(SkyCoord(lon, lat, unit="deg", frame="galactic")).deg.min()
 
 
-def assert_bright_found(table):
+def assert_bright_found(table, within_deg=0.1):
     for place in BRIGHT:
-        assert nearest_deg(table, *place) < 0.1
+        assert nearest_deg(table, *place) < within_deg
 
 
 # ------------------------------------------------------------------ estimator
@@ -186,7 +186,8 @@ def test_healpix_will_do(field, nest, region):
     dataset = put_on(geom, field)
     region = (*CENTRE, 5.0)  # of the whole sky, all but the field is empty
     table = UNEKSourceEstimator(threshold=0.5, region=region, **FRONT).run(dataset)
-    assert_bright_found(table)
+    # pixels of 0.11 and of 0.23 degrees
+    assert_bright_found(table, within_deg=0.1 if nside == 512 else 0.2)
     assert np.isnan(table["x"]).all()
 
 
