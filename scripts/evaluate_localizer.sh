@@ -12,7 +12,7 @@ seed=${2:-9001}
 order=${3:+--order $3}
 run() { command time -f "  %E elapsed, %M kB" "$@"; }
 run fermi-unek simulate -o "$folder/sky" --population dr2 --years 10 --seed "$seed" \
-  --format healpix $order --overwrite
+  --background v07 --format healpix $order --overwrite
 run fermi-unek find "$folder"/sky/counts*.fits* -o "$folder/found.fits" --threshold 0.05 --overwrite
 run fermi-unek evaluate "$folder/found.fits" --truth "$folder/sky/truth.fits" \
   -o "$folder/score" --overwrite
