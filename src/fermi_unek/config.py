@@ -276,6 +276,8 @@ class TrainConfig(Config):
     ten_years, absent, fields : float
         Shares of examples at ten years, without some energy bins, cut to a field; see
         `training.feed.Shares`.
+    coarse : float
+        Share of the patches whose photons are placed as coarse count files would give them.
     calibration_skies : int
         Further whole skies on which probability and position error are calibrated
         afterwards; 0 leaves them raw.
@@ -298,6 +300,7 @@ class TrainConfig(Config):
     ten_years: float = Field(0.5, ge=0.0, le=1.0)
     absent: float = Field(0.28, ge=0.0, le=1.0)
     fields: float = Field(0.25, ge=0.0, le=1.0)
+    coarse: float = Field(0.5, ge=0.0, le=1.0)
     calibration_skies: int = Field(3, ge=0)
 
 

@@ -33,19 +33,32 @@ _LOWEST_TS = 1.0
 _TRUTH_COLUMNS = ("x", "y", "ts_per_year")
 
 
-COARSE_ORDERS = (7, 7, 8, 9, 10, 10)
-"""HEALPIX orders of the coarsest convention of count files, which half of the patches follow."""
+COARSE_ORDERS = ((7, 7, 8, 9, 10, 10), (9, 9, 9, 9, 9, 9))
+"""HEALPIX orders of coarse count files: one usual convention, and about fermipy's 0.1 degrees."""
 
 
 @dataclass(frozen=True)
 class ShardRecipe:
-    """What one shard is made of: a seed, a background, an event type, extended sources or none."""
+    """What one shard is made of.
+
+    Attributes
+    ----------
+    seed : int
+    background : str
+    event_type : {"front", "all"}
+    n_patches : int
+    extended : bool
+        Whether DR2's extended sources are in the sky.
+    coarse : float
+        Share of the patches whose photons are placed as coarse count files would give them.
+    """
 
     seed: int
     background: str
     event_type: str
     n_patches: int
     extended: bool = False
+    coarse: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -86,7 +99,11 @@ class Shard:
 
 
 def default_recipes(
-    n_skies: int, patches_per_sky: int, first_seed: int, backgrounds: Sequence[str]
+    n_skies: int,
+    patches_per_sky: int,
+    first_seed: int,
+    backgrounds: Sequence[str],
+    coarse: float = 0.5,
 ) -> list[ShardRecipe]:
     """One shard a sky; backgrounds take turns.
 
@@ -99,6 +116,7 @@ def default_recipes(
             event_type="all" if i % 4 == 3 else "front",
             n_patches=patches_per_sky,
             extended=i % 2 == 0,
+            coarse=coarse,
         )
         for i in range(n_skies)
     ]
@@ -158,7 +176,8 @@ def make_shard(recipe: ShardRecipe, folder: str | Path, data_dir: str | Path | N
     stacks: list[list[np.ndarray]] = [[] for _ in range(N_BINS)]
     truths = []
     for frame in random_frames(recipe.n_patches, rng):
-        orders = COARSE_ORDERS if rng.random() < 0.5 else None
+        # two in three of the coarse ones follow the first convention
+        orders = COARSE_ORDERS[int(rng.random() < 1 / 3)] if rng.random() < recipe.coarse else None
         patch = render_patch(model, frame, BANK_YEARS, rng, orders)
         for stack, counts in zip(stacks, patch.counts, strict=True):
             stack.append(np.minimum(counts, 65535).astype(np.uint16))

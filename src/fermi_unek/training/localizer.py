@@ -67,7 +67,9 @@ def train_localizer(
     out.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
-    recipes = default_recipes(config.skies, config.patches, config.sky_seed, config.backgrounds)
+    recipes = default_recipes(
+        config.skies, config.patches, config.sky_seed, config.backgrounds, config.coarse
+    )
     for recipe in progress(recipes, total=len(recipes), label="skies"):
         make_bank([recipe], config.bank, config.data)
     weights = run_training(config, checkpoint, progress)
