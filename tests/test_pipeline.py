@@ -60,7 +60,7 @@ def stages(monkeypatch):
         calls.append(("model", name))
         if name == "none-such":
             raise InputError("none-such: no such model")
-        return SimpleNamespace(provenance={"name": "stand-in", "sha256": "00"})
+        return SimpleNamespace(provenance={"name": name or "stand-in", "sha256": "00"})
 
     def find_candidates(found_in, localizer, **settings):
         calls.append(("find", settings))
@@ -87,6 +87,7 @@ def stages(monkeypatch):
         "fermi_unek.nets.weights": {
             "load_localizer": load_localizer,
             "DEFAULT_LOCALIZER": "stand-in",
+            "COARSE_LOCALIZER": "for coarse pixels",
             "find_model": lambda item, default: item,
             "kind_of": lambda path: "localizer",
         },
@@ -117,6 +118,24 @@ def test_settings_reach_the_stages_they_are_for(stages):
     assert settings["threshold"] == 0.3
     assert settings["centers"] == "peaks"
     assert settings["region"] == (10.0, 20.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "model", "expected"),
+    [
+        ("0 0 0 0 0 0", None, "stand-in"),
+        ("G8 G8 G9 G10 G11 G11", None, "stand-in"),
+        ("G7 G7 G8 G9 G10 G10", None, "for coarse pixels"),
+        ("- - - - 0.05 0.1", None, "for coarse pixels"),
+        ("G7 G7 G8 G9 G10 G10", "mine", "mine"),
+    ],
+)
+def test_coarse_counts_are_judged_by_the_network_that_was_trained_for_them(
+    stages, pixels, model, expected
+):
+    field = replace(sky([cone(*CRAB, 5.0)] * N_BINS), origin={"pixels": pixels})
+    catalog = pipeline.search(field, FindConfig(model=model))
+    assert catalog.header["model name"] == expected
 
 
 def test_the_catalog_says_how_it_was_made_and_names_the_4fgl_source(stages):
@@ -277,7 +296,7 @@ def test_no_other_name_can_be_had_from_the_package():
 def test_a_model_file_is_told_by_its_provenance(stages, tmp_path):
     path = tmp_path / "weights.safetensors"
     path.write_bytes((2).to_bytes(8, "little") + b"{}")
-    assert pipeline.describe(str(path)) == "name: stand-in\nsha256: 00"
+    assert pipeline.describe(str(path)) == f"name: {path}\nsha256: 00"
     assert ("model", str(path)) in stages
 
 

@@ -58,7 +58,8 @@ class FindConfig(Config):
     region : (lon, lat, radius) or None
         Galactic cone in degrees to which the list is limited; None is all that is covered.
     model : str or None
-        Name of a shipped localizer or path of a weights file; None is the default one.
+        Name of a shipped localizer or path of a weights file; None is the shipped one that was
+        trained for pixels such as the photons were counted in.
     yearly : tuple of paths
         The same photons year by year, for classification: a cube a year, an @list of the
         files of a year, or files whose names differ in _bin0 to _bin5 alone. Photon files need

@@ -135,11 +135,21 @@ def with_years(sky: SkyCounts, years: Sequence[SkyCounts]) -> SkyCounts:
 
 @dataclass(frozen=True)
 class Tools:
-    """What a search needs beside photons: the networks, and the 4FGL release to look into."""
+    """What a search needs beside photons: the networks, and the 4FGL release to look into.
+
+    `coarse` is the localizer for photons counted in coarse pixels; None: the one serves all.
+    """
 
     localizer: Any
     reference: Table | None
     classifier: Any = None
+    coarse: Any = None
+
+    def localizer_for(self, sky: SkyCounts) -> Any:
+        """The localizer that was trained for pixels such as the photons were counted in."""
+        from .sky.parts import counted_coarsely
+
+        return self.coarse if self.coarse is not None and counted_coarsely(sky) else self.localizer
 
 
 def load_tools(config: FindConfig) -> Tools:
@@ -151,17 +161,18 @@ def load_tools(config: FindConfig) -> Tools:
         When there is no such model or release.
     """
     from .catalog import load_release
-    from .nets.weights import load_localizer
+    from .nets.weights import COARSE_LOCALIZER, load_localizer
 
     _warn_of_unused(config)
     reference = None if config.reference == "none" else load_release(config.reference)
     localizer = load_localizer(config.model)
+    coarse = None if config.model else load_localizer(COARSE_LOCALIZER)
     classifier = None
     if config.classify:
         from .nets.classifier_weights import load_classifier
 
         classifier = load_classifier(config.classifier)
-    return Tools(localizer, reference, classifier)
+    return Tools(localizer, reference, classifier, coarse)
 
 
 def search(
@@ -177,9 +188,10 @@ def search(
 
     config = config or FindConfig()
     tools = tools or load_tools(config)
+    localizer = tools.localizer_for(sky)
     candidates = find_candidates(
         sky,
-        tools.localizer,
+        localizer,
         threshold=config.threshold,
         centers=config.centers,
         region=config.region,
@@ -193,7 +205,7 @@ def search(
         candidates = classify(sky, candidates, tools.classifier, device=config.device)
     return build_catalog(
         candidates,
-        provenance=_provenance(sky, config, tools),
+        provenance=_provenance(sky, config, localizer, tools),
         reference=tools.reference,
         coverage=where_looked(sky, config.region),
     )
@@ -433,14 +445,16 @@ def _warn_of_unused(config: FindConfig) -> None:
             )
 
 
-def _provenance(sky: SkyCounts, config: FindConfig, tools: Tools) -> dict[str, object]:
+def _provenance(
+    sky: SkyCounts, config: FindConfig, localizer: Any, tools: Tools
+) -> dict[str, object]:
     """What the catalog's header says of how it came about."""
     settings = config.model_dump(exclude={"report"}, exclude_defaults=False)
     told = {f"setting {key}": value for key, value in settings.items() if value not in (None, ())}
     told |= {f"photons bin {index}": int(total) for index, total in enumerate(sky.totals)}
     told |= {"event type": sky.event_type}
     told |= {f"input {key}": value for key, value in sky.origin.items()}
-    told |= {f"model {key}": value for key, value in tools.localizer.provenance.items()}
+    told |= {f"model {key}": value for key, value in localizer.provenance.items()}
     if tools.classifier is not None:
         told |= {"years of photons": len(sky.years)}
         told |= {f"class {key}": value for key, value in tools.classifier.provenance.items()}

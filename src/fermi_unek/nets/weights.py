@@ -21,6 +21,9 @@ from .localizer import Localizer, LocalizerShape
 
 DEFAULT_LOCALIZER = "localizer-v2"
 
+COARSE_LOCALIZER = "localizer-v2"
+"""For photons that were counted in pixels wider than the network's own."""
+
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 

@@ -6,10 +6,18 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import healpy as hp
 import numpy as np
 
 from ..errors import InputError, UnekWarning
-from .bins import MISSION_START_MET, N_BINS, NATIVE_ORDERS, YEAR_S
+from .bins import (
+    MISSION_START_MET,
+    N_BINS,
+    NATIVE_ORDERS,
+    NATIVE_PIXELS,
+    PATCH_DEG,
+    YEAR_S,
+)
 from .counts import BinCounts, SkyCounts
 from .coverage import N_COVERAGE, estimated_coverage, intersect, unite
 from .dss import Selection, merged_years
@@ -22,6 +30,8 @@ PIXELS_KEY = "pixels"
 """Name in `SkyCounts.origin` of the pixels the photons of each bin were counted in before they
 came here: ``G7`` for Galactic HEALPIX of order 7, else the side in degrees; 0 for photons, - for
 none."""
+
+_AS_GOOD_AS = 1.1
 
 PixelCounts = tuple[np.ndarray, np.ndarray]
 """Occupied pixels, uint32, rising, and the photons in each, uint32."""
@@ -297,6 +307,32 @@ def _origin(parts: Sequence[SkyPart]) -> dict[str, str]:
     origin[OBSERVED_KEY] = " ".join(f"{low:.6g}-{high:.6g}" for low, high in _merged(spans))
     origin[PIXELS_KEY] = " ".join(_pixels(parts, index) for index in range(N_BINS))
     return origin
+
+
+def counted_in_deg(sky: SkyCounts) -> np.ndarray:
+    """Side (6,) of the pixels that the photons were counted in before they came here, degrees.
+
+    0 for photons, for bins that are absent, and where it is not known.
+    """
+    told = sky.origin.get(PIXELS_KEY, "").split() or ["0"] * N_BINS
+    return np.array([_side_deg(one) for one in told])
+
+
+def counted_coarsely(sky: SkyCounts) -> bool:
+    """Whether photons of any bin were counted in pixels wider than those of a patch.
+
+    Such pixels blur what a patch could show; a tenth wider is as good as equal.
+    """
+    native = PATCH_DEG / np.array(NATIVE_PIXELS)
+    return bool(np.any(counted_in_deg(sky) > _AS_GOOD_AS * native))
+
+
+def _side_deg(told: str) -> float:
+    if told == "-":
+        return 0.0
+    if told.startswith("G"):
+        return float(np.degrees(hp.nside2resol(2 ** int(told[1:]))))
+    return float(told)
 
 
 def _merged(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
