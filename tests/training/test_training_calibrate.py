@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from fermi_unek.errors import InputError
 from fermi_unek.evaluate.match import match
 from fermi_unek.nets.localizer import Localizer, LocalizerShape
 from fermi_unek.nets.weights import load_localizer, save_localizer
+from fermi_unek.sky.bins import N_BINS
+from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
 from fermi_unek.sky.frame import lonlat_to_vectors, vectors_to_lonlat
 from fermi_unek.training import calibrate
 from fermi_unek.training.bank import ShardRecipe
@@ -225,3 +228,24 @@ def test_weights_are_calibrated_in_place_and_their_history_is_kept(tmp_path: Pat
     doubtful = Centers(np.eye(3)[:1], np.array([0.1]), np.array([0.1]), np.array([0.05]))
     assert tables.probability(sure, lat)[0] > 0.8
     assert tables.probability(doubtful, lat)[0] < 0.2
+
+
+@pytest.mark.parametrize(("seed", "first_order"), [(90, "G7"), (92, "G9")])
+def test_a_network_for_coarse_counts_is_judged_on_coarse_counts(monkeypatch, seed, first_order):
+    one = bin_from_pixels(0, np.array([5, 70000]))
+    asked = []
+
+    def found(sky, localizer, wanted, *, centers, progress):
+        asked.append(sky.origin["pixels"].split()[0])
+        return Centers(np.zeros((0, 3)), *np.zeros((3, 0)))
+
+    model = SimpleNamespace(vectors=np.eye(3), ideal_ts=np.ones((3, 6)))
+    monkeypatch.setattr(calibrate, "make_sky_model", lambda recipe, data: model)
+    monkeypatch.setattr(
+        calibrate, "simulate_counts", lambda *_: SkyCounts((one, *[None] * (N_BINS - 1)))
+    )
+    monkeypatch.setattr(calibrate, "raw_centers", found)
+    monkeypatch.setattr(calibrate, "judge", lambda found, lat, vectors, ts: ts)
+    recipe = ShardRecipe(seed, "v07", "front", 0, coarse=1.0)
+    calibrate.judge_sky(None, recipe, None, 10.0)
+    assert asked == [first_order]

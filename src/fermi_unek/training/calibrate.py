@@ -19,7 +19,8 @@ from ..nets.weights import LocalizerFile, load_localizer, save_localizer
 from ..progress import Progress, silent
 from ..simulate.sky import simulate_counts
 from ..sky.frame import vectors_to_lonlat
-from .bank import ShardRecipe, make_sky_model
+from ..sky.recount import counted_in_orders
+from .bank import COARSE_ORDERS, ShardRecipe, make_sky_model
 
 REAL_TS = 9.0
 MATCH_DEG = 0.3
@@ -159,9 +160,15 @@ def judge_sky(
     centers: str = "kmeans",
     progress: Progress = silent,
 ) -> Judged:
-    """Simulate a whole sky, search it and judge what was found."""
+    """Simulate a whole sky, search it and judge what was found.
+
+    Where most patches of the recipe are coarse, the whole sky is counted in coarse pixels.
+    """
     model = make_sky_model(recipe, data_dir)
     sky = simulate_counts(model, years, np.random.default_rng([recipe.seed, 2]))
+    if recipe.coarse > 0.5:
+        orders = COARSE_ORDERS[int(recipe.seed % 3 == 2)]
+        sky = counted_in_orders(sky, orders, np.random.default_rng([recipe.seed, 3]))
     found = raw_centers(sky, localizer, None, centers=centers, progress=progress)
     lat = vectors_to_lonlat(found.vectors)[1]
     return judge(found, lat, model.vectors, model.ideal_ts.sum(axis=1) * years)

@@ -83,7 +83,9 @@ def calibration_recipes(config: TrainConfig) -> list[tuple[ShardRecipe, float]]:
     first = config.sky_seed + _CALIBRATION_SEEDS
     return [
         (replace(recipe, event_type="front"), 10.0)
-        for recipe in default_recipes(config.calibration_skies, 0, first, config.backgrounds)
+        for recipe in default_recipes(
+            config.calibration_skies, 0, first, config.backgrounds, config.coarse
+        )
     ]
 
 

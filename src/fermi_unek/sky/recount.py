@@ -1,0 +1,50 @@
+"""The same photons as coarser count files would hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import InputError
+from .bins import N_BINS
+from .counts import BinCounts, SkyCounts, bin_from_pixels
+from .parts import PIXELS_KEY
+
+
+def counted_in_orders(sky: SkyCounts, orders: Sequence[int], rng: np.random.Generator) -> SkyCounts:
+    """The sky as it would be read from HEALPIX count files of some orders.
+
+    Each photon is moved to a random place of the pixel of that order it lies in. Orders finer
+    than what the sky is kept in change nothing. Years are left out.
+
+    Parameters
+    ----------
+    sky : SkyCounts
+    orders : six int
+    rng : Generator
+
+    Raises
+    ------
+    InputError
+        When the orders are not six.
+    """
+    if len(orders) != N_BINS:
+        raise InputError(f"got {len(orders)} orders, expected {N_BINS}")
+    bins = [
+        None if one is None else _moved(index, one, orders[index], rng)
+        for index, one in enumerate(sky.bins)
+    ]
+    told = ["-" if one is None else f"G{orders[b]}" for b, one in enumerate(sky.bins)]
+    origin = {**sky.origin, PIXELS_KEY: " ".join(told)}
+    return replace(sky, bins=tuple(bins), years=(), origin=origin)
+
+
+def _moved(index: int, counts: BinCounts, order: int, rng: np.random.Generator) -> BinCounts:
+    levels = np.uint32(2 * (counts.order - order))
+    if counts.order <= order:
+        return counts
+    photons = np.repeat(counts.pixels, counts.counts) >> levels << levels
+    photons |= rng.integers(0, 1 << int(levels), photons.size, dtype=np.uint32)
+    return bin_from_pixels(index, photons, counts.coverage)
