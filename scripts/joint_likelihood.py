@@ -26,7 +26,7 @@ from fermi_unek.simulate.instrument import load_instrument
 from fermi_unek.simulate.population import dr2_population
 from fermi_unek.simulate.sky import background_rates, simulate_counts
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model, mean_psf
-from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS
+from fermi_unek.sky.bins import COVERAGE_ORDER
 from fermi_unek.sky.counts import BinCounts
 
 YEARS = 10.0
@@ -190,7 +190,7 @@ def main() -> None:
     print("at abs(b) > 20, then below: DR2 below 10 sigma; ideal TS 16-25 25-36 36-64 64-100 >100")
     print("last: mean and width of sqrt(TS) less its ideal, ideal TS 16-64 at abs(b) > 20")
     expected = model.expected_counts[rows] * YEARS
-    bins = [make_bin(model, sky.bins[b], rows, b) for b in range(N_BINS)]
+    bins = [make_bin(model, one, rows, b) for b, one in enumerate(sky.bins) if one is not None]
     for estimate in (False, True):
         told = "diffuse smoothed from counts" if estimate else "diffuse known"
         report(f"spectra known, {told}", fit(bins, expected, estimate), rows, truth)

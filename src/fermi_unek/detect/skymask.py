@@ -27,7 +27,7 @@ MASK_ORDER = 10
 
 _NSIDE = 2**MASK_ORDER
 _TAPER_DEG = 1.5
-TURNS = (0, 3, 4, 7)
+TURNS: tuple[int, ...] = (0, 3, 4, 7)
 """Orientations in which a patch is shown to the network."""
 
 _BATCH = 16
