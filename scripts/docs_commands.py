@@ -33,6 +33,7 @@ NOT_HERE = {
     "configs/train-localizer": "hours of work",
     "configs/train-classifier": "hours of work",
     "--scheduler": "needs a cluster",
+    "bexpmap.fits": "needs the analyst's own files",
     "--psf": "needs the analyst's own files",
     "model.xml": "needs the analyst's own files",
     "runs/classifier-v1": "needs the weights of a training of hours",

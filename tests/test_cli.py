@@ -117,6 +117,16 @@ def test_a_file_that_is_no_fits_is_named(tmp_path):
     assert "notes.txt" in refused("find", tmp_path / "notes.txt", "-o", tmp_path / "out.fits")
 
 
+def test_an_exposure_that_is_none_is_named(tmp_path):
+    cube, other = write_ccube(tmp_path / "ccube.fits"), write_ft1(tmp_path / "ft1.fits")
+    (tmp_path / "notes.txt").write_text("exposure")
+    before = listing(tmp_path)
+    for exposure in (other, cube, tmp_path / "notes.txt", tmp_path / "none.fits"):
+        line = refused("find", cube, "-o", tmp_path / "out.fits", "--exposure", exposure)
+        assert str(exposure) in line
+    assert listing(tmp_path) == before
+
+
 def test_a_cube_without_energy_bounds_is_refused(tmp_path):
     path = write_ccube(tmp_path / "ccube.fits", with_bounds=False)
     assert "nerg" in refused("find", path, "-o", tmp_path / "out.fits")

@@ -75,8 +75,8 @@ def stages(monkeypatch):
         calls.append(("classifier", name))
         return SimpleNamespace(provenance={"name": "sorter"}, calibration={})
 
-    def classify(found_in, found, classifier, *, device):
-        calls.append(("classify", len(found_in.years), device))
+    def classify(found_in, found, classifier, *, exposure, device):
+        calls.append(("classify", len(found_in.years), device, exposure))
         chances = np.tile([0.1, 0.6, 0.1, 0.1, 0.1], (len(found), 1))
         return replace(found, class_probabilities=chances, fake=np.zeros(len(found), bool))
 
@@ -95,6 +95,18 @@ def stages(monkeypatch):
     }.items():
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(**functions))
     return calls
+
+
+@pytest.fixture
+def expcube(tmp_path):
+    """A gtexpcube2 file of 1e11 cm2 s everywhere."""
+    header = fits.Header({"PIXTYPE": "HEALPIX", "ORDERING": "RING", "COORDSYS": "GAL"})
+    columns = [fits.Column(f"ENERGY{i}", "E", array=np.full(192, 1e11)) for i in (1, 2)]
+    energies = fits.Column("Energy", "D", array=np.array([1e3, 1e4]))
+    table = fits.BinTableHDU.from_columns(columns, header, name="HPXEXPOSURES")
+    nodes = fits.BinTableHDU.from_columns([energies], name="ENERGIES")
+    fits.HDUList([fits.PrimaryHDU(), table, nodes]).writeto(tmp_path / "expcube.fits")
+    return tmp_path / "expcube.fits"
 
 
 def test_settings_reach_the_stages_they_are_for(stages):
@@ -172,17 +184,31 @@ def test_a_wrong_model_or_reference_is_refused_before_photons_are_read(stages, b
     assert not any(call[0] == "read" for call in stages)
 
 
-@pytest.mark.parametrize("setting", [{"exposure": "b.fits"}])
-def test_a_setting_without_effect_is_told(stages, setting):
-    with pytest.warns(UnekWarning, match=f"{next(iter(setting))} has no effect"):
-        fermi_unek.find_sources("crab.fits", setting)
+def test_the_exposure_reaches_the_classifier_and_the_header(stages, expcube):
+    catalog = fermi_unek.find_sources("crab.fits", {"exposure": expcube})
+    given = next(call[3] for call in stages if call[0] == "classify")
+    assert given.maps.max() == pytest.approx(1e11)
+    assert catalog.header["exposure"].startswith("sha256 ")
+
+
+def test_an_exposure_that_nothing_depends_on_is_told(stages, expcube):
+    with pytest.warns(UnekWarning, match="has no effect without classification"):
+        fermi_unek.find_sources("crab.fits", {"exposure": expcube, "classify": False})
+
+
+def test_an_exposure_that_cannot_be_used_is_refused_before_photons_are_read(stages, tmp_path):
+    (tmp_path / "notes.txt").write_text("exposure")
+    for name in ("none.fits", "notes.txt"):
+        with pytest.raises(InputError, match=name):
+            fermi_unek.find_sources("missing.fits", {"exposure": tmp_path / name})
+    assert not any(call[0] == "read" for call in stages)
 
 
 def test_candidates_are_classified_unless_told_otherwise(stages):
     catalog = fermi_unek.find_sources("crab.fits")
     assert list(catalog.table["CLASS1"]) == ["fsrq"]
     assert catalog.header["class name"] == "sorter"
-    assert ("classify", 0, "cpu") in stages
+    assert ("classify", 0, "cpu", None) in stages
     catalog = fermi_unek.find_sources("crab.fits", {"classify": False})
     assert list(catalog.table["CLASS1"]) == [""]
     assert sum(call[0] == "classify" for call in stages) == 1
@@ -190,7 +216,7 @@ def test_candidates_are_classified_unless_told_otherwise(stages):
 
 def test_yearly_cubes_are_the_layers_of_the_sky_they_belong_to(stages):
     fermi_unek.find_sources("crab.fits", {"yearly": ["a.fits"]})
-    assert ("classify", 1, "cpu") in stages
+    assert ("classify", 1, "cpu", None) in stages
     reads = [call[2]["yearly"] for call in stages if call[0] == "read"]
     assert reads == [False, False]
 

@@ -269,7 +269,10 @@ def main(context: click.Context, log_level: str, quiet: bool) -> None:
     "--yearly", multiple=True, metavar="INPUT...", type=Path, help="The photons year by year."
 )
 @click.option(
-    "--exposure", type=Path, metavar="FILE", help="gtexpcube2 or gtltcube file of the photons."
+    "--exposure",
+    type=Path,
+    metavar="FILE",
+    help="gtexpcube2 or gtltcube file of the photons, to classify with.",
 )
 @click.option("--no-classify", is_flag=True, help="Leave the classes blank.")
 @click.option("--classifier", metavar="NAME|FILE", help="Classifier; the shipped one unless given.")

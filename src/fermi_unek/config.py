@@ -65,7 +65,8 @@ class FindConfig(Config):
         files of a year, or files whose names differ in _bin0 to _bin5 alone. Photon files need
         none, they hold the times.
     exposure : path or None
-        gtexpcube2 or gtltcube file; None is the package's own table.
+        gtexpcube2 file of these photons or gtltcube file of their time (which takes the CALDB
+        files of $CALDB or $FERMI_DIR), for classification; None is the package's own table.
     classify : bool
         Whether candidates are classified.
     classifier : str or None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .catalog.record import Catalog
     from .evaluate import Scores
     from .evaluate.injection import Injection
+    from .simulate.exposure import ExposureFile
     from .sky.counts import SkyCounts
 
 Inputs = str | Path | Sequence[str | Path]
@@ -135,7 +136,7 @@ def with_years(sky: SkyCounts, years: Sequence[SkyCounts]) -> SkyCounts:
 
 @dataclass(frozen=True)
 class Tools:
-    """What a search needs beside photons: the networks, and the 4FGL release to look into.
+    """What a search needs beside photons: networks, a 4FGL release to look into, exposure.
 
     `coarse` is the localizer for photons counted in coarse pixels; None: the one serves all.
     """
@@ -144,6 +145,7 @@ class Tools:
     reference: Table | None
     classifier: Any = None
     coarse: Any = None
+    exposure: ExposureFile | None = None
 
     def localizer_for(self, sky: SkyCounts) -> Any:
         """The localizer that was trained for pixels such as the photons were counted in."""
@@ -153,17 +155,22 @@ class Tools:
 
 
 def load_tools(config: FindConfig) -> Tools:
-    """Network and release that `config` names; quick to fail, so it comes before photons.
+    """Networks, release and exposure that `config` names; quick to fail, so before photons.
 
     Raises
     ------
     InputError
-        When there is no such model or release.
+        When there is no such model or release, or the exposure file cannot be used.
+
+    Warns
+    -----
+    UnekWarning
+        An exposure file is given and nothing is to be classified.
     """
     from .catalog import load_release
     from .nets.weights import COARSE_LOCALIZER, load_localizer
 
-    _warn_of_unused(config)
+    exposure = _load_exposure(config)
     reference = None if config.reference == "none" else load_release(config.reference)
     localizer = load_localizer(config.model)
     coarse = None if config.model else load_localizer(COARSE_LOCALIZER)
@@ -172,7 +179,23 @@ def load_tools(config: FindConfig) -> Tools:
         from .nets.classifier_weights import load_classifier
 
         classifier = load_classifier(config.classifier)
-    return Tools(localizer, reference, classifier, coarse)
+    return Tools(localizer, reference, classifier, coarse, exposure)
+
+
+def _load_exposure(config: FindConfig) -> ExposureFile | None:
+    if config.exposure is None:
+        return None
+    from .simulate.exposure import read_exposure
+
+    exposure = read_exposure(config.exposure)
+    if not config.classify:
+        warnings.warn(
+            f"{config.exposure}: has no effect without classification: positions and their "
+            "probabilities are made from counts alone",
+            UnekWarning,
+            stacklevel=3,
+        )
+    return exposure
 
 
 def search(
@@ -202,7 +225,9 @@ def search(
     if tools.classifier is not None:
         from .classify.classes import classify
 
-        candidates = classify(sky, candidates, tools.classifier, device=config.device)
+        candidates = classify(
+            sky, candidates, tools.classifier, exposure=tools.exposure, device=config.device
+        )
     return build_catalog(
         candidates,
         provenance=_provenance(sky, config, localizer, tools),
@@ -433,27 +458,19 @@ def _as_config(config: FindConfig | Mapping[str, Any] | None) -> FindConfig:
     return config if isinstance(config, FindConfig) else build(FindConfig, config or {})
 
 
-def _warn_of_unused(config: FindConfig) -> None:
-    """Settings of the interface that nothing in this version depends on."""
-    for name in ("exposure",):
-        if getattr(config, name):
-            warnings.warn(
-                f"{name} has no effect on this version: its network takes counts alone, on "
-                "this machine, and the classifier knows exposure by declination and live time",
-                UnekWarning,
-                stacklevel=3,
-            )
-
-
 def _provenance(
     sky: SkyCounts, config: FindConfig, localizer: Any, tools: Tools
 ) -> dict[str, object]:
     """What the catalog's header says of how it came about."""
+    from .sky.files import checksum
+
     settings = config.model_dump(exclude={"report"}, exclude_defaults=False)
     told = {f"setting {key}": value for key, value in settings.items() if value not in (None, ())}
     told |= {f"photons bin {index}": int(total) for index, total in enumerate(sky.totals)}
     told |= {"event type": sky.event_type}
     told |= {f"input {key}": value for key, value in sky.origin.items()}
+    if config.exposure is not None:
+        told |= {"exposure": f"sha256 {checksum(config.exposure)}"}
     told |= {f"model {key}": value for key, value in localizer.provenance.items()}
     if tools.classifier is not None:
         told |= {"years of photons": len(sky.years)}

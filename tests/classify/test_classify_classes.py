@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,16 @@ from classify_samples import small_network, some_evidence, two_close_sources
 from fermi_unek.catalog import Candidates
 from fermi_unek.classify.calibration import ClassCalibration
 from fermi_unek.classify.classes import as_input, classify, run_classifier, usable_years
-from fermi_unek.classify.evidence import Evidence, exposure_per_year, gather, layer_years
+from fermi_unek.classify.evidence import (
+    Evidence,
+    exposure_of_layers,
+    exposure_per_year,
+    gather,
+    layer_years,
+)
 from fermi_unek.errors import InputError, UnekWarning
 from fermi_unek.nets.classifier_weights import ClassifierFile
+from fermi_unek.simulate.exposure import ExposureFile
 from fermi_unek.simulate.instrument import FINE_ENERGIES_MEV, load_instrument, sin_declination
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.frame import lonlat_to_vectors
@@ -142,6 +150,56 @@ def test_a_longer_observation_means_more_exposure(sky):
     np.testing.assert_allclose(
         gather(replace(sky, years=double), vectors, chance).exposure, 2.0 * short, rtol=1e-6
     )
+
+
+EVERYWHERE = ExposureFile(
+    load_instrument(),
+    energies_mev=FINE_ENERGIES_MEV[::2],
+    maps=np.full((len(FINE_ENERGIES_MEV[::2]), 12 * 64**2), 3e11, np.float32),
+)
+"""A map of 3e11 cm2 s, twice to five times what three years of survey give."""
+
+
+@pytest.mark.parametrize("event_type", ["front", "back", "all"])
+def test_a_map_of_the_exposure_is_shared_out_among_the_years(sky, event_type):
+    vectors = lonlat_to_vectors(np.array([30.0, 38.0]), np.array([50.0, 50.0]))
+    for known in (sky, replace(sky, livetime_years=float("nan"))):
+        known = replace(known, event_type=event_type)
+        shares = exposure_of_layers(known, vectors, EVERYWHERE)
+        assert shares.shape == (2, 3, 6)
+        np.testing.assert_allclose(shares.sum(axis=1), 3e11, rtol=0.02)
+        np.testing.assert_allclose(shares[:, 1], shares[:, 0], rtol=0.01)
+
+
+def test_a_map_of_the_exposure_needs_no_live_time(sky):
+    vectors = lonlat_to_vectors(np.array([30.0]), np.array([50.0]))
+    one_layer = replace(sky, years=(), livetime_years=float("nan"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exposure = exposure_of_layers(one_layer, vectors, EVERYWHERE)
+    np.testing.assert_allclose(exposure, 3e11, rtol=0.02)
+
+
+def test_without_a_live_time_that_of_the_livetime_cube_counts(sky):
+    vectors = lonlat_to_vectors(np.array([30.0]), np.array([50.0]))
+    cube = ExposureFile(load_instrument(), years=4.0)
+    one_layer = replace(sky, years=(), livetime_years=float("nan"))
+    expected = 4.0 * exposure_per_year(vectors, "front")
+    np.testing.assert_allclose(exposure_of_layers(one_layer, vectors, cube)[:, 0], expected)
+    expected = exposure_of_layers(sky, vectors)
+    np.testing.assert_allclose(exposure_of_layers(sky, vectors, cube), expected)
+
+
+def test_the_exposure_that_is_given_is_what_classes_are_made_from(sky):
+    spots = candidates((30.0, 50.0), (30.0, 50.9))
+    own = classify(sky, spots, classifier()).class_probabilities
+    given = classify(sky, spots, classifier(), exposure=EVERYWHERE).class_probabilities
+    assert not np.allclose(given, own, atol=1e-4)
+    expected = gather(sky, lonlat_to_vectors(spots.lon_deg, spots.lat_deg), spots.probability)
+    expected = replace(expected, exposure=np.full_like(expected.exposure, 1e11))
+    logits = run_classifier(small_network(), expected)
+    chances = ClassCalibration().probabilities(logits, spots.probability)
+    np.testing.assert_allclose(given, chances, atol=0.01)
 
 
 def test_evidence_of_different_lengths_is_refused():

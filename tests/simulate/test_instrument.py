@@ -15,7 +15,7 @@ from scipy.integrate import quad
 from fermi_unek.config import SimulateConfig
 from fermi_unek.errors import InputError
 from fermi_unek.simulate import caldb, make_tables
-from fermi_unek.simulate.exposure import instrument_for, with_exposure
+from fermi_unek.simulate.exposure import instrument_for, read_exposure, with_exposure
 from fermi_unek.simulate.instrument import (
     FINE_EDGES_MEV,
     FINE_ENERGIES_MEV,
@@ -91,6 +91,18 @@ def test_the_shipped_tables_agree_with_a_finer_average_over_inclination(
 # the exposure of an observation ----------------------------------------------------------------
 
 
+def write_expcube(path, value, frame="GAL"):
+    """A gtexpcube2 file of one value, or of a map of them, at 1 and 10 GeV."""
+    plane = np.ones(12 * 8**2) * value if np.isscalar(value) else value
+    columns = [fits.Column(f"ENERGY{i}", "E", array=plane) for i in (1, 2)]
+    table = fits.BinTableHDU.from_columns(columns, name="HPXEXPOSURES")
+    table.header.update({"PIXTYPE": "HEALPIX", "ORDERING": "RING", "COORDSYS": frame})
+    energies = fits.Column("Energy", "D", array=np.array([1e3, 1e4]))
+    bounds = fits.BinTableHDU.from_columns([energies], name="ENERGIES")
+    fits.HDUList([fits.PrimaryHDU(), table, bounds]).writeto(path)
+    return path
+
+
 def expcube_file(shared_data):
     return shared_data / "exposure" / "fermi_3fhl_exposure_cube_hpx.fits.gz"
 
@@ -157,16 +169,60 @@ def test_calibration_files_without_an_exposure_are_refused(tmp_path):
         instrument_for(SimulateConfig(caldb=tmp_path))
 
 
-def test_an_exposure_of_nothing_is_refused(tmp_path):
-    path = tmp_path / "expcube.fits"
-    columns = [fits.Column(f"ENERGY{i}", "E", array=np.zeros(12 * 8**2)) for i in (1, 2)]
-    table = fits.BinTableHDU.from_columns(columns, name="HPXEXPOSURES")
-    table.header.update({"PIXTYPE": "HEALPIX", "ORDERING": "RING", "COORDSYS": "GAL"})
+@pytest.mark.parametrize("value", [0.0, 2e-5, np.nan], ids=str)
+def test_a_map_of_something_else_or_of_nothing_is_refused(tmp_path, value):
+    path = write_expcube(tmp_path / "expcube.fits", value)
+    with pytest.raises(InputError, match="no exposure map"):
+        instrument_for(SimulateConfig(exposure=path))
+
+
+def test_an_exposure_of_a_part_of_the_sky_is_refused(tmp_path):
+    path = tmp_path / "field.fits"
+    header = fits.Header(
+        {"CTYPE1": "GLON-CAR", "CTYPE2": "GLAT-CAR", "CDELT1": -1.0, "CDELT2": 1.0}
+    )
     energies = fits.Column("Energy", "D", array=np.array([1e3, 1e4]))
     bounds = fits.BinTableHDU.from_columns([energies], name="ENERGIES")
-    fits.HDUList([fits.PrimaryHDU(), table, bounds]).writeto(path)
-    with pytest.raises(InputError, match="nowhere above zero"):
-        instrument_for(SimulateConfig(exposure=path))
+    fits.HDUList([fits.PrimaryHDU(np.ones((2, 9, 9)), header), bounds]).writeto(path)
+    with pytest.raises(InputError, match="exposure map that covers .* expected the whole sky"):
+        read_exposure(path)
+
+
+@pytest.mark.parametrize(
+    ("times", "reason"),
+    [({"TSTART": 5.0, "TSTOP": 5.0}, "spans 0 years"), ({}, "TSTOP")],
+)
+def test_a_livetime_cube_that_spans_no_time_is_refused(tmp_path, times, reason):
+    path = tmp_path / "ltcube.fits"
+    bounds = fits.Column("CTHETA_MIN", "E", array=np.zeros(1))
+    cosbins = fits.Column("COSBINS", "E", array=np.zeros(12))
+    tables = [
+        fits.BinTableHDU.from_columns([cosbins], fits.Header(times), name="EXPOSURE"),
+        fits.BinTableHDU.from_columns([bounds], name="CTHETABOUNDS"),
+    ]
+    fits.HDUList([fits.PrimaryHDU(), *tables]).writeto(path)
+    with pytest.raises(InputError, match=f"cannot be read as a livetime cube.*{reason}"):
+        read_exposure(path)
+
+
+def test_a_livetime_cube_says_how_long_it_is_and_a_map_does_not(shared_data, tmp_path):
+    cube = read_exposure(livetime_file(shared_data), shared_data / "irf")
+    assert cube.years == pytest.approx(3.98, abs=0.02)
+    assert cube.instrument(1.0, "front") is cube.instrument(5.0, "all")
+    assert np.isnan(read_exposure(write_expcube(tmp_path / "expcube.fits", 1e11)).years)
+
+
+def test_a_parallel_without_exposure_stays_dark(tmp_path):
+    """A pointed observation: nothing but half the sky was in view."""
+    npix = 12 * 64**2
+    north = np.array(hp.pix2vec(64, np.arange(npix)))[2] > 0
+    path = write_expcube(tmp_path / "expcube.fits", 1e10 * north, "EQU")
+    front = read_exposure(path).instrument(1.0, "front").front
+    pole = SkyCoord([0.0, 0.0], [80.0, -80.0], unit="deg").galactic
+    seen, unseen = front.exposure_at(lonlat_to_vectors(pole.l.deg, pole.b.deg)).T
+    k = int(np.abs(np.log(FINE_ENERGIES_MEV / 1e3)).argmin())
+    assert seen[k] == pytest.approx(1e10, rel=0.05)
+    np.testing.assert_array_equal(unseen, 0.0)
 
 
 # against independent references ----------------------------------------------------------------

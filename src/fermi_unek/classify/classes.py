@@ -13,6 +13,7 @@ from ..catalog import Candidates
 from ..errors import UnekWarning
 from ..nets.classifier import Classifier, ClassifierInput
 from ..nets.classifier_weights import ClassifierFile
+from ..simulate.exposure import ExposureFile
 from ..sky.counts import SkyCounts
 from ..sky.frame import lonlat_to_vectors
 from .calibration import ClassCalibration
@@ -22,7 +23,12 @@ _BATCH = 512
 
 
 def classify(
-    sky: SkyCounts, candidates: Candidates, classifier: ClassifierFile, *, device: str = "cpu"
+    sky: SkyCounts,
+    candidates: Candidates,
+    classifier: ClassifierFile,
+    *,
+    exposure: ExposureFile | None = None,
+    device: str = "cpu",
 ) -> Candidates:
     """Class probabilities and Fake of candidates.
 
@@ -34,6 +40,8 @@ def classify(
         May be empty.
     classifier : ClassifierFile
         As `nets.classifier_weights.load_classifier` returns it.
+    exposure : ExposureFile or None
+        Of these photons; None is the package's table times the live time.
     device : {"cpu", "cuda"}
 
     Returns
@@ -51,7 +59,7 @@ def classify(
     if not len(candidates):
         return candidates
     vectors = lonlat_to_vectors(candidates.lon_deg, candidates.lat_deg)
-    evidence = gather(sky, vectors, candidates.probability)
+    evidence = gather(sky, vectors, candidates.probability, exposure)
     logits = run_classifier(classifier.network, evidence, device)
     calibration = ClassCalibration.from_mapping(classifier.calibration)
     chances = calibration.probabilities(logits, candidates.probability)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..errors import InputError, UnekWarning
-from ..simulate.instrument import FINE_ENERGIES_MEV, load_instrument, sin_declination
+from ..simulate.exposure import ExposureFile
+from ..simulate.instrument import FINE_ENERGIES_MEV, Instrument, load_instrument
 from ..sky.bins import N_BINS
 from ..sky.counts import SkyCounts
 from .photometry import Photometry, measure
@@ -64,7 +65,12 @@ class Evidence:
         return Evidence(*(getattr(self, one.name)[rows] for one in fields(self)))
 
 
-def gather(sky: SkyCounts, vectors: np.ndarray, probability: np.ndarray) -> Evidence:
+def gather(
+    sky: SkyCounts,
+    vectors: np.ndarray,
+    probability: np.ndarray,
+    exposure: ExposureFile | None = None,
+) -> Evidence:
     """Evidence on candidates in a sky.
 
     Parameters
@@ -75,18 +81,16 @@ def gather(sky: SkyCounts, vectors: np.ndarray, probability: np.ndarray) -> Evid
         Galactic unit vectors of the candidates; N may be 0.
     probability : array (N,)
         The localizer's calibrated probability; the sure ones are fitted as neighbours.
+    exposure : ExposureFile or None
+        Of these photons; None is the package's table times the live time.
     """
-    layers = layers_of(sky)
     stamps = cut_stamps(sky, vectors)[0]
     covered = coverage_of(sky, vectors)
     neighbours = vectors[probability >= NEIGHBOUR_PROBABILITY]
     found = measure(stamps, covered, vectors, neighbours, sky.event_type)
-    years = layer_years(sky)
-    per_year = exposure_per_year(vectors, sky.event_type)
-    present = np.stack([layer.present for layer in layers])
-    exposure = per_year[:, None] * years[:, None] * present
     image = stamps.sum(axis=1, dtype=np.float32) * covered
-    return assemble(image, covered, found, exposure, probability)
+    of_layers = exposure_of_layers(sky, vectors, exposure)
+    return assemble(image, covered, found, of_layers, probability)
 
 
 def assemble(
@@ -111,21 +115,48 @@ def assemble(
     )
 
 
-def layer_years(sky: SkyCounts) -> np.ndarray:
+def exposure_of_layers(
+    sky: SkyCounts, vectors: np.ndarray, given: ExposureFile | None = None
+) -> np.ndarray:
+    """Exposure (N, Y, 6), cm2 s, of each layer of a sky at Galactic unit vectors (N, 3).
+
+    A gtexpcube2 file is shared out among the layers by their live times.
+    """
+    if given is None:
+        years, instrument = layer_years(sky), None
+    else:
+        # a map is the exposure of the whole, however long that was
+        of_file = given.years if np.isfinite(given.years) else 1.0
+        years = layer_years(sky, of_file)
+        whole = sky.livetime_years if sky.livetime_years > 0.0 else float(years.sum())
+        instrument = given.instrument(whole, sky.event_type)
+    per_year = exposure_per_year(vectors, sky.event_type, instrument)
+    present = np.stack([layer.present for layer in layers_of(sky)])
+    return per_year[:, None] * years[:, None] * present
+
+
+def layer_years(sky: SkyCounts, otherwise: float = float("nan")) -> np.ndarray:
     """Live time (Y,) of each layer, years.
+
+    Parameters
+    ----------
+    sky : SkyCounts
+    otherwise : float
+        Live time of the sky where it does not say.
 
     Warns
     -----
     UnekWarning
-        Where neither the layer nor the sky says: a year a layer, or ten in all, are taken.
+        Where neither the layer nor the sky nor `otherwise` says: a year a layer, or ten in all,
+        are taken.
     """
     layers = layers_of(sky)
     years = np.array([layer.livetime_years for layer in layers], float)
     known = np.isfinite(years) & (years > 0.0)
     if known.all():
         return years
-    total = sky.livetime_years
-    each = total / len(layers) if np.isfinite(total) and total > 0.0 else np.nan
+    total = sky.livetime_years if sky.livetime_years > 0.0 else otherwise
+    each = total / len(layers)
     if not np.isfinite(each):
         each = 1.0 if sky.years else _UNKNOWN_YEARS
         warnings.warn(
@@ -137,10 +168,15 @@ def layer_years(sky: SkyCounts) -> np.ndarray:
     return np.where(known, years, each)
 
 
-def exposure_per_year(vectors: np.ndarray, event_type: str) -> np.ndarray:
-    """Exposure (N, 6) of a year, cm2 s, mean over each bin for a power law of index 2.4."""
+def exposure_per_year(
+    vectors: np.ndarray, event_type: str, instrument: Instrument | None = None
+) -> np.ndarray:
+    """Exposure (N, 6) of a year, cm2 s, mean over each bin for a power law of index 2.4.
+
+    That of the package's table, or of another instrument.
+    """
     total = np.zeros((len(vectors), N_BINS))
-    for response in load_instrument().parts(event_type):
+    for response in (instrument or load_instrument()).parts(event_type):
         weights = FINE_ENERGIES_MEV[:, None] ** (1.0 - _REFERENCE_INDEX) * response.bin_fractions
-        total += response.exposure(sin_declination(vectors)).T @ (weights / weights.sum(axis=0))
+        total += response.exposure_at(vectors).T @ (weights / weights.sum(axis=0))
     return total

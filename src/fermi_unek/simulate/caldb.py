@@ -113,7 +113,9 @@ def _relative_exposure(aeff: Path, livetime_cube: str | Path) -> np.ndarray:
 def over_parallel(vectors: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Values over their mean at their declination; vectors (N, 3) are Galactic."""
     sine = sin_declination(vectors)
-    return values / np.interp(sine, _SIN_DEC, smooth_in_dec(sine, values))
+    mean = np.interp(sine, _SIN_DEC, smooth_in_dec(sine, values))
+    # a pointed observation leaves parallels without exposure
+    return np.divide(values, mean, out=np.ones_like(mean), where=mean > 0)
 
 
 def read_livetime(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -125,8 +125,9 @@ def read_mapcube(
     lowest_mev: float = 0.0,
     nside: int = DIFFUSE_NSIDE,
     unnamed_frame: str = "GAL",
+    kind: str = "diffuse",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Energies and NESTED Galactic maps of a diffuse mapcube.
+    """Energies and NESTED Galactic maps of a mapcube.
 
     Parameters
     ----------
@@ -138,11 +139,18 @@ def read_mapcube(
     nside : int
     unnamed_frame : {"GAL", "EQU"}
         Frame of a HEALPIX file that does not say its own.
+    kind : str
+        What it is a map of, as errors name it.
 
     Returns
     -------
     energies_mev : float array (K,)
     maps : float32 array (K, 12 * nside**2)
+
+    Raises
+    ------
+    InputError
+        No such file, or not of the whole sky.
     """
     try:
         with fits.open(path) as hdus:
@@ -152,15 +160,15 @@ def read_mapcube(
             else:
                 cube = next((h for h in hdus if h.is_image and h.header.get("NAXIS") == 3), None)
                 if cube is None:
-                    raise InputError(f"{path}: holds no diffuse cube: neither HEALPIX nor 3 axes")
-                planes, sample = cube.data, _WcsSampler(cube.header, nside, str(path))
+                    raise InputError(f"{path}: holds no {kind} cube: neither HEALPIX nor 3 axes")
+                planes, sample = cube.data, _WcsSampler(cube.header, nside, f"{path}: {kind} map")
             energies = _energies(hdus, len(planes), str(path))
             keep = np.flatnonzero(energies > lowest_mev)
             maps = np.empty((len(keep), hp.nside2npix(nside)), np.float32)
             for row, k in enumerate(keep):
                 maps[row] = sample(planes[k])
     except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a diffuse mapcube: {error}") from error
+        raise InputError(f"{path}: cannot be read as a {kind} mapcube: {error}") from error
     return energies[keep], maps
 
 
@@ -217,7 +225,7 @@ class _WcsSampler:
     An image finer than the pixels is sampled at their four children.
     """
 
-    def __init__(self, header: fits.Header, nside: int, path: str) -> None:
+    def __init__(self, header: fits.Header, nside: int, name: str) -> None:
         wcs = WCS(header).celestial
         step = abs(float(wcs.wcs.cdelt[0]))
         self._fine = 1.5 * step < np.degrees(hp.nside2resol(nside))
@@ -237,8 +245,7 @@ class _WcsSampler:
             inside &= (x > -1.5) & (x < width + 0.5)
         if not np.all(inside):
             raise InputError(
-                f"{path}: covers {np.mean(inside):.0%} of the sky; a diffuse model must "
-                "cover all of it"
+                f"{name} that covers {np.mean(inside):.0%} of the sky, expected the whole sky"
             )
         self._at = np.stack([np.clip(y, 0, height - 1), x]).astype(np.float32)
 

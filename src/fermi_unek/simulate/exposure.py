@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import healpy as hp
@@ -10,12 +10,97 @@ import numpy as np
 
 from ..config import SimulateConfig
 from ..errors import InputError
+from ..sky.bins import YEAR_S
 from ..sky.files import open_fits
 from .caldb import REFERENCE_MEV, instrument_from_caldb, over_parallel, smooth_in_dec
 from .diffuse_files import read_mapcube
 from .instrument import FINE_ENERGIES_MEV, Instrument, load_instrument, sin_declination
 
 _NSIDE = 64
+_LEAST_CM2_S = 1.0
+
+
+@dataclass(frozen=True)
+class ExposureFile:
+    """A gtltcube or gtexpcube2 file that was read.
+
+    Attributes
+    ----------
+    response : Instrument
+        What the CALDB files make of a gtltcube file; else the shipped tables.
+    years : float
+        Time that a gtltcube file spans, calendar years; NaN for a gtexpcube2 file, which does
+        not say.
+    energies_mev : array (K,) or None
+        Of a gtexpcube2 file.
+    maps : float32 array (K, npix) or None
+        cm2 s of the whole observation, NESTED Galactic.
+    """
+
+    response: Instrument
+    years: float = float("nan")
+    energies_mev: np.ndarray | None = None
+    maps: np.ndarray | None = None
+
+    def instrument(self, years: float, event_type: str) -> Instrument:
+        """The instrument of an observation; see `with_exposure`.
+
+        Parameters
+        ----------
+        years : float
+            Live time that a gtexpcube2 file is the exposure of.
+        event_type : {"front", "back", "all"}
+            Events it was made for.
+        """
+        if self.energies_mev is None or self.maps is None:
+            return self.response
+        return _scaled(self.response, self.energies_mev, self.maps, years, event_type)
+
+
+def read_exposure(path: str | Path, caldb: str | Path | None = None) -> ExposureFile:
+    """A gtltcube or a gtexpcube2 file.
+
+    Parameters
+    ----------
+    path : path
+    caldb : path or None
+        Folder with the CALDB files that a gtltcube file needs; None is $CALDB or $FERMI_DIR.
+
+    Raises
+    ------
+    InputError
+        Neither of the two, damaged, or not of the whole sky; or the CALDB files are not found.
+    """
+    with open_fits(Path(path)) as hdus:
+        is_livetime = "CTHETABOUNDS" in hdus
+    if is_livetime:
+        return _read_livetime(Path(path), caldb)
+    return ExposureFile(load_instrument(), float("nan"), *_read_maps(path))
+
+
+def _read_livetime(path: Path, caldb: str | Path | None) -> ExposureFile:
+    try:
+        with open_fits(path) as hdus:
+            header = hdus["EXPOSURE"].header
+            years = (header["TSTOP"] - header["TSTART"]) / YEAR_S
+        if not years > 0:
+            raise ValueError(f"it spans {years:g} years")
+        response = instrument_from_caldb(caldb, path, by_position=True)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a livetime cube: {error}") from error
+    return ExposureFile(response, years)
+
+
+def _read_maps(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Energies (K,), MeV, and maps (K, npix), cm2 s, of a gtexpcube2 file."""
+    # gtexpcube2 writes equatorial pixels and does not say so
+    energies, maps = read_mapcube(path, 0.0, _NSIDE, unnamed_frame="EQU", kind="exposure")
+    if not np.isfinite(maps).all() or maps.max(initial=0.0) < _LEAST_CM2_S:
+        raise InputError(
+            f"{path}: no exposure map: its values reach {maps.max(initial=0.0):.3g} and must be "
+            f"finite, expected cm2 s, {_LEAST_CM2_S:g} at least"
+        )
+    return energies, maps
 
 
 def instrument_for(config: SimulateConfig) -> Instrument:
@@ -37,11 +122,8 @@ def instrument_for(config: SimulateConfig) -> Instrument:
                 "of the observation as --exposure"
             )
         return load_instrument()
-    with open_fits(config.exposure) as hdus:
-        is_livetime = "CTHETABOUNDS" in hdus
-    if is_livetime:
-        return instrument_from_caldb(config.caldb, config.exposure, by_position=True)
-    return with_exposure(load_instrument(), config.exposure, config.years, config.evtype)
+    given = read_exposure(config.exposure, config.caldb)
+    return given.instrument(config.years, config.evtype)
 
 
 def with_exposure(
@@ -68,8 +150,16 @@ def with_exposure(
     InputError
         Not such a file, or not of the whole sky.
     """
-    # gtexpcube2 writes equatorial pixels and does not say so
-    energies, maps = read_mapcube(path, 0.0, _NSIDE, unnamed_frame="EQU")
+    return _scaled(instrument, *_read_maps(path), years, event_type)
+
+
+def _scaled(
+    instrument: Instrument,
+    energies: np.ndarray,
+    maps: np.ndarray,
+    years: float,
+    event_type: str,
+) -> Instrument:
     pixels = np.array(hp.pix2vec(_NSIDE, np.arange(maps.shape[1]), nest=True)).T
     sine = sin_declination(pixels)
     parts = instrument.parts(event_type)
@@ -78,8 +168,6 @@ def with_exposure(
     log_nodes, log_fine = np.log(energies), np.log(FINE_ENERGIES_MEV)
     at_nodes = np.array([np.interp(log_nodes, log_fine, column) for column in own.T]).T
     ratio = per_year / at_nodes
-    if not (np.isfinite(ratio).all() and (ratio > 0).any()):
-        raise InputError(f"{path}: the exposure is nowhere above zero, expected cm2 s")
     factor = np.array([np.interp(log_fine, log_nodes, column) for column in ratio.T]).T
     nearest = int(np.abs(np.log(energies / REFERENCE_MEV)).argmin())
     relative = over_parallel(pixels, maps[nearest].astype(float))
