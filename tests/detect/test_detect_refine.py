@@ -6,12 +6,12 @@ import pytest
 from scipy.optimize import minimize
 
 from fermi_unek.detect.centers import Centers
+from fermi_unek.detect.ellipses import ellipses, tangent_axes
 from fermi_unek.detect.refine import (
     RADIUS_DEG,
     most_likely_places,
     near_pixels,
     refine_centers,
-    tangent_axes,
 )
 from fermi_unek.simulate.instrument import load_instrument
 from fermi_unek.simulate.photons import displace
@@ -121,6 +121,81 @@ def test_neighbours_do_not_pull_each_other():
     assert separation_deg(alone.vectors[0], faint) > 2.0 * separation_deg(both.vectors[1], faint)
 
 
+def test_close_neighbours_are_less_well_known_along_the_line_between_them():
+    """As the second derivatives of the likelihood have it, taken by finite differences."""
+    rng = np.random.default_rng(8)
+    first = lonlat_to_vectors(np.array(30.0), np.array(30.0))
+    turn = np.radians(40.0)
+    apart = 0.12 * np.array([np.sin(turn), np.cos(turn)])
+    second = moved(first, *apart)
+    photons = np.concatenate(
+        [
+            psf_photons(first, 3000, rng),
+            psf_photons(second, 3000, rng),
+            even_photons(first, 50, rng),
+        ]
+    )
+    found = most_likely_places(sky_of(photons), np.stack([first, second]), background_error=0.0)
+    x, y = (np.degrees((photons - first) @ axis) for axis in tangent_axes(first[None])[:, 0])
+    near = np.hypot(x, y) < RADIUS_DEG[BIN]
+    angles, density = mean_psf(FRONT, BIN)
+
+    def surprise(dx, dy):
+        places = np.array([[dx, dy], apart])
+        away = np.radians([np.hypot(x[near] - a, y[near] - b) for a, b in places])
+        psf = np.interp(away, angles, density) * np.radians(1.0) ** 2
+        return -np.sum(np.log(3000.0 * psf.sum(axis=0) + 50.0))
+
+    h = 0.01
+    corners = {(i, j): surprise(i * h, j * h) for i in (-1, 0, 1) for j in (-1, 0, 1)}
+    middle = corners[0, 0]
+    xx = corners[1, 0] + corners[-1, 0] - 2.0 * middle
+    yy = corners[0, 1] + corners[0, -1] - 2.0 * middle
+    xy = (corners[1, 1] + corners[-1, -1] - corners[1, -1] - corners[-1, 1]) / 4.0
+    expected = np.array([[xx, xy], [xy, yy]]) / h**2
+    np.testing.assert_allclose(found.information[0], expected, atol=0.15 * expected.max())
+    error, elongation, angle = ellipses(found.information[:1])
+    assert elongation[0] > 1.3
+    assert angle[0] == pytest.approx(40.0, abs=10.0)
+    assert error[0] == pytest.approx(np.linalg.det(expected) ** -0.25, rel=0.1)
+
+
+def test_a_source_alone_has_a_round_error():
+    rng = np.random.default_rng(9)
+    place = lonlat_to_vectors(np.array([50.0]), np.array([-20.0]))
+    photons = np.concatenate([psf_photons(place[0], 5000, rng), even_photons(place[0], 50.0, rng)])
+    one = np.ones(1)
+    found = refine_centers(sky_of(photons), Centers(place, one, one, one))
+    assert found.elongation[0] == pytest.approx(1.0, abs=0.05)
+
+
+def test_photons_say_less_of_a_place_where_there_is_much_background():
+    rng = np.random.default_rng(10)
+    place = lonlat_to_vectors(np.array([50.0]), np.array([-20.0]))
+    for per_deg2, at_least, at_most in ((1.0, 1.0, 1.05), (20_000.0, 1.5, 6.0)):
+        photons = np.concatenate(
+            [psf_photons(place[0], 2000, rng), even_photons(place[0], per_deg2, rng, 1.0)]
+        )
+        exact, rough = (
+            most_likely_places(sky_of(photons), place, background_error=error).error_deg[0]
+            for error in (0.0, 0.06)
+        )
+        assert at_least <= rough / exact < at_most
+
+
+def test_where_the_likelihood_does_not_fall_off_nothing_is_told():
+    """Photons on a ring: the middle is the worst of places."""
+    place = lonlat_to_vectors(np.array([50.0]), np.array([0.0]))
+    axes = tangent_axes(place)[:, 0]
+    turn = np.linspace(0.0, 2.0 * np.pi, 400, endpoint=False)
+    ring = place + np.radians(0.45) * (
+        np.cos(turn)[:, None] * axes[0] + np.sin(turn)[:, None] * axes[1]
+    )
+    found = most_likely_places(sky_of(ring / np.linalg.norm(ring, axis=1)[:, None]), place)
+    assert np.linalg.eigvalsh(found.information[0]).min() >= 0.0
+    assert found.error_deg[0] > 10.0
+
+
 def test_without_photons_a_candidate_stays_where_the_network_put_it():
     place = lonlat_to_vectors(np.array([10.0, 200.0]), np.array([5.0, -60.0]))
     far = psf_photons(
@@ -159,7 +234,7 @@ def test_place_of_network_and_photons_are_weighted_by_their_errors():
     one = np.ones(1)
     for network_error in (1e-4, 10.0):
         centers = Centers(start, one, one, network_error * one)
-        both = refine_centers(sky_of(photons), centers)
+        both = refine_centers(sky_of(photons), centers, photon_share=1.0)
         expected = start if network_error < 1e-3 else likely.vectors
         assert separation_deg(both.vectors, expected)[0] < 0.001
         assert both.error_deg[0] < min(network_error, likely.error_deg[0])

@@ -53,7 +53,9 @@ def test_centres_are_judged_as_the_evaluation_matches_them(seed):
     assert 50 < real.sum() < 250
     np.testing.assert_array_equal(judged.real, real)
     np.testing.assert_allclose(judged.ts[reference.detection], ts[visible][reference.truth])
-    np.testing.assert_allclose(judged.distance_deg[reference.detection], reference.separation_deg)
+    np.testing.assert_allclose(
+        judged.distance_deg[reference.detection], reference.separation_deg, rtol=1e-4
+    )
     assert np.isnan(judged.distance_deg[~real]).all()
     assert np.isnan(judged.ts[~real]).all()
 
@@ -126,6 +128,15 @@ def test_probabilities_hold_in_each_latitude_band_and_at_each_level():
             here = (band == index) & (probability >= low) & (probability < high)
             assert here.sum() > 50
             assert test.real[here].mean() == pytest.approx(probability[here].mean(), abs=0.08)
+
+
+def test_the_distance_to_a_match_is_that_in_its_ellipse():
+    place, one = lonlat_to_vectors(np.array([20.0]), np.array([0.0])), np.ones(1)
+    long_in_north = Centers(place, one, one, 0.05 * one, 4.0 * one, 0.0 * one)
+    for lon, lat, expected in ((20.1, 0.0, 0.2), (20.0, 0.1, 0.05)):
+        there = lonlat_to_vectors(np.array([lon]), np.array([lat]))
+        judged = judge(long_in_north, np.zeros(1), there, np.array([100.0]))
+        assert judged.distance_deg[0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_fitted_tables_are_monotone_and_survive_the_header():

@@ -40,13 +40,25 @@ class Centers:
     area : float array (N,)
         Sum of probabilities over the pixels of the source, square degrees.
     error_deg : float array (N,)
-        The network's own position error per axis, degrees.
+        Position error per axis, degrees; of an ellipse the geometric mean.
+    elongation : float array (N,)
+        Semimajor over semiminor axis of the error ellipse; None is made a circle.
+    angle_deg : float array (N,)
+        Of the semimajor axis from Galactic north through east; None is made 0.
     """
 
     vectors: np.ndarray
     peak: np.ndarray
     area: np.ndarray
     error_deg: np.ndarray
+    elongation: np.ndarray = None  # type: ignore[assignment]
+    angle_deg: np.ndarray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.elongation is None:
+            object.__setattr__(self, "elongation", np.ones(len(self)))
+        if self.angle_deg is None:
+            object.__setattr__(self, "angle_deg", np.zeros(len(self)))
 
     def __len__(self) -> int:
         return len(self.peak)

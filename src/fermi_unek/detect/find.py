@@ -20,7 +20,8 @@ from ..sky.frame import vectors_to_lonlat
 from ..sky.grid import covering_grid
 from .calibration import Calibration
 from .centers import METHODS, Centers, find_centers
-from .refine import refine_centers, tangent_axes
+from .ellipses import tangent_axes
+from .refine import refine_centers
 from .skymask import sky_mask
 
 EDGE_DEG = 0.5
@@ -118,13 +119,14 @@ def _candidates(
     lon, lat = lon[listed], lat[listed]
     radius = calibration.radius68_deg(found.error_deg[listed])
     radius95 = calibration.radius95_deg(found.error_deg[listed])
+    stretch = np.sqrt(found.elongation[listed])
     return Candidates(
         lon_deg=lon,
         lat_deg=lat,
         probability=probability[listed],
-        semimajor68_deg=radius,
-        semiminor68_deg=radius,
-        position_angle_deg=equatorial_position_angle(lon, lat, np.zeros(lon.size)),
+        semimajor68_deg=radius * stretch,
+        semiminor68_deg=radius / stretch,
+        position_angle_deg=equatorial_position_angle(lon, lat, found.angle_deg[listed]),
         near_edge=near_edge(coverage, found.vectors[listed]),
         ratio95=radius95 / radius,
     )

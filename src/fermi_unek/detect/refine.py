@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 
 import healpy as hp
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from ..simulate.instrument import ResponseTables, load_instrument
 from ..simulate.skymodel import mean_psf
 from ..sky.counts import BinCounts, SkyCounts
 from .centers import Centers
+from .ellipses import ellipses, offsets_deg, tangent_axes
 
 RADIUS_DEG = (0.0, 0.0, 0.6, 0.5, 0.3, 0.25)
 """Radius around a candidate inside which photons count; bins of 0 say too little of its place."""
@@ -25,8 +27,19 @@ _ROUNDS = 10
 _FASTER = 1.8  # steps of expectation maximisation are short; longer ones converge as surely
 _CELL_ORDER = 8
 _PROFILE_NODES = 4096
+_SPLINE_NODES = 16
 _LEAST_PER_DEG2 = 1e-3
 _TINY = 1e-20
+
+BACKGROUND_ERROR = 0.06
+"""Relative error of taking the background for flat. As in the weights of 4FGL's likelihood, photons
+count less the more of the background are under the PSF, where that error and not their number is
+the noise."""
+
+PHOTON_SHARE = 0.7
+"""Share of the photons' information that counts beside the network's, which saw the same photons.
+
+`scripts/position_errors.py` prints what other values of the two would do."""
 
 
 @dataclass(frozen=True)
@@ -37,34 +50,55 @@ class Refined:
     ----------
     vectors : array (N, 3)
         Most likely place, Galactic unit vector; the given one where no photon tells.
-    error_deg : array (N,)
-        Statistical error of that place per axis; inf where no photon tells.
+    information : array (N, 2, 2)
+        Inverse covariance of that place along the `tangent_axes` of the given one, per square
+        degree: how the likelihood of these photons bends, where it falls off. Zero where no
+        photon tells.
     """
 
     vectors: np.ndarray
-    error_deg: np.ndarray
+    information: np.ndarray
+
+    @property
+    def error_deg(self) -> np.ndarray:
+        """Statistical error per axis (N,), geometric mean of both; inf where one is not told."""
+        with np.errstate(divide="ignore"):
+            return np.maximum(np.linalg.det(self.information), 0.0) ** -0.25
 
 
-def refine_centers(sky: SkyCounts, centers: Centers) -> Centers:
-    """Centres moved towards the most likely places of their photons.
+def refine_centers(
+    sky: SkyCounts,
+    centers: Centers,
+    *,
+    photon_share: float = PHOTON_SHARE,
+    background_error: float = BACKGROUND_ERROR,
+) -> Centers:
+    """Centres moved towards the most likely places of their photons, with error ellipses.
 
-    The two places, of the network and of the photons, are weighted with the inverse squares of
-    their errors, which is also how the errors are combined.
+    The two places, of the network and of the photons, are weighted with their information, which
+    adds up to that of the centre: the network's is the same in all directions, that of the
+    photons counts by `photon_share`.
     """
     if not len(centers):
         return centers
-    photons = most_likely_places(sky, centers.vectors)
-    network, likely = centers.error_deg**-2.0, photons.error_deg**-2.0
-    share = (likely / (network + likely))[:, None]
-    moved = (1.0 - share) * centers.vectors + share * photons.vectors
+    axes = tangent_axes(centers.vectors)
+    photons = most_likely_places(sky, centers.vectors, background_error)
+    likely = photon_share * photons.information
+    total = likely + centers.error_deg[:, None, None] ** -2.0 * np.eye(2)
+    place = offsets_deg(axes, centers.vectors, photons.vectors)[:, :, None]
+    error, elongation, angle = ellipses(total)
     return replace(
         centers,
-        vectors=moved / np.linalg.norm(moved, axis=1)[:, None],
-        error_deg=(network + likely) ** -0.5,
+        vectors=_moved(centers.vectors, axes, np.linalg.solve(total, likely @ place)[:, :, 0].T),
+        error_deg=error,
+        elongation=elongation,
+        angle_deg=angle,
     )
 
 
-def most_likely_places(sky: SkyCounts, vectors: np.ndarray) -> Refined:
+def most_likely_places(
+    sky: SkyCounts, vectors: np.ndarray, background_error: float = BACKGROUND_ERROR
+) -> Refined:
     """Places of candidates that make the photons around them most likely.
 
     Parameters
@@ -73,6 +107,8 @@ def most_likely_places(sky: SkyCounts, vectors: np.ndarray) -> Refined:
     vectors : array (N, 3)
         Galactic unit vectors of all candidates, to within a tenth of a degree or so. They share
         the photons where they are near each other.
+    background_error : float
+        Relative; photons weigh less where there is much background, see `BACKGROUND_ERROR`.
     """
     axes = tangent_axes(vectors)
     responses = load_instrument().parts(sky.event_type)
@@ -86,16 +122,26 @@ def most_likely_places(sky: SkyCounts, vectors: np.ndarray) -> Refined:
         weight, shift = np.zeros(len(vectors)), np.zeros_like(place)
         for one in bins:
             own_weight, own_shift = one.maximise(place)
-            weight += own_weight
-            shift += own_shift
+            trust = one.trust(background_error)
+            weight += trust * own_weight
+            shift += trust * own_shift
         place += _FASTER * shift / np.maximum(weight, 1e-9)
-    information = sum((one.information(place) for one in bins), np.zeros(len(vectors)))
-    told = information > 0
-    angle = np.radians(np.where(told, place, 0.0))[..., None]
-    moved = vectors + angle[0] * axes[0] + angle[1] * axes[1]
-    error = np.full(len(vectors), np.inf)
-    error[told] = information[told] ** -0.5
-    return Refined(moved / np.linalg.norm(moved, axis=1)[:, None], error)
+    bent = np.zeros((len(vectors), 2, 2))
+    for one in bins:
+        bent += one.trust(background_error)[:, None, None] * one.information(place)
+    strength, directions = np.linalg.eigh(bent)
+    # where the likelihood does not fall off nothing is told
+    strength = np.maximum(strength, 0.0)
+    information = (directions * strength[:, None]) @ directions.transpose(0, 2, 1)
+    told = strength.any(axis=1)
+    return Refined(_moved(vectors, axes, np.where(told, place, 0.0)), information)
+
+
+def _moved(vectors: np.ndarray, axes: np.ndarray, place_deg: np.ndarray) -> np.ndarray:
+    """Unit vectors (N, 3) moved by offsets (2, N) along axes (2, N, 3)."""
+    moved = vectors + (np.radians(place_deg)[..., None] * axes).sum(axis=0)
+    unit: np.ndarray = moved / np.linalg.norm(moved, axis=1)[:, None]
+    return unit
 
 
 class _Bin:
@@ -135,24 +181,37 @@ class _Bin:
         self.ground = (0.8 * total / self.area_deg2 + _LEAST_PER_DEG2).astype(np.float32)
 
     def _set_profile(self, responses: Sequence[ResponseTables], b: int, radius_deg: float) -> None:
-        """Density per square degree and its pull, -2 dln(density)/d(r^2), over r^2."""
+        """Density per square degree, its pull, -2 dln(density)/d(r^2), and d(pull)/d(r^2).
+
+        All against r^2. A King function is nearly straight in the logarithms of density and
+        of r^2 and a core squared, so few nodes smooth out those of the tables.
+        """
         self.step = (2.0 * radius_deg) ** 2 / _PROFILE_NODES
         squared = (np.arange(_PROFILE_NODES) + 0.5) * self.step
         weights = [response.exposure_per_year.mean() for response in responses]
         profiles = [mean_psf(response, b) for response in responses]
-        angle = np.radians(np.sqrt(squared))
-        density = np.average([np.interp(angle, *p) for p in profiles], axis=0, weights=weights)
-        density *= np.radians(1.0) ** 2
+        angles = profiles[0][0]
+        density = np.average([one for _, one in profiles], axis=0, weights=weights)
+        density = density * np.radians(1.0) ** 2
+        core = np.degrees(np.interp(-0.5 * density[0], -density, angles)) ** 2
+        nodes = np.geomspace(core, core + (2.0 * radius_deg) ** 2, _SPLINE_NODES)
+        at_nodes = np.interp(np.radians(np.sqrt(np.maximum(nodes - core, 0))), angles, density)
+        curve = CubicSpline(np.log(nodes), np.log(at_nodes))
+        shifted = squared + core
+        density = np.exp(curve(np.log(shifted)))
+        slope, bend = (curve(np.log(shifted), order) for order in (1, 2))
         self.density = density.astype(np.float32)
-        pull = np.maximum(-2.0 * np.gradient(np.log(density), self.step), 0.0)
-        self.pull = pull.astype(np.float32)
+        self.pull = (-2.0 * slope / shifted).astype(np.float32)
+        self.bend = (-2.0 * (bend - slope) / shifted**2).astype(np.float32)
+        # as much background comes into a fit of a source's number
+        self.psf_deg2 = float(1.0 / ((density**2).sum() * self.step * np.pi))
         self.share = float(density[squared < radius_deg**2].sum() * self.step * np.pi)
 
     def _sum(self, values: np.ndarray) -> np.ndarray:
         return np.bincount(self.candidate, values, minlength=self.n)
 
     def _mixture(self, place: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Of each entry: offset from the candidate, pull, share of source and of background."""
+        """Of each entry: offset from the candidate, place in the profile, shares of the two."""
         near = place.astype(np.float32)[:, self.candidate]
         dx, dy = self.x - near[0], self.y - near[1]
         index = np.minimum((dx * dx + dy * dy) / self.step, _PROFILE_NODES - 1).astype(np.int32)
@@ -160,23 +219,41 @@ class _Bin:
         ground = self.ground[self.candidate]
         of_all = np.bincount(self.pixel, light, minlength=self.n_pixels).astype(np.float32)
         total = ground + of_all[self.pixel]
-        return dx, dy, self.pull[index], light / total, ground / total
+        return dx, dy, index, light / total, ground / total
 
     def maximise(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Better numbers, kept; weight (N,) and weighted shift (2, N) towards a better place."""
-        dx, dy, pull, of_source, of_ground = self._mixture(place)
+        dx, dy, index, of_source, of_ground = self._mixture(place)
         mine = self.photons * of_source
         source = self._sum(mine) / self.share
         ground = self._sum(self.photons * of_ground) / self.area_deg2
         self.source = _stretched(self.source, source)
         self.ground = np.maximum(_stretched(self.ground, ground), np.float32(_LEAST_PER_DEG2))
-        weight = mine * pull
+        weight = mine * self.pull[index]
         return self._sum(weight), np.stack([self._sum(weight * dx), self._sum(weight * dy)])
 
+    def trust(self, background_error: float) -> np.ndarray:
+        """Weight of the photons (N,): variance of the background by number alone over all of it."""
+        weight: np.ndarray = 1.0 / (1.0 + background_error**2 * self.ground * self.psf_deg2)
+        return weight
+
     def information(self, place: np.ndarray) -> np.ndarray:
-        """Inverse square of the error per axis (N,): mean square of the slope of the likelihood."""
-        dx, dy, pull, of_source, _ = self._mixture(place)
-        return self._sum(self.photons * (of_source * pull) ** 2 * (dx * dx + dy * dy) / 2.0)
+        """Second derivatives (N, 2, 2) of minus the log likelihood of the photons in the place.
+
+        They are those of the photons that came. The mean square of the slopes estimates the
+        same, but it would call a place better known in the direction in which few photons happen
+        to be scattered widely.
+        """
+        dx, dy, index, of_source, _ = self._mixture(place)
+        pull = self.pull[index]
+        mine = self.photons * of_source
+        even = self._sum(mine * pull)
+        # twice the bend of one source, less the slope squared of what may be another's
+        uneven = mine * (2.0 * self.bend[index] - (1.0 - of_source) * pull**2)
+        crossed = self._sum(uneven * dx * dy)
+        rows = [[even + self._sum(uneven * dx * dx), crossed],
+                [crossed, even + self._sum(uneven * dy * dy)]]  # fmt: skip
+        return np.moveaxis(np.array(rows), -1, 0)
 
 
 def _stretched(old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -207,11 +284,3 @@ def near_pixels(
     length = stop - start
     index = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length - start, length)
     return np.repeat(owner, length), index
-
-
-def tangent_axes(vectors: np.ndarray) -> np.ndarray:
-    """Two unit vectors (2, N, 3) at right angles to each of N unit vectors and to each other."""
-    pole = np.where(np.abs(vectors[:, 2:]) > 0.9, [[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]])
-    first = np.cross(pole, vectors)
-    first /= np.linalg.norm(first, axis=1)[:, None]
-    return np.stack([first, np.cross(vectors, first)])

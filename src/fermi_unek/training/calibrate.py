@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ..detect.calibration import R68_OF_SIGMA, R95_OF_SIGMA, Calibration, features, latitude_band
 from ..detect.centers import Centers
+from ..detect.ellipses import round_distance_deg
 from ..detect.find import raw_centers
 from ..errors import InputError
 from ..nets.weights import LocalizerFile, load_localizer, save_localizer
@@ -42,7 +43,7 @@ class Judged:
     real : bool array (N,)
         Matched one to one to a source of ideal TS above 9.
     distance_deg : array (N,)
-        To the matched source; NaN where not matched.
+        To the matched source, error ellipses made circles of their area; NaN where not matched.
     ts : array (N,)
         Ideal TS of the matched source; NaN where not matched.
     """
@@ -73,20 +74,25 @@ def judge(
     order = visible[np.argsort(-true_ts[visible])]
     tree = cKDTree(centers.vectors)
     reach = 2.0 * np.sin(np.radians(MATCH_DEG) / 2.0)
-    distance = np.full(len(centers), np.nan)
-    ts = np.full(len(centers), np.nan)
-    free = np.ones(len(centers), bool)
+    partner = np.full(len(centers), -1)
     for source in order:
         near = np.array(tree.query_ball_point(true_vectors[source], reach), int)
-        near = near[free[near]]
+        near = near[partner[near] < 0]
         if not near.size:
             continue
         chord = np.linalg.norm(centers.vectors[near] - true_vectors[source], axis=1)
-        best = near[chord.argmin()]
-        free[best] = False
-        distance[best] = np.degrees(2.0 * np.arcsin(chord.min() / 2.0))
-        ts[best] = true_ts[source]
-    return Judged(centers, lat_deg, ~free, distance, ts)
+        partner[near[chord.argmin()]] = source
+    real = partner >= 0
+    if not len(true_ts):
+        return Judged(centers, lat_deg, real, *np.full((2, len(centers)), np.nan))
+    distance = round_distance_deg(centers, true_vectors[partner])
+    return Judged(
+        centers,
+        lat_deg,
+        real,
+        np.where(real, distance, np.nan),
+        np.where(real, true_ts[partner], np.nan),
+    )
 
 
 def fit_calibration(skies: Sequence[Judged]) -> Calibration:
@@ -136,7 +142,10 @@ def fit_calibration(skies: Sequence[Judged]) -> Calibration:
 def _fit_errors(
     skies: Sequence[Judged],
 ) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """68% and 95% quantiles of the distance to the truth in bins of the network's own error."""
+    """68% and 95% radii in bins of the position error, from how many errors the truth is off.
+
+    In units of the error, since the outermost bins are wide.
+    """
     error = np.concatenate([s.centers.error_deg[s.real] for s in skies])
     distance = np.concatenate([s.distance_deg[s.real] for s in skies])
     groups = np.array_split(np.argsort(error), _ERROR_NODES)
@@ -145,7 +154,12 @@ def _fit_errors(
         return (1.0,), (R68_OF_SIGMA,), (R95_OF_SIGMA,)
     nodes = tuple(float(np.median(error[group])) for group in groups)
     radii, radii95 = (
-        np.maximum.accumulate([np.quantile(distance[group], level) for group in groups])
+        np.maximum.accumulate(
+            [
+                node * np.quantile(distance[group] / error[group], level)
+                for node, group in zip(nodes, groups, strict=True)
+            ]
+        )
         for level in (0.68, 0.95)
     )
     return nodes, tuple(radii.tolist()), tuple(radii95.tolist())

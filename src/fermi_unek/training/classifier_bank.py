@@ -88,7 +88,7 @@ class Examples:
         Row of DR2 the source was made from, -1 where there is none.
     ts, flux, lat_deg, distance_deg : arrays (N,)
         Ideal TS, photon flux (1 to 100 GeV), Galactic latitude of the candidate, distance to
-        the source; NaN where there is no source.
+        the source as in `calibrate.Judged`; NaN where there is no source.
     signif : array (N,)
         Signif_Avg of DR2, for sources at their own flux.
     n_sources : array (N,)
