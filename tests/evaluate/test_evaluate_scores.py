@@ -5,6 +5,7 @@ import pytest
 from astropy.table import Table
 from evaluate_samples import catalog_of, cone_coverage, random_sky, truth_of
 
+from fermi_unek.catalog import Candidates, build_catalog, equatorial_position_angle
 from fermi_unek.errors import InputError
 from fermi_unek.evaluate.files import read_truth_table
 from fermi_unek.evaluate.headline import threshold_at_purity
@@ -236,6 +237,49 @@ def test_an_offset_from_nothing_is_undefined_and_from_one_has_no_error():
     assert empty["n"] == 0
     assert np.isnan(empty["r68_deg"])
     assert np.isnan(empty["in68"])
+
+
+def test_coverage_is_told_by_ideal_ts_and_latitude_with_its_errors():
+    """Ten of sixteen faint sources near the plane lie in the ellipse, four of four bright ones."""
+    lon = np.concatenate([np.arange(16) * 10.0, 200.0 + np.arange(4) * 10.0])
+    lat = np.concatenate([np.full(16, 2.0), np.full(4, 50.0)])
+    off = np.concatenate([np.full(10, 0.02), np.full(6, 0.06), np.zeros(4)])
+    ts = np.concatenate([np.full(16, 20.0), np.full(4, 500.0)])
+    scores = score(catalog_of(lon, lat + off, semi=0.05), truth_of(lon, lat, ts))
+    table = scores.tables["coverage"]
+    faint = {"band": "|b|<5", "TS_low_edge": 16.0, "TS_high_edge": 25.0}
+    assert cell(table, "in68", **faint) == pytest.approx(10 / 16)
+    low, high = (cell(table, f"in68_{side}", **faint) for side in ("low", "high"))
+    assert low < 10 / 16 - 0.08
+    assert high > 10 / 16 + 0.08
+    assert cell(table, "in68", band="|b|>20", TS_low_edge=100.0, TS_high_edge=1000.0) == 1.0
+    assert np.isnan(cell(table, "in95", band="|b|>20", TS_low_edge=1000.0, TS_high_edge=np.inf))
+    line = next(x for x in scores.to_text().splitlines() if x.startswith("  16-25 "))
+    assert line.split()[1:] == ["0.625+-0.118", "(16)"] * 2 + ["nan", "(0)"] * 2
+
+
+def test_an_ellipse_is_judged_by_its_own_axes():
+    """Two sources as far off, one along the ellipse and one across it."""
+    long, short = np.full(2, 0.08), np.full(2, 0.02)
+    lon, lat = np.array([80.0, 81.0]), np.zeros(2)
+    north = equatorial_position_angle(lon, lat, np.zeros(2))
+    found = Candidates(lon, lat, np.full(2, 0.9), long, short, north, np.zeros(2, bool))
+    truth = truth_of(lon + [0.0, 0.05], lat + [0.05, 0.0], [50.0, 50.0])
+    pairs = score(build_catalog(found), truth).tables["pairs"]
+    order = np.argsort(pairs["truth"])
+    np.testing.assert_allclose(
+        pairs["ellipse68_radius"][order], [0.05 / 0.08, 0.05 / 0.02], rtol=1e-3
+    )
+
+
+def test_the_calibration_of_probabilities_is_printed_by_latitude():
+    """Of five candidates of probability 0.85 near the plane four are real."""
+    lon = np.arange(5) * 10.0
+    found = catalog_of(lon, np.full(5, 2.0), np.full(5, 0.85))
+    text = score(found, truth_of(lon[:4], np.full(4, 2.0), np.full(4, 50.0))).to_text()
+    start = text.index("mean probability and share")
+    line = next(x for x in text[start:].splitlines() if x.startswith("  0.8-0.9 "))
+    assert line.split()[1:4] == ["0.850:", "0.800+-0.171", "(5)"]
 
 
 def test_in_a_field_the_outside_and_the_edge_are_not_counted():

@@ -9,7 +9,15 @@ from scipy.spatial import cKDTree
 from ..sky.frame import lonlat_to_vectors
 from .bench import Bench, Cut, column
 from .headline import TS_EDGES
-from .rates import binned, latitude_bands, point_of_curve, rate_of, rate_table
+from .rates import (
+    bin_name,
+    binned,
+    latitude_bands,
+    point_of_curve,
+    rate_of,
+    rate_table,
+    with_error,
+)
 
 FLUX_EDGES = (0.0, *(float(f) for f in 10.0 ** np.arange(-11.0, -7.9, 0.25)), np.inf)
 """Photon flux 1 to 100 GeV, cm-2 s-1."""
@@ -160,6 +168,26 @@ def _calibration_table(cut: Cut, bands: dict[str, np.ndarray]) -> Table:
             cells = {"n": rate.total, "found": rate.found, "probability_mean": mean}
             rows.append({"band": band} | labels | cells | rate.columns("purity"))
     return Table(rows=rows)
+
+
+def calibration_text(table: Table) -> str:
+    """Table `calibration`, a line for each bin of probability, by band of latitude.
+
+    Of an honest list the mean probability of a bin and the share of true ones are the same.
+    """
+    bands = list(dict.fromkeys(table["band"].tolist()))
+    lines = [
+        "mean probability and share of true detections",
+        f"  {'':<10}" + "".join(f"{band:>26}" for band in bands),
+    ]
+    for row in table[table["band"] == bands[0]]:
+        low, high = row["probability_low_edge"], min(row["probability_high_edge"], 1.0)
+        cells = [
+            f"{one['probability_mean']:.3f}: {with_error(one, 'purity')} ({one['n']})"
+            for one in table[table["probability_low_edge"] == low]
+        ]
+        lines.append(f"  {bin_name(low, high):<10}" + "".join(f"{cell:>26}" for cell in cells))
+    return "\n".join(lines)
 
 
 def radius_table(bench: Bench, thresholds: dict[str, float]) -> Table:

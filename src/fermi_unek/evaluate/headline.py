@@ -11,7 +11,7 @@ from astropy.table import Table
 
 from .bench import Bench, Cut
 from .positions import offsets, pair_table
-from .rates import binned, curve_columns, point_of_curve, thresholds_of
+from .rates import bin_name, binned, curve_columns, point_of_curve, thresholds_of, with_error
 
 TS_EDGES = (9.0, 16.0, 25.0, 36.0, 64.0, 100.0, np.inf)
 POINTING_TS_EDGES = (25.0, 100.0, 1000.0, np.inf)
@@ -129,7 +129,7 @@ def _pointing(bench: Bench, threshold: float) -> Table:
 def headline_text(tables: dict[str, Table], wanted: float) -> str:
     """Both tables as a page of text."""
     edges = list(zip(TS_EDGES[:-1], TS_EDGES[1:], strict=True))
-    names = [f"{low:g}-{high:g}" if np.isfinite(high) else f">{low:g}" for low, high in edges]
+    names = [bin_name(*pair) for pair in edges]
     lines = [
         f"completeness at purity {wanted:g} by ideal TS",
         f"  {'':<28}" + "".join(f"{name:>15}" for name in names) + "   probability  purity",
@@ -141,7 +141,7 @@ def headline_text(tables: dict[str, Table], wanted: float) -> str:
             label = part if part == "all" else f"{part}, cut for the {cut}"
             lines.append(
                 f"  {label:<28}"
-                + "".join(f"{_with_error(row, 'completeness'):>15}" for row in rows)
+                + "".join(f"{with_error(row, 'completeness'):>15}" for row in rows)
                 + f"   {rows['threshold'][0]:>11.4f}  {rows['purity'][0]:.4f}"
             )
     lines.append("position errors of the list cut for the whole, deg")
@@ -157,10 +157,3 @@ def headline_text(tables: dict[str, Table], wanted: float) -> str:
             f"lat {row['lat_mean_deg']:+.4f}+-{row['lat_mean_error_deg']:.4f}"
         )
     return "\n".join(lines)
-
-
-def _with_error(row: Table.Row, name: str) -> str:
-    if not np.isfinite(row[name]):
-        return "nan"
-    half = (row[f"{name}_high"] - row[f"{name}_low"]) / 2.0
-    return f"{row[name]:.3f}+-{half:.3f}"

@@ -9,10 +9,10 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from .bench import Bench, Cut, column
-from .rates import binned, latitude_bands, rate_of
+from .rates import bin_name, binned, latitude_bands, rate_of, with_error
 
 OFFSET_TS_EDGES = (9.0, 25.0, 64.0, 100.0, 300.0, 1000.0, np.inf)
-COVERAGE_TS_EDGES = (9.0, 25.0, 100.0, 1000.0, np.inf)
+COVERAGE_TS_EDGES = (9.0, 16.0, 25.0, 36.0, 64.0, 100.0, 1000.0, np.inf)
 
 
 def pair_table(cut: Cut) -> Table:
@@ -88,6 +88,21 @@ def coverage_table(pairs: Table) -> Table:
             for labels, inside in bins
         ]
     )
+
+
+def coverage_text(table: Table) -> str:
+    """A `coverage_table`, a line for each bin of ideal TS, shares by band of latitude."""
+    bands = list(dict.fromkeys(table["band"].tolist()))
+    lines = []
+    for percent in (68, 95):
+        lines.append(f"share of true sources inside the {percent}% ellipse, by ideal TS")
+        lines.append(f"  {'':<10}" + "".join(f"{band:>20}" for band in bands))
+        for row in table[table["band"] == bands[0]]:
+            edges = row["TS_low_edge"], row["TS_high_edge"]
+            same = (table["TS_low_edge"] == edges[0]) & (table["TS_high_edge"] == edges[1])
+            cells = [f"{with_error(one, f'in{percent}')} ({one['n']})" for one in table[same]]
+            lines.append(f"  {bin_name(*edges):<10}" + "".join(f"{cell:>20}" for cell in cells))
+    return "\n".join(lines)
 
 
 def offsets(pairs: Table) -> dict[str, float]:

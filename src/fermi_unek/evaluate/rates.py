@@ -103,6 +103,19 @@ def binned(
     ]
 
 
+def bin_name(low: float, high: float) -> str:
+    """A bin as people write it."""
+    return f"{low:g}-{high:g}" if np.isfinite(high) else f">{low:g}"
+
+
+def with_error(row: Mapping[str, float], name: str) -> str:
+    """The rate of a table row with half its interval; nan where there is nothing to count."""
+    if not np.isfinite(row[name]):
+        return "nan"
+    half = (row[f"{name}_high"] - row[f"{name}_low"]) / 2.0
+    return f"{row[name]:.3f}+-{half:.3f}"
+
+
 def latitude_bands(lat_deg: np.ndarray) -> dict[str, np.ndarray]:
     """All latitudes and the three bands of |b| that are told apart, as bool arrays."""
     height = np.abs(lat_deg)

@@ -18,6 +18,7 @@ from .plots import (
     error_bars,
     save,
 )
+from .rates import bin_name
 from .scores import Scores
 
 FGL_ENERGY_FLUX = 2e-12
@@ -286,10 +287,11 @@ def _coverage(scores: Scores) -> Figure:
                 color=colour,
                 label=band,
             )
-        names = [f"{a:g}-{b:g}" for a, b in zip(edges[:-1], edges[1:], strict=True)]
         axis.set(xlabel="ideal TS", ylabel=f"true sources within the {percent}% ellipse",
                  xticks=range(len(edges)))  # fmt: skip
-        axis.set_xticklabels([*names, f">{edges[-1]:g}"])
+        axis.set_xticklabels(
+            [bin_name(*pair) for pair in zip(edges, [*edges[1:], np.inf], strict=True)], fontsize=8
+        )
         axis.grid(alpha=0.3)
         _legend(axis, loc="best")
     figure.suptitle(f"grey: 68+-2% and 95+-1.5%; matched within {scores.radius_deg:g} deg")

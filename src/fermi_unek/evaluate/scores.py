@@ -15,10 +15,10 @@ from astropy.table import Table
 from ..catalog.record import Catalog
 from ..errors import InputError
 from .bench import EDGE_MARGIN_DEG, Bench, Cut
-from .counting import completeness_tables, purity_tables, radius_table
+from .counting import calibration_text, completeness_tables, purity_tables, radius_table
 from .extended import extended_lines
 from .headline import headline_tables, headline_text, threshold_at_purity
-from .positions import coverage_table, offset_line, offset_table, pair_table
+from .positions import coverage_table, coverage_text, offset_line, offset_table, pair_table
 from .rates import Rate, curve_columns, rate_of, thresholds_of
 
 TRUTH_COLUMNS = ("GLON", "GLAT", "Flux1000", "Ideal_TS")
@@ -75,6 +75,8 @@ class Scores:
             if told:
                 lines.append(offset_line(row))
         lines += extended_lines(self.tables["extended"])
+        lines.append(coverage_text(self.tables["coverage"]))
+        lines.append(calibration_text(self.tables["calibration"]))
         lines.append(headline_text(dict(self.tables), self.purity_wanted))
         return "\n".join(lines)
 
