@@ -7,12 +7,13 @@ of the weights file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..nets.tables import from_header
 
 N_CLASSES = 5
 FAKE = N_CLASSES - 1
@@ -57,14 +58,7 @@ class ClassCalibration:
         InputError
             When it holds anything but the numbers of this class.
         """
-        known = [one.name for one in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise InputError(f"the calibration of the model holds {unknown}, expected {known}")
-        numbers: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        return cls(**numbers)
+        return from_header(cls, values)
 
     def as_mapping(self) -> dict[str, Any]:
         """For the header of a weights file."""

@@ -7,12 +7,12 @@ in the header of the weights file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..nets.tables import from_header
 from .centers import Centers
 
 R68_OF_SIGMA = float(np.sqrt(-2.0 * np.log(0.32)))
@@ -35,8 +35,8 @@ class Calibration:
     probability_nodes : tuple of tuple of float
         Probability at the nodes, one row per latitude band of `LATITUDE_BANDS`.
     error_nodes_deg, radius_nodes_deg, radius95_nodes_deg : tuple of float
-        Network's error per axis, increasing, and the 68% and 95% radii that go with it. The
-        last may be empty: a Gaussian's.
+        Position error per axis, increasing, and the 68% and 95% radii that go with it; of
+        ellipses the geometric means of both axes. The last may be empty: a Gaussian's.
     """
 
     weights: tuple[float, ...] = ()
@@ -55,11 +55,7 @@ class Calibration:
         InputError
             When it holds anything but the tables of this class.
         """
-        known = [one.name for one in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise InputError(f"the calibration of the model holds {unknown}, expected {known}")
-        return cls(**{k: _tuples(v) for k, v in values.items()})
+        return from_header(cls, values)
 
     def as_mapping(self) -> dict[str, Any]:
         """For the header of a weights file."""
@@ -81,11 +77,11 @@ class Calibration:
         return result
 
     def radius68_deg(self, error_deg: np.ndarray) -> np.ndarray:
-        """68% radius (N,), degrees, of the network's error per axis."""
+        """68% radius (N,), degrees, of the position error per axis."""
         return self._radius(error_deg, self.radius_nodes_deg, R68_OF_SIGMA)
 
     def radius95_deg(self, error_deg: np.ndarray) -> np.ndarray:
-        """95% radius (N,), degrees, of the network's error per axis; never below the 68% one."""
+        """95% radius (N,), degrees, of the position error per axis; never below the 68% one."""
         if not self.radius95_nodes_deg:
             return self.radius68_deg(error_deg) * (R95_OF_SIGMA / R68_OF_SIGMA)
         radius95 = self._radius(error_deg, self.radius95_nodes_deg, R95_OF_SIGMA)
@@ -121,7 +117,3 @@ def features(centers: Centers) -> np.ndarray:
             np.ones(len(centers)),
         ]
     )
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
