@@ -1,8 +1,8 @@
 """What the weights of photons in `detect.refine` do to positions and to their error ellipses.
 
-Fields of two simulated skies are searched once; the centres are refined with each pair of values,
+Fields of two simulated skies are searched once; the centres are refined with each set of values,
 radii are calibrated on the fields of the first sky, and those of the second are judged. A good
-pair has small errors, 68 and 95% inside the ellipses in every part of the sky, and a large mean
+set has small errors, 68 and 95% inside the ellipses in every part of the sky, and a large mean
 logarithm of the probability density at the true place ("fit"), which rewards ellipses of the right
 shape.
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from fermi_unek.detect.calibration import R68_OF_SIGMA, Calibration
 from fermi_unek.detect.centers import Centers, find_centers
-from fermi_unek.detect.refine import BACKGROUND_ERROR, PHOTON_SHARE, refine_centers
+from fermi_unek.detect.refine import BACKGROUND_ERROR, DOUBT, PHOTON_SHARE, refine_centers
 from fermi_unek.detect.skymask import sky_mask
 from fermi_unek.nets.weights import load_localizer
 from fermi_unek.simulate.sky import simulate_counts
@@ -36,8 +36,9 @@ FIELDS = (
 )
 MARGIN_DEG = 0.5
 TRIED = (
-    *((share, BACKGROUND_ERROR) for share in (0.3, 0.5, PHOTON_SHARE, 1.0)),
-    *((PHOTON_SHARE, error) for error in (0.0, 0.03, 0.1)),
+    *((share, BACKGROUND_ERROR, DOUBT) for share in (0.3, 0.5, PHOTON_SHARE, 1.0)),
+    *((PHOTON_SHARE, error, DOUBT) for error in (0.0, 0.03, 0.1)),
+    *((PHOTON_SHARE, BACKGROUND_ERROR, doubt) for doubt in (0.0, 0.2)),
 )
 _WORST = -8.0
 
@@ -52,9 +53,11 @@ class Searched:
     true_vectors: np.ndarray
     true_ts: np.ndarray
 
-    def judged(self, share: float, error: float) -> Judged:
+    def judged(self, share: float, error: float, doubt: float) -> Judged:
         """Its centres refined, those off the edge of the field, held against the truth."""
-        found = refine_centers(self.sky, self.centers, photon_share=share, background_error=error)
+        found = refine_centers(
+            self.sky, self.centers, photon_share=share, background_error=error, doubt=doubt
+        )
         lon, lat, radius = self.field
         inside = inside_circle(found.vectors, (lon, lat, radius - MARGIN_DEG))
         found = Centers(*(getattr(found, name)[inside] for name in Centers.__annotations__))
@@ -106,12 +109,12 @@ def main() -> None:
     parser.add_argument("--data", help="shared data directory, for other backgrounds")
     options = parser.parse_args()
     first, second = (list(search(options, options.seed + number)) for number in (0, 1))
-    print("share  error  r68: |b|>20 TS 25-100, >100, |b|<20 >25;  in 68/95%: |b|<5, 5-20, >20; "
-          "TS <25, 25-100, >100;  fit")  # fmt: skip
-    for share, error in TRIED:
-        calibration = fit_calibration([one.judged(share, error) for one in first])
-        told = report([one.judged(share, error) for one in second], calibration)
-        print(f"{share:5.2f}  {error:5.2f}  {told}", flush=True)
+    print("share  error  doubt  r68: |b|>20 TS 25-100, >100, |b|<20 >25;  in 68/95%: |b|<5, 5-20, "
+          ">20; TS <25, 25-100, >100;  fit")  # fmt: skip
+    for values in TRIED:
+        calibration = fit_calibration([one.judged(*values) for one in first])
+        told = report([one.judged(*values) for one in second], calibration)
+        print("  ".join(f"{value:5.2f}" for value in values), "", told, flush=True)
 
 
 if __name__ == "__main__":

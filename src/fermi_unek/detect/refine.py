@@ -30,6 +30,7 @@ _PROFILE_NODES = 4096
 _SPLINE_NODES = 16
 _LEAST_PER_DEG2 = 1e-3
 _TINY = 1e-20
+_LEAST_PEAK = 0.01
 
 BACKGROUND_ERROR = 0.06
 """Relative error of taking the background for flat. As in the weights of 4FGL's likelihood, photons
@@ -37,9 +38,14 @@ count less the more of the background are under the PSF, where that error and no
 the noise."""
 
 PHOTON_SHARE = 0.7
-"""Share of the photons' information that counts beside the network's, which saw the same photons.
+"""Share of the photons' information that counts beside that of the network, which saw them too."""
 
-`scripts/position_errors.py` prints what other values of the two would do."""
+DOUBT = 0.1
+"""Errors grow as this power of one over the peak: where the network doubts, a fluctuation is
+likelier to have drawn the centre off its source than errors tell. With it ellipses hold 68% at
+every TS.
+
+`scripts/position_errors.py` prints what other values of the three would do."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +78,13 @@ def refine_centers(
     *,
     photon_share: float = PHOTON_SHARE,
     background_error: float = BACKGROUND_ERROR,
+    doubt: float = DOUBT,
 ) -> Centers:
     """Centres moved towards the most likely places of their photons, with error ellipses.
 
     The two places, of the network and of the photons, are weighted with their information, which
     adds up to that of the centre: the network's is the same in all directions, that of the
-    photons counts by `photon_share`.
+    photons counts by `photon_share`. Errors are then stretched by `doubt`.
     """
     if not len(centers):
         return centers
@@ -90,7 +97,7 @@ def refine_centers(
     return replace(
         centers,
         vectors=_moved(centers.vectors, axes, np.linalg.solve(total, likely @ place)[:, :, 0].T),
-        error_deg=error,
+        error_deg=error * np.maximum(centers.peak, _LEAST_PEAK) ** -doubt,
         elongation=elongation,
         angle_deg=angle,
     )
