@@ -3,7 +3,9 @@
 One simulated sky: the extended sources of 4FGL-DR2 where they are, with point sources of their
 own and a background behind them. Fields around large ones are searched; a candidate inside an
 extended source that is matched to no point source of ideal TS above 9 is the extended source's.
-There should be one or none. What the field around gives by chance stands beside.
+There should be one or none. Beside stand how many are flagged as inside an extended source of 4FGL,
+how many are left without those flagged as one of a swarm, and what the field around gives by
+chance.
 
     python scripts/extended_sources.py [--model FILE] [--background NAME] [--seed N] [-o TABLE.ecsv]
         [--fields LON,LAT,RADIUS ...] [--threshold P]
@@ -17,7 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 from astropy.table import Table, vstack
 
-from fermi_unek.catalog.schema import FLAG_IN_EXTENDED
+from fermi_unek.catalog.schema import FLAG_IN_EXTENDED, FLAG_SWARM
 from fermi_unek.config import FindConfig, SimulateConfig
 from fermi_unek.evaluate.bench import EDGE_MARGIN_DEG, Bench, Cut
 from fermi_unek.evaluate.extended import EXTENSION
@@ -68,7 +70,8 @@ def field_table(
     bench = Bench(search(sky, find, tools), truth, RADIUS_DEG)
     own = ~Cut(bench).true_detection
     inside = bench.extended.holds(*bench.found_place, 0.0)
-    flagged = (np.asarray(bench.catalog.table["Flags"]) & FLAG_IN_EXTENDED) != 0
+    flags = np.asarray(bench.catalog.table["Flags"])
+    flagged, swarm = ((flags & bit) != 0 for bit in (FLAG_IN_EXTENDED, FLAG_SWARM))
     points = bench.extended.holds(*(values[bench.visible] for values in bench.true_place), 0.0)
     # false candidates of the field where nothing is extended
     elsewhere = bench.counted_detections & own & ~inside.any(axis=0)
@@ -85,6 +88,7 @@ def field_table(
             "points": points.sum(axis=1),
             "candidates": (inside & own).sum(axis=1),
             "flagged": (inside & own & flagged).sum(axis=1),
+            "left": (inside & own & ~swarm).sum(axis=1),
             "by_chance": elsewhere.sum() / area_deg2 * np.pi * size**2,
         }
     )[counted]
@@ -92,20 +96,21 @@ def field_table(
 
 def lines(table: Table) -> Iterator[str]:
     """What is printed: each source with more than one candidate, then all by size."""
-    yield "extended source           size  point sources  candidates  flagged  by chance"
+    yield "extended source           size  point sources  candidates  flagged  left  by chance"
     for row in table[np.asarray(table["candidates"]) > 1]:
         yield (
             f"  {row['name']:<22} {row['size_deg']:5.2f}  {row['points']:13d}  "
-            f"{row['candidates']:10d}  {row['flagged']:7d}  {row['by_chance']:9.2f}"
+            f"{row['candidates']:10d}  {row['flagged']:7d}  {row['left']:4d}  "
+            f"{row['by_chance']:9.2f}"
         )
-    yield "size (deg)   sources  none  one  more  candidates  flagged  by chance"
+    yield "size (deg)   sources  none  one  more  candidates  flagged  left  by chance"
     for low, high in zip(SIZE_EDGES_DEG[:-1], SIZE_EDGES_DEG[1:], strict=True):
         rows = table[(table["size_deg"] >= low) & (table["size_deg"] < high)]
         number = np.asarray(rows["candidates"])
         yield (
             f"  {low:4.1f}-{high:4.1f}  {len(rows):7d}  {(number == 0).sum():4d}  "
             f"{(number == 1).sum():3d}  {(number > 1).sum():4d}  {number.sum():10d}  "
-            f"{rows['flagged'].sum():7d}  {rows['by_chance'].sum():9.2f}"
+            f"{rows['flagged'].sum():7d}  {rows['left'].sum():4d}  {rows['by_chance'].sum():9.2f}"
         )
 
 

@@ -14,7 +14,7 @@ from fermi_unek.catalog.build import (
     source_names,
     stated_classes,
 )
-from fermi_unek.catalog.schema import COLUMNS, FLAG_IN_EXTENDED, FLAG_NEAR_EDGE
+from fermi_unek.catalog.schema import COLUMNS, FLAG_IN_EXTENDED, FLAG_NEAR_EDGE, FLAG_SWARM
 from fermi_unek.errors import InputError
 from fermi_unek.sky.frame import vectors_to_lonlat
 
@@ -228,6 +228,29 @@ def test_candidates_inside_an_extended_source_of_the_reference_are_flagged(dr2):
     table = build_catalog(two, reference=dr2).table
     flagged = (np.asarray(table["Flags"]) & FLAG_IN_EXTENDED) != 0
     assert flagged.tolist() == (np.asarray(table["GLAT"]) > loop["GLAT"]).tolist()
+
+
+def test_of_several_candidates_inside_an_extended_source_all_but_the_likeliest_are_flagged():
+    """A remnant of a degree with a pulsar in it, and a smaller one inside the first."""
+    reference = Table(
+        {
+            "Source_Name": ["remnant", "core", "pulsar"],
+            "GLON": [80.0, 80.5, 79.5],
+            "GLAT": [0.0, 0.0, 0.0],
+            "Extended_Source_Name": ["R", "C", ""],
+        },
+        meta={"EXTENTS": {"R": 1.0, "C": 0.2}},
+    )
+    lon = np.array([79.5, 80.0, 80.2, 80.5, 80.6, 82.0])
+    six = some(6, lon_deg=lon, lat_deg=np.zeros(6),
+               probability=np.array([0.99, 0.4, 0.9, 0.5, 0.6, 0.8]))  # fmt: skip
+    table = build_catalog(six, reference=reference).table
+    table = table[np.argsort(table["GLON"])]
+    inside = (np.asarray(table["Flags"]) & FLAG_IN_EXTENDED) != 0
+    swarm = (np.asarray(table["Flags"]) & FLAG_SWARM) != 0
+    assert inside.tolist() == [True, True, True, True, True, False]
+    # the pulsar's, the likeliest of the remnant and that of its core are not
+    assert swarm.tolist() == [False, True, False, True, False, False]
 
 
 def test_a_reference_without_extended_sources_flags_nothing():

@@ -24,6 +24,7 @@ from .schema import (
     DEFAULT_YEAR_EDGES_MET,
     FLAG_IN_EXTENDED,
     FLAG_NEAR_EDGE,
+    FLAG_SWARM,
     LEAST_CONFIDENCE,
     PROBABILITY_COLUMNS,
     blank_table,
@@ -31,6 +32,9 @@ from .schema import (
 
 ASSOCIATION_RADIUS_DEG = 1.0
 """Beyond this the nearest 4FGL source is not named; its distance is given all the same."""
+
+POINT_RADIUS_DEG = 0.3
+"""A candidate inside an extended source and so near to a 4FGL point source is taken for that."""
 
 # 4FGL gives c, e, i and s after a name a meaning of their own (confused, extended, ...)
 NAME_SUFFIXES = [letter for letter in string.ascii_lowercase if letter not in "ceis"]
@@ -131,7 +135,10 @@ def stated_classes(chances: np.ndarray) -> np.ndarray:
 def _fill_nearest(table: Table, reference: Table) -> None:
     if len(table) == 0:
         return
-    table["Flags"][in_extended(table, reference)] |= FLAG_IN_EXTENDED
+    members = members_of_extended(table, reference)
+    table["Flags"][members.any(axis=0)] |= FLAG_IN_EXTENDED
+    own = members & ~near_point(table, reference)
+    table["Flags"][not_likeliest(own, np.asarray(table["Probability"]))] |= FLAG_SWARM
     if len(reference) == 0:
         return
     index, separation = nearest(
@@ -145,18 +152,42 @@ def _fill_nearest(table: Table, reference: Table) -> None:
     table["ASSOC_FGL"][:] = np.where(separation <= ASSOCIATION_RADIUS_DEG, names, "")
 
 
-def in_extended(table: Table, reference: Table) -> np.ndarray:
-    """Bool (N,): rows that lie within the extent of an extended source of `load_release`."""
-    inside = np.zeros(len(table), bool)
+def members_of_extended(table: Table, reference: Table) -> np.ndarray:
+    """Bool (K, N): rows that lie within the extent of each extended source of `load_release`."""
+    extended = reference[_is_extended(reference)]
     extents = reference.meta.get("EXTENTS", {})
-    if "Extended_Source_Name" not in reference.colnames:
-        return inside
-    own = lonlat_to_vectors(np.asarray(table["GLON"], float), np.asarray(table["GLAT"], float))
-    for row in reference[np.asarray(reference["Extended_Source_Name"]) != ""]:
-        centre = lonlat_to_vectors(np.asarray(row["GLON"], float), np.asarray(row["GLAT"], float))
-        extent_deg = extents.get(row["Extended_Source_Name"], np.nan)
-        inside |= own @ centre >= np.cos(np.radians(extent_deg))
+    sizes = [extents.get(row["Extended_Source_Name"], np.nan) for row in extended]
+    centres, places = (
+        lonlat_to_vectors(np.asarray(one["GLON"], float), np.asarray(one["GLAT"], float))
+        for one in (extended, table)
+    )
+    inside: np.ndarray = centres @ places.T >= np.cos(np.radians(sizes))[:, None]
     return inside
+
+
+def near_point(table: Table, reference: Table) -> np.ndarray:
+    """Bool (N,): rows within `POINT_RADIUS_DEG` of a point source of `load_release`."""
+    points = reference[~_is_extended(reference)]
+    if not len(points):
+        return np.zeros(len(table), bool)
+    places = (np.asarray(t[n], float) for t in (table, points) for n in ("GLON", "GLAT"))
+    near: np.ndarray = nearest(*places)[1] <= POINT_RADIUS_DEG
+    return near
+
+
+def not_likeliest(members: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Bool (N,): members (K, N) of groups that are the likeliest of none of their groups."""
+    likeliest = np.zeros(len(probability), bool)
+    for group in members[members.any(axis=1)]:
+        likeliest[np.argmax(np.where(group, probability, -1.0))] = True
+    rest: np.ndarray = members.any(axis=0) & ~likeliest
+    return rest
+
+
+def _is_extended(reference: Table) -> np.ndarray:
+    if "Extended_Source_Name" not in reference.colnames:
+        return np.zeros(len(reference), bool)
+    return np.asarray(reference["Extended_Source_Name"]) != ""
 
 
 def nearest(

@@ -19,6 +19,11 @@ FLAG_NEAR_EDGE = 1 << 14
 FLAG_IN_EXTENDED = 1 << 10
 """Bit 11 of `Flags`, unused by 4FGL: inside an extended source of the reference catalog."""
 
+FLAG_SWARM = 1 << 7
+"""Bit 8 of `Flags`, unused by 4FGL: inside an extended source of the reference catalog, near none
+of its point sources, and not the likeliest such candidate. Without those that carry it an extended
+source is one candidate or none."""
+
 CLASSES = ("bll", "fsrq", "psr", "pwn", "fake")
 """Order of the class probabilities; the last one is no class of source."""
 
@@ -160,7 +165,8 @@ _ASSOCIATION = (
         "Flags",
         "i2",
         None,
-        "16384: within 0.5 deg of an edge of the data; 1024: in an extended source",
+        "16384: within 0.5 deg of an edge of the data; 1024: in an extended source; 128: there, "
+        "and not its likeliest",
     ),
 )
 

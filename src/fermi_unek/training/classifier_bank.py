@@ -167,7 +167,7 @@ def looking(turns: Sequence[int] | None) -> Iterator[None]:
     usual = skymask.TURNS
     if turns is not None:
         # any number of orientations will do
-        skymask.TURNS = tuple(turns)  # type: ignore[assignment]
+        skymask.TURNS = tuple(turns)
     try:
         yield
     finally:
