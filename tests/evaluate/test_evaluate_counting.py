@@ -133,7 +133,7 @@ def test_the_95_percent_ellipse_is_judged_by_its_own_axes():
     catalog.table["Conf_95_SemiMinor"][:] = [0.05, 0.5]
     truth = truth_of([10.0, 50.0], [0.1, 0.1], [50, 50])
     row = rows_of(
-        coverage_table(pair_table(Cut(Bench(catalog, truth, 0.3)))), band="|b|<5", TS_low_edge=25.0
+        coverage_table(pair_table(Cut(Bench(catalog, truth, 0.3)))), band="|b|<5", TS_low_edge=36.0
     )
     assert (row["in68"][0], row["in95"][0]) == (0.0, 0.5)
 
