@@ -1,10 +1,10 @@
 """What the weights of photons in `detect.refine` do to positions and to their error ellipses.
 
 Fields of two simulated skies are searched once; the centres are refined with each set of values,
-radii are calibrated on the fields of the first sky, and those of the second are judged. A good
-set has small errors, 68 and 95% inside the ellipses in every part of the sky, and a large mean
-logarithm of the probability density at the true place ("fit"), which rewards ellipses of the right
-shape.
+radii are calibrated on the fields of the first sky, and those of the second are judged. Distances
+are those with the ellipses made circles. A good set has small errors, 68 and 95% inside the
+ellipses in every part of the sky, and a large mean logarithm of the probability density at the true
+place ("fit"), which rewards ellipses of the right shape.
 
     python scripts/position_errors.py [--model FILE] [--years N] [--seed N] [--background NAME]
 """
