@@ -3,7 +3,8 @@
 
     scripts/classifier_study.py BANK TEST.npz --weights classifier-v1 -o FOLDER [--only gains]
 
-BANK holds the candidates of training skies (`fermi-unek train classifier` makes them), TEST those
+BANK holds what one localizer finds on training skies (`fermi-unek train classifier` makes a folder
+for each localizer in its bank), TEST the candidates
 of a simulated DR2 sky that was neither trained nor calibrated on (`--make-test` makes it). Every
 number is of sources whose row of DR2 the network or forest in question was trained without.
 """
@@ -30,22 +31,17 @@ from fermi_unek.evaluate.classes import ClassJudged, score_classes, write_class_
 from fermi_unek.nets.classifier_weights import load_classifier
 from fermi_unek.nets.weights import load_localizer
 from fermi_unek.simulate.shipped import DR2_FILE, shipped_columns
-from fermi_unek.training.classifier import class_weights, classifier_loss, fold_of, run_training
-from fermi_unek.training.classifier_bank import (
-    DOUBTFUL,
-    FAKE,
-    UNCLASSED,
-    ClassSky,
-    Examples,
-    load_examples,
-    make_examples,
-)
+from fermi_unek.training.classifier import class_weights, fold_of, run_training
+from fermi_unek.training.classifier_bank import DOUBTFUL, Examples, load_examples, make_examples
 from fermi_unek.training.classifier_calibrate import (
     LISTED,
     fit_class_calibration,
     held_out_logits,
 )
 from fermi_unek.training.classifier_feed import UNCHANGED, Changes
+from fermi_unek.training.classifier_skies import ClassSky
+from fermi_unek.training.classifier_sky import FAKE, UNCLASSED
+from fermi_unek.training.losses import classifier_loss
 
 FOLDS = 2
 SHOWN = (
@@ -58,12 +54,14 @@ SHOWN = (
 )
 
 
-def judged_of(examples: Examples, chances: np.ndarray, cut: float = 0.5) -> ClassJudged:
+def judged_of(
+    examples: Examples, chances: np.ndarray, calibration: ClassCalibration = ClassCalibration()
+) -> ClassJudged:
     """What `find` would list at its default threshold, doubtful candidates left out."""
     listed = (examples.label != DOUBTFUL) & (examples.evidence.probability >= LISTED)
     return ClassJudged(
         chances,
-        chances[:, FAKE] >= cut,
+        calibration.fake(chances, examples.lat_deg),
         examples.label,
         examples.ts,
         examples.signif,
@@ -237,7 +235,8 @@ def gains(train: Examples, test: Examples, epochs: int) -> list[str]:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    return ClassCalibration().probabilities(logits, np.full(len(logits), 0.5))
+    even = np.full(len(logits), 0.5)
+    return ClassCalibration().probabilities(logits, even, np.zeros(len(logits)))
 
 
 # ---- rivals
@@ -362,8 +361,8 @@ def shipped(weights: str, test: Examples, folder: Path, recalibrate: Examples | 
     calibration = ClassCalibration.from_mapping(file.calibration)
     if recalibrate is not None:
         calibration = fit_class_calibration(held_out_logits(file.network, recalibrate), recalibrate)
-    chances = calibration.probabilities(logits, test.evidence.probability)
-    judged = judged_of(test, chances, calibration.fake_cut)
+    chances = calibration.probabilities(logits, test.evidence.probability, test.lat_deg)
+    judged = judged_of(test, chances, calibration)
     scores = score_classes(judged)
     write_class_scores(scores, folder)
     (folder / "numbers.json").write_text(json.dumps(dict(scores.numbers), indent=1))
@@ -385,12 +384,14 @@ def main() -> None:
     parser.add_argument("--make-test", metavar="SEED:BACKGROUND", help="simulate TEST first")
     parser.add_argument("--data", type=Path, help="folder with the diffuse files, for that")
     parser.add_argument("--localizer", help="model that finds the candidates, for that")
+    parser.add_argument("--skies", type=Path, help="folder of simulated skies, for that")
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.make_test and not args.test.exists():
         seed, background = args.make_test.split(":")
         sky = ClassSky(int(seed), background, "dr2")
-        made = make_examples(sky, load_localizer(args.localizer), args.test.parent, args.data)
+        localizer, folder = load_localizer(args.localizer), args.test.parent
+        made = make_examples(sky, localizer, folder, args.data, skies=args.skies)
         made.replace(args.test)
     args.output.mkdir(parents=True, exist_ok=True)
     test = load_examples([args.test])
@@ -398,7 +399,7 @@ def main() -> None:
     if args.only in (None, "shipped"):
         lines += shipped(args.weights, test, args.output, None)
     if args.only in (None, "gains", "rivals"):
-        train = load_examples(sorted(args.bank.glob("class*-boosted.npz")))
+        train = load_examples(sorted(args.bank.glob("class*-boosted-*.npz")))
         train = train.select(np.random.default_rng(0).permutation(len(train))[: args.most])
         train = replace(train)
         if args.only in (None, "rivals"):

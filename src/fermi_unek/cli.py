@@ -448,13 +448,26 @@ def simulate(
 @click.argument("network", type=click.Choice(["localizer", "classifier"]))
 @click.argument("config_file", metavar="CONFIG.yaml", type=Path)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@click.option(
+    "--skies-only",
+    is_flag=True,
+    help="Simulate a classifier's skies and stop, before there is a localizer to search them.",
+)
 @click.pass_obj
-def train(session: _Session, network: str, config_file: Path, resume: bool) -> None:
+def train(
+    session: _Session, network: str, config_file: Path, resume: bool, skies_only: bool
+) -> None:
     """Train a network as a YAML file says."""
+    if skies_only and network != "classifier":
+        raise click.UsageError("--skies-only is for the classifier; a localizer keeps its patches")
     if network == "classifier":
         settings = load_yaml(config_file, TrainClassifierConfig)
-        from .training.classifier import train_classifier
+        from .training.classifier import simulate_skies, train_classifier
 
+        if skies_only:
+            made = simulate_skies(settings, progress=session.progress)
+            session.tell("\n".join(str(path) for path in made))
+            return
         weights = train_classifier(settings, resume=resume, progress=session.progress)
     else:
         config = load_yaml(config_file, TrainConfig)

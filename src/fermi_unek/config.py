@@ -314,12 +314,20 @@ class TrainClassifierConfig(Config):
     out, bank, data : path
         Folder of the run; folder of the candidates found on simulated skies, kept between runs;
         folder with the shared diffuse files, or None.
+    sky_bank : path or None
+        Folder in which the simulated skies are kept, a quarter of a GB each, whatever localizer
+        searches them; None is ``skies`` in the bank.
     localizer : str or None
         Model or weights file that finds the candidates; None is the shipped one.
     backgrounds : tuple of str
         Diffuse models that the skies take in turn.
     skies, sky_seed, calibration_skies : int
         Simulated skies, seed of the first, and further skies of DR2 to calibrate on.
+    turns : int
+        Orientations in which the localizer looks at the skies to train on; those to calibrate on
+        are searched as `find` does it.
+    workers : int
+        Processes that simulate and search skies.
     epochs, batch : int
         Passes through the candidates, candidates in a step.
     lr, weight_decay : float
@@ -338,12 +346,15 @@ class TrainClassifierConfig(Config):
 
     out: Path = Path("runs/classifier")
     bank: Path = Path("runs/classifier-bank")
+    sky_bank: Path | None = None
     data: Path | None = None
     localizer: str | None = None
     backgrounds: tuple[str, ...] = ("own",)
     skies: int = Field(10, ge=1)
     sky_seed: int = Field(3_000_001, ge=0)
-    calibration_skies: int = Field(1, ge=0)
+    calibration_skies: int = Field(3, ge=0)
+    turns: int = Field(1, ge=1, le=4)
+    workers: int = Field(1, ge=1)
     epochs: int = Field(14, ge=1)
     batch: int = Field(256, ge=1)
     lr: float = Field(2e-3, gt=0.0)
@@ -356,6 +367,11 @@ class TrainClassifierConfig(Config):
     focus: float = Field(0.0, ge=0.0)
     threads: int = Field(0, ge=0)
     seed: int = Field(0, ge=0)
+
+    @property
+    def sky_folder(self) -> Path:
+        """Where the simulated skies are."""
+        return self.sky_bank or self.bank / "skies"
 
 
 class InjectConfig(FindConfig):

@@ -18,53 +18,70 @@ from ..nets.tables import from_header
 N_CLASSES = 5
 FAKE = N_CLASSES - 1
 
+LATITUDE_BANDS = (5.0, 20.0)
+"""Degrees in abs(b) between the bands that are calibrated by themselves."""
+
+N_BANDS = len(LATITUDE_BANDS) + 1
+
+Rows = tuple[tuple[float, ...], ...]
+
 
 @dataclass(frozen=True)
 class ClassCalibration:
-    """Numbers of one classifier.
+    """Numbers of one classifier, for each band of `LATITUDE_BANDS`.
 
     Attributes
     ----------
-    scales : tuple of five float
+    scales : three tuples of five float
         What the logits are multiplied by.
-    offsets : tuple of five float
+    offsets : three tuples of five float
         Added to the scaled logits: the shares of the classes in nature are not those of the
-        training skies.
+        training skies, and not the same at all latitudes.
     doubt : float
         Share of the localizer's own log odds against a source that is added to the logit of
         fake.
-    fake_cut : float
+    fake_cut : tuple of three float
         Prob_Fake from which a candidate is flagged.
     """
 
-    scales: tuple[float, ...] = (1.0,) * N_CLASSES
-    offsets: tuple[float, ...] = (0.0,) * N_CLASSES
+    scales: Rows = ((1.0,) * N_CLASSES,) * N_BANDS
+    offsets: Rows = ((0.0,) * N_CLASSES,) * N_BANDS
     doubt: float = 0.0
-    fake_cut: float = 0.5
+    fake_cut: tuple[float, ...] = (0.5,) * N_BANDS
 
     def __post_init__(self) -> None:
-        if len(self.scales) != N_CLASSES or len(self.offsets) != N_CLASSES:
+        shapes = [np.shape(one) for one in (self.scales, self.offsets, self.fake_cut)]
+        expected = [(N_BANDS, N_CLASSES), (N_BANDS, N_CLASSES), (N_BANDS,)]
+        if shapes != expected:
             raise InputError(
-                f"a classifier's calibration has {len(self.scales)} scales and "
-                f"{len(self.offsets)} offsets, expected {N_CLASSES} of each"
+                f"a classifier's calibration has scales, offsets and cuts of shapes {shapes}, "
+                f"expected {expected}"
             )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> ClassCalibration:
         """From the header of a weights file; an empty mapping leaves everything raw.
 
+        One row of scales or offsets, or one cut, serves all latitudes.
+
         Raises
         ------
         InputError
             When it holds anything but the numbers of this class.
         """
-        return from_header(cls, values)
+        numbers = dict(values)
+        for name, depth in (("scales", 2), ("offsets", 2), ("fake_cut", 1)):
+            if name in numbers:
+                numbers[name] = _by_band(numbers[name], depth)
+        return from_header(cls, numbers)
 
     def as_mapping(self) -> dict[str, Any]:
         """For the header of a weights file."""
         return asdict(self)
 
-    def probabilities(self, logits: np.ndarray, source: np.ndarray) -> np.ndarray:
+    def probabilities(
+        self, logits: np.ndarray, source: np.ndarray, lat_deg: np.ndarray
+    ) -> np.ndarray:
         """Probabilities (N, 5), each row of sum one.
 
         Parameters
@@ -72,17 +89,35 @@ class ClassCalibration:
         logits : array (N, 5)
         source : array (N,)
             The localizer's probability of a source.
+        lat_deg : array (N,)
+            Galactic latitude.
         """
-        scaled = np.asarray(logits, float) * self.scales + np.asarray(self.offsets)
+        band = latitude_band(lat_deg)
+        scales, offsets = np.asarray(self.scales), np.asarray(self.offsets)
+        scaled = np.asarray(logits, float) * scales[band] + offsets[band]
         scaled[:, FAKE] += self.doubt * log_odds_against(source)
         scaled -= scaled.max(axis=1, keepdims=True, initial=-np.inf)
         weights = np.exp(scaled)
         return weights / weights.sum(axis=1, keepdims=True)
 
-    def fake(self, probabilities: np.ndarray) -> np.ndarray:
+    def fake(self, probabilities: np.ndarray, lat_deg: np.ndarray) -> np.ndarray:
         """Bool (N,): candidates taken for a fluctuation."""
-        flagged: np.ndarray = probabilities[:, FAKE] >= self.fake_cut
+        cuts = np.asarray(self.fake_cut)[latitude_band(lat_deg)]
+        flagged: np.ndarray = probabilities[:, FAKE] >= cuts
         return flagged
+
+
+def _by_band(value: Any, depth: int) -> Any:
+    """Tuples of a value with one row for each band, repeated where it has `depth` - 1 axes."""
+    array = np.asarray(value, float)
+    if array.ndim < depth:
+        array = np.broadcast_to(array, (N_BANDS, *array.shape))
+    return tuple(tuple(row) if depth == 2 else row for row in array.tolist())
+
+
+def latitude_band(lat_deg: np.ndarray) -> np.ndarray:
+    """Index (N,) of the band in abs(b) of Galactic latitudes, the plane first."""
+    return np.searchsorted(LATITUDE_BANDS, np.abs(lat_deg), side="right")
 
 
 def log_odds_against(source: np.ndarray) -> np.ndarray:

@@ -62,11 +62,10 @@ def classify(
     evidence = gather(sky, vectors, candidates.probability, exposure)
     logits = run_classifier(classifier.network, evidence, device)
     calibration = ClassCalibration.from_mapping(classifier.calibration)
-    chances = calibration.probabilities(logits, candidates.probability)
+    chances = calibration.probabilities(logits, candidates.probability, candidates.lat_deg)
     counts = np.where(sky.present, evidence.core.sum(axis=1), np.nan)
-    return replace(
-        candidates, counts=counts, class_probabilities=chances, fake=calibration.fake(chances)
-    )
+    fake = calibration.fake(chances, candidates.lat_deg)
+    return replace(candidates, counts=counts, class_probabilities=chances, fake=fake)
 
 
 def usable_years(sky: SkyCounts) -> SkyCounts:

@@ -8,26 +8,31 @@ import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
+from .. import __version__
 from ..classify.classes import as_input
 from ..config import TrainClassifierConfig
+from ..detect.skymask import TURNS
 from ..errors import ConfigError, InputError
 from ..nets.classifier import Classifier, ClassifierShape, Member
 from ..nets.classifier_weights import save_classifier
 from ..nets.weights import load_localizer
-from ..progress import silent
-from .classifier_bank import DOUBTFUL, ClassSky, Examples, load_examples, make_examples
+from ..parallel import map_tasks
+from ..progress import Progress, silent
+from .classifier_bank import DOUBTFUL, Examples, load_examples, make_examples
 from .classifier_calibrate import fit_class_calibration, held_out_logits
 from .classifier_feed import Changes, batch_of
-from .classifier_sky import FAKE, UNCLASSED
+from .classifier_skies import ClassSky, make_class_sky
+from .classifier_sky import UNCLASSED
 from .localizer import schedule
+from .losses import classifier_loss
 
 _BACKGROUNDS_OWN = "own"
 _CALIBRATION_SEEDS = 600_000
@@ -67,33 +72,53 @@ def train_classifier(
     if config.threads:
         torch.set_num_threads(config.threads)
     localizer = load_localizer(config.localizer)
-    paths: dict[str, list[Path]] = {}
-    for name, skies in (
-        ("train", training_skies(config)),
-        ("calibrate", calibration_skies(config)),
-    ):
-        turns = (0,) if name == "train" else None
-        paths[name] = [
-            make_examples(sky, localizer, config.bank, config.data, turns=turns)
-            for sky in progress(skies, total=len(skies), label=f"skies to {name} on")
-        ]
-    examples = load_examples(paths["train"])
+    train, calibrate = training_skies(config), calibration_skies(config)
+    paths = search_skies(config, [*train, *calibrate], progress)
+    examples = load_examples(paths[: len(train)])
     network = run_training(config, examples, checkpoint, progress)
     calibration = {}
-    if paths["calibrate"]:
-        kept = load_examples(paths["calibrate"])
+    if calibrate:
+        kept = load_examples(paths[len(train) :])
         calibration = fit_class_calibration(held_out_logits(network, kept), kept).as_mapping()
     history = {
-        "skies": str(len(paths["train"])),
+        "skies": ", ".join(sky.name for sky in train),
         "examples": str(len(examples)),
-        "epochs": str(config.epochs),
+        "config": config.model_dump_json(),
         "members": f"{config.members}, each without its own part of the rows of DR2",
-        "seed": str(config.seed),
         "localizer": localizer.provenance.get("model", ""),
         "localizer sha256": localizer.provenance.get("sha256", ""),
-        "calibration skies": ", ".join(path.stem for path in paths["calibrate"]),
+        "calibration skies": ", ".join(sky.name for sky in calibrate),
+        "fermi_unek": __version__,
     }
     return save_classifier(network, out / "weights.safetensors", history, calibration)
+
+
+def simulate_skies(config: TrainClassifierConfig, progress: Progress = silent) -> list[Path]:
+    """Make the skies that a configuration needs and that are missing; no localizer is asked."""
+    skies = [*training_skies(config), *calibration_skies(config)]
+    work = partial(make_class_sky, folder=config.sky_folder, data_dir=config.data)
+    return map_tasks(
+        work, skies, workers=config.workers, label="simulating skies", progress=progress
+    )
+
+
+def search_skies(
+    config: TrainClassifierConfig, skies: Sequence[ClassSky], progress: Progress = silent
+) -> list[Path]:
+    """Files of what the localizer finds on some skies; those of before are not searched again."""
+    work = partial(_search, config=config)
+    return map_tasks(
+        work, skies, workers=config.workers, label="searching skies", progress=progress
+    )
+
+
+def _search(sky: ClassSky, config: TrainClassifierConfig) -> Path:
+    # a process of its own loads its own network
+    localizer = load_localizer(config.localizer)
+    turns = TURNS[: config.turns] if sky.kind != "dr2" else None
+    return make_examples(
+        sky, localizer, config.bank, config.data, skies=config.sky_folder, turns=turns
+    )
 
 
 def training_skies(config: TrainClassifierConfig) -> list[ClassSky]:
@@ -271,29 +296,6 @@ def class_weights(label: np.ndarray, balance: float) -> np.ndarray:
     return weight / ((weight * number).sum() / number.sum())
 
 
-def classifier_loss(logits: Tensor, label: Tensor, weights: Tensor, focus: float = 0.0) -> Tensor:
-    """Weighted cross entropy; a source without a class should only be no fake.
-
-    Parameters
-    ----------
-    logits : Tensor (B, 5)
-    label : int Tensor (B,)
-        0 to 4, or `UNCLASSED`.
-    weights : Tensor (6,)
-    focus : float
-        Power of the focal loss; 0 is the plain cross entropy.
-    """
-    log_chances = F.log_softmax(logits, dim=1)
-    not_fake = torch.logsumexp(log_chances[:, :FAKE], dim=1)
-    known = label < UNCLASSED
-    chosen = log_chances.gather(1, label.clamp_max(FAKE)[:, None])[:, 0]
-    log_chance = torch.where(known, chosen, not_fake)
-    weight = weights[label]
-    if focus:
-        weight = weight * (1.0 - log_chance.exp()).clamp(0.0, 1.0) ** focus
-    return -(weight * log_chance).sum() / weights[label].sum()
-
-
 def _save(network: Classifier, trainer: MemberTrainer, path: Path) -> None:
     state = {"network": network.state_dict(), "member": trainer.k, "trainer": trainer.state()}
     temporary = path.with_name(path.name + ".part")
@@ -313,4 +315,4 @@ def _load(network: Classifier, path: Path) -> Checkpoint:
         ) from error
 
 
-__all__: Sequence[str] = ("classifier_loss", "fold_of", "run_training", "train_classifier")
+__all__: Sequence[str] = ("fold_of", "run_training", "simulate_skies", "train_classifier")

@@ -7,7 +7,6 @@ within the matching radius: such a candidate is neither (`DOUBTFUL`) and teaches
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -21,54 +20,23 @@ from ..classify.photometry import measure
 from ..classify.stamps import ANCESTOR, NARROW, WIDE, coverage_of, cut_stamps
 from ..detect import skymask
 from ..detect.calibration import Calibration
+from ..detect.centers import Centers
 from ..detect.find import raw_centers
 from ..errors import InputError
 from ..nets.weights import LocalizerFile
+from ..outputs import replacing
 from ..progress import Progress, silent
-from ..simulate.diffuse import by_name, vary
-from ..simulate.instrument import load_instrument
-from ..simulate.sky import simulate_counts
-from ..simulate.skymodel import SkyModel, build_sky_model
 from ..sky.counts import SkyCounts
 from ..sky.frame import vectors_to_lonlat
 from .calibrate import MATCH_DEG, Judged, judge
-from .classifier_sky import (
-    FAKE,
-    UNCLASSED,
-    histories,
-    labels_of,
-    real_population,
-    training_population,
-)
+from .classifier_skies import YEARS, ClassSky, ClassTruth, load_class_sky, make_class_sky
+from .classifier_sky import FAKE, UNCLASSED
 
 DOUBTFUL = 6
 """Label of candidates at a source of ideal TS 4 to 9."""
 
 DOUBTFUL_TS = 4.0
 LEAST_PROBABILITY = 0.1
-_YEARS = 10
-
-
-@dataclass(frozen=True)
-class ClassSky:
-    """What the examples of one file come from.
-
-    Attributes
-    ----------
-    seed : int
-    background : str
-        As `simulate.diffuse.by_name` knows it.
-    kind : {"boosted", "resampled", "dr2"}
-        See `training.classifier_sky`; "dr2" keeps places, spectra and histories as they are.
-    """
-
-    seed: int
-    background: str
-    kind: str = "boosted"
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("boosted", "resampled", "dr2"):
-            raise InputError(f"sky {self.kind!r} is none of boosted, resampled, dr2")
 
 
 @dataclass(frozen=True)
@@ -95,6 +63,10 @@ class Examples:
         Number of true sources above ideal TS 25 on the sky, for completeness.
     sky : int array (N,)
         Seed of the sky.
+    vectors : array (N, 3)
+        Galactic unit vectors of the candidates.
+    raw : array (N, 3)
+        The localizer's peak, area and own error, see `detect.centers.Centers`.
     """
 
     evidence: Evidence
@@ -109,6 +81,8 @@ class Examples:
     distance_deg: np.ndarray
     n_sources: np.ndarray
     sky: np.ndarray
+    vectors: np.ndarray
+    raw: np.ndarray
 
     def __len__(self) -> int:
         return len(self.label)
@@ -119,9 +93,17 @@ class Examples:
         return Examples(self.evidence.select(rows), *(getattr(self, n)[rows] for n in names))
 
 
-def sky_path(bank: str | Path, sky: ClassSky) -> Path:
-    """File of the examples of one sky."""
-    return Path(bank) / f"class{sky.seed:07d}-{sky.background}-{sky.kind}.npz"
+def examples_path(
+    bank: str | Path, sky: ClassSky, localizer: LocalizerFile, turns: Sequence[int] | None = None
+) -> Path:
+    """File of what a localizer finds on one sky; its name and checksum are those of the folder.
+
+    A localizer that was calibrated anew finds other probabilities, and is another.
+    """
+    history = localizer.provenance
+    finder = f"{history.get('model', 'localizer')}-{history.get('sha256', '')[:8]}"
+    looked = len(skymask.TURNS if turns is None else turns)
+    return Path(bank) / finder / f"{sky.name}-turns{looked}.npz"
 
 
 def make_examples(
@@ -130,35 +112,40 @@ def make_examples(
     bank: str | Path,
     data_dir: str | Path | None,
     *,
+    skies: str | Path | None = None,
     turns: Sequence[int] | None = None,
     progress: Progress = silent,
 ) -> Path:
-    """Simulate a sky of ten years, search it, and keep the candidates; no work if it is there.
+    """Search a sky of ten years and keep the candidates; no work if they are there.
 
     Parameters
     ----------
+    skies : path or None
+        Folder of simulated skies; one that is missing is made. None is ``skies`` in the bank.
     turns : sequence of int or None
         Orientations in which the localizer looks; one is four times as quick as the default.
     """
-    path = sky_path(bank, sky)
+    path = examples_path(bank, sky, localizer, turns)
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng([sky.seed, 7])
-    model = sky_model(sky, data_dir, rng)
-    factors = histories(model.sources, _YEARS, rng, real=sky.kind == "dr2")
-    counts = simulate_counts(
-        model, float(_YEARS), rng, yearly=True, factors=factors, progress=progress
-    )
+    kept = make_class_sky(sky, skies or Path(bank) / "skies", data_dir, progress)
+    counts, truth = load_class_sky(kept)
     with looking(turns):
         found = raw_centers(counts, localizer, None, progress=progress)
+    save_examples(judged_examples(counts, truth, found, localizer, sky.seed), path)
+    return path
+
+
+def judged_examples(
+    counts: SkyCounts, truth: ClassTruth, found: Centers, localizer: LocalizerFile, seed: int
+) -> Examples:
+    """The examples that centres found on a sky make."""
     lat = vectors_to_lonlat(found.vectors)[1]
     calibration = Calibration.from_mapping(localizer.calibration)
     probability = calibration.probability(found, lat)
-    judged = judge(found, lat, model.vectors, model.ideal_ts.sum(axis=1) * _YEARS)
-    examples = examples_of(counts, model, judged, probability, sky.seed)
-    save_examples(examples, path)
-    return path
+    judged = judge(found, lat, truth.vectors, truth.ts)
+    return examples_of(counts, truth, judged, probability, seed)
 
 
 @contextmanager
@@ -174,52 +161,37 @@ def looking(turns: Sequence[int] | None) -> Iterator[None]:
         skymask.TURNS = usual
 
 
-def sky_model(sky: ClassSky, data_dir: str | Path | None, rng: np.random.Generator) -> SkyModel:
-    """Sources over a background; that of a training sky is varied."""
-    diffuse = by_name(sky.background, data_dir, "front")
-    if sky.kind == "dr2":
-        sources = real_population(rng)
-    else:
-        diffuse = vary(diffuse, rng)
-        sources = training_population(rng, boosted=sky.kind == "boosted")
-    return build_sky_model(sources, diffuse, load_instrument(), "front")
-
-
 def examples_of(
-    sky: SkyCounts, model: SkyModel, judged: Judged, probability: np.ndarray, seed: int
+    sky: SkyCounts, truth: ClassTruth, judged: Judged, probability: np.ndarray, seed: int
 ) -> Examples:
     """The examples that judged centres on a sky make."""
     kept = np.flatnonzero(probability >= LEAST_PROBABILITY)
-    vectors, probability = judged.centers.vectors[kept], probability[kept]
+    centers, probability = judged.centers, probability[kept]
+    vectors = centers.vectors[kept]
     wide, narrow, ancestor = cut_stamps(sky, vectors, (WIDE, NARROW, ANCESTOR))
     covered = coverage_of(sky, vectors)
     found = measure(wide, covered, vectors, vectors[probability >= 0.5], sky.event_type)
-    exposure = exposure_per_year(vectors, sky.event_type)[:, None] * np.ones((1, _YEARS, 1))
+    exposure = exposure_per_year(vectors, sky.event_type)[:, None] * np.ones((1, YEARS, 1))
     image = wide.sum(axis=1, dtype=np.float32)
-    source = source_of(judged.ts[kept], model.ideal_ts.sum(axis=1) * _YEARS)
+    source = source_of(judged.ts[kept], truth.ts)
     true = source >= 0
-    label = np.full(len(kept), FAKE)
-    label[true] = labels_of(np.asarray(model.sources["CLASS1"])[source[true]])
-    label[~true & doubtful(vectors, model)] = DOUBTFUL
-    total_ts = model.ideal_ts.sum(axis=1) * _YEARS
-    bright = total_ts > 25.0
-
-    def known(name: str) -> np.ndarray:
-        return np.where(true, np.asarray(model.sources[name], float)[source], np.nan)
-
+    label = np.where(true, truth.label[source], FAKE)
+    label[~true & doubtful(vectors, truth)] = DOUBTFUL
     return Examples(
         evidence=assemble(image, covered, found, exposure, probability),
         narrow=narrow,
         ancestor=ancestor.sum(axis=1).astype(np.uint16),
         label=label,
-        template=np.where(true, np.asarray(model.sources["Template"])[source], -1),
+        template=np.where(true, truth.template[source], -1),
         ts=judged.ts[kept],
-        flux=known("Flux1000"),
-        signif=known("Signif_Avg"),
+        flux=np.where(true, truth.flux[source], np.nan),
+        signif=np.where(true, truth.signif[source], np.nan),
         lat_deg=judged.lat_deg[kept],
         distance_deg=judged.distance_deg[kept],
-        n_sources=np.full(len(kept), bright.sum()),
+        n_sources=np.full(len(kept), (truth.ts > 25.0).sum()),
         sky=np.full(len(kept), seed),
+        vectors=vectors,
+        raw=np.stack([centers.peak, centers.area, centers.error_deg], axis=-1)[kept],
     )
 
 
@@ -231,10 +203,9 @@ def source_of(matched_ts: np.ndarray, true_ts: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(matched_ts), found, -1)
 
 
-def doubtful(vectors: np.ndarray, model: SkyModel) -> np.ndarray:
+def doubtful(vectors: np.ndarray, truth: ClassTruth) -> np.ndarray:
     """Bool (N,): whether a source of ideal TS 4 to 9 lies within the matching radius."""
-    ts = model.ideal_ts.sum(axis=1) * _YEARS
-    faint = model.vectors[(ts > DOUBTFUL_TS) & (ts <= 9.0)]
+    faint = truth.vectors[(truth.ts > DOUBTFUL_TS) & (truth.ts <= 9.0)]
     if not len(faint):
         return np.zeros(len(vectors), bool)
     chord: np.ndarray = cKDTree(faint).query(vectors)[0]
@@ -250,9 +221,8 @@ def save_examples(examples: Examples, path: str | Path) -> Path:
     evidence = examples.evidence
     columns = {_PREFIX + f.name: getattr(evidence, f.name) for f in fields(evidence)}
     columns |= {f.name: getattr(examples, f.name) for f in fields(examples)[1:]}
-    temporary = path.with_name(path.name + ".part.npz")
-    np.savez(temporary, allow_pickle=False, **columns)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        np.savez(temporary, allow_pickle=False, **columns)
     return path
 
 

@@ -1,10 +1,12 @@
-"""What the localizer is trained to lower."""
+"""What the networks are trained to lower."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from .classifier_sky import FAKE, UNCLASSED
 
 DICE_SHARE = 0.02
 OFFSET_SHARE = 0.05
@@ -42,3 +44,26 @@ def localizer_loss(output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, fl
     loss = entropy + DICE_SHARE * (1.0 - overlap) + OFFSET_SHARE * shift + ERROR_SHARE * error
     parts = {"entropy": entropy, "dice": 1.0 - overlap, "offset": shift, "error": error}
     return loss, {name: float(value.detach()) for name, value in parts.items()}
+
+
+def classifier_loss(logits: Tensor, label: Tensor, weights: Tensor, focus: float = 0.0) -> Tensor:
+    """Weighted cross entropy; a source without a class should only be no fake.
+
+    Parameters
+    ----------
+    logits : Tensor (B, 5)
+    label : int Tensor (B,)
+        0 to 4, or `UNCLASSED`.
+    weights : Tensor (6,)
+    focus : float
+        Power of the focal loss; 0 is the plain cross entropy.
+    """
+    log_chances = F.log_softmax(logits, dim=1)
+    not_fake = torch.logsumexp(log_chances[:, :FAKE], dim=1)
+    known = label < UNCLASSED
+    chosen = log_chances.gather(1, label.clamp_max(FAKE)[:, None])[:, 0]
+    log_chance = torch.where(known, chosen, not_fake)
+    weight = weights[label]
+    if focus:
+        weight = weight * (1.0 - log_chance.exp()).clamp(0.0, 1.0) ** focus
+    return -(weight * log_chance).sum() / weights[label].sum()
