@@ -23,7 +23,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold
 from torch import nn
 
-from fermi_unek.classify.calibration import ClassCalibration
+from fermi_unek.classify.calibration import FAKE, ClassCalibration, doubt_of
 from fermi_unek.classify.photometry import CORE_DEG
 from fermi_unek.classify.stamps import WIDE
 from fermi_unek.config import TrainClassifierConfig
@@ -40,7 +40,7 @@ from fermi_unek.training.classifier_calibrate import (
 )
 from fermi_unek.training.classifier_feed import UNCHANGED, Changes
 from fermi_unek.training.classifier_skies import ClassSky
-from fermi_unek.training.classifier_sky import FAKE, UNCLASSED
+from fermi_unek.training.classifier_sky import UNCLASSED
 from fermi_unek.training.losses import classifier_loss
 
 FOLDS = 2
@@ -55,13 +55,13 @@ SHOWN = (
 
 
 def judged_of(
-    examples: Examples, chances: np.ndarray, calibration: ClassCalibration = ClassCalibration()
+    examples: Examples, chances: np.ndarray, fake: np.ndarray | None = None
 ) -> ClassJudged:
     """What `find` would list at its default threshold, doubtful candidates left out."""
     listed = (examples.label != DOUBTFUL) & (examples.evidence.probability >= LISTED)
     return ClassJudged(
         chances,
-        calibration.fake(chances, examples.lat_deg),
+        chances[:, FAKE] >= 0.5 if fake is None else fake,
         examples.label,
         examples.ts,
         examples.signif,
@@ -362,7 +362,7 @@ def shipped(weights: str, test: Examples, folder: Path, recalibrate: Examples | 
     if recalibrate is not None:
         calibration = fit_class_calibration(held_out_logits(file.network, recalibrate), recalibrate)
     chances = calibration.probabilities(logits, test.evidence.probability, test.lat_deg)
-    judged = judged_of(test, chances, calibration)
+    judged = judged_of(test, chances, calibration.fake(doubt_of(chances, logits), test.lat_deg))
     scores = score_classes(judged)
     write_class_scores(scores, folder)
     (folder / "numbers.json").write_text(json.dumps(dict(scores.numbers), indent=1))

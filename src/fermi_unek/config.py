@@ -334,6 +334,8 @@ class TrainClassifierConfig(Config):
         Peak learning rate of the cosine schedule; weight decay.
     hidden, filters, year_units, members : int
         See `nets.classifier.ClassifierShape`.
+    finder : bool
+        Whether the classifier looks at the localizer's raw numbers, see there.
     balance : float
         Power of one over the number of its examples by which a class is weighted, 0 to 1.
     focus : float
@@ -363,6 +365,7 @@ class TrainClassifierConfig(Config):
     filters: int = Field(0, ge=0)
     year_units: int = Field(48, ge=0)
     members: int = Field(4, ge=1)
+    finder: bool = True
     balance: float = Field(0.5, ge=0.0, le=1.0)
     focus: float = Field(0.0, ge=0.0)
     threads: int = Field(0, ge=0)

@@ -226,7 +226,12 @@ def search(
         from .classify.classes import classify
 
         candidates = classify(
-            sky, candidates, tools.classifier, exposure=tools.exposure, device=config.device
+            sky,
+            candidates,
+            tools.classifier,
+            exposure=tools.exposure,
+            localizer=localizer.provenance.get("sha256"),
+            device=config.device,
         )
     return build_catalog(
         candidates,

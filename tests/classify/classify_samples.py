@@ -40,6 +40,7 @@ def some_evidence(number: int = 6, n_years: int = 10, seed: int = 0) -> Evidence
         core_background=np.full((number, N_BINS), 30.0, np.float32),
         exposure=np.full((number, n_years, N_BINS), 2e10, np.float32),
         probability=rng.random(number).astype(np.float32),
+        mask=rng.uniform(0.1, 0.9, (number, 2)).astype(np.float32),
     )
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from classify_samples import small_network, some_evidence, two_close_sources
+from classify_samples import SMALL, small_network, some_evidence, two_close_sources
 
 from fermi_unek.catalog import Candidates
-from fermi_unek.classify.calibration import ClassCalibration
+from fermi_unek.classify.calibration import ClassCalibration, doubt_of
 from fermi_unek.classify.classes import as_input, classify, run_classifier, usable_years
 from fermi_unek.classify.evidence import (
     Evidence,
@@ -54,8 +54,8 @@ def test_probabilities_of_a_candidate_sum_to_one_and_its_photons_are_counted(sky
 
 def test_fake_is_what_reaches_the_cut(sky):
     spots = candidates((30.0, 50.0), (30.0, 50.9))
-    assert classify(sky, spots, classifier(fake_cut=0.0)).fake.all()
-    assert not classify(sky, spots, classifier(fake_cut=1.0)).fake.any()
+    assert classify(sky, spots, classifier(fake_cut=(0.0,) * 3)).fake.all()
+    assert not classify(sky, spots, classifier(fake_cut=(1.0,) * 3)).fake.any()
 
 
 def test_without_times_one_layer_is_used_and_it_is_said(sky):
@@ -208,18 +208,53 @@ def test_evidence_of_different_lengths_is_refused():
         replace(evidence, probability=evidence.probability[:2])
 
 
-def test_calibration_scales_and_shifts_logits():
-    logits = np.log(np.array([[0.1, 0.2, 0.3, 0.3, 0.1]]))
-    half = np.array([0.5])
-    np.testing.assert_allclose(ClassCalibration().probabilities(logits, half), np.exp(logits))
-    shifted = ClassCalibration(offsets=(0.0, 0.0, 0.0, 0.0, 2.0)).probabilities(logits, half)
+def test_calibration_scales_and_shifts_logits_of_its_latitudes():
+    logits = np.log(np.array([[0.1, 0.2, 0.3, 0.3, 0.1]] * 2))
+    half, lat = np.array([0.5, 0.5]), np.array([-2.0, 40.0])
+    np.testing.assert_allclose(ClassCalibration().probabilities(logits, half, lat), np.exp(logits))
+    nothing = (0.0,) * 5
+    calibration = ClassCalibration(offsets=((0.0, 0.0, 0.0, 0.0, 2.0), nothing, nothing))
+    shifted = calibration.probabilities(logits, half, lat)
     assert shifted[0, 4] == pytest.approx(0.1 * np.exp(2) / (0.9 + 0.1 * np.exp(2)))
-    assert ClassCalibration().probabilities(np.zeros((0, 5)), np.zeros(0)).shape == (0, 5)
+    assert shifted[1, 4] == pytest.approx(0.1)
+    none = np.zeros(0)
+    assert ClassCalibration().probabilities(np.zeros((0, 5)), none, none).shape == (0, 5)
+
+
+def test_a_band_of_latitude_has_its_own_cut():
+    cuts = ClassCalibration(fake_cut=(0.9, 0.5, 0.7))
+    flagged = cuts.fake(np.full(4, 0.8), np.array([3.0, -10.0, 60.0, -89.0]))
+    np.testing.assert_array_equal(flagged, [False, True, True, True])
+    one = ClassCalibration.from_mapping({"fake_cut": 0.7, "scales": [1.0, 1.0, 1.0, 1.0, 2.0]})
+    assert one.fake_cut == (0.7, 0.7, 0.7)
+    assert one.scales == ((1.0, 1.0, 1.0, 1.0, 2.0),) * 3
+
+
+def test_a_faint_source_costs_fake_less_than_a_bright_one():
+    chances = np.full((3, 5), 0.2)
+    logits = np.zeros((3, 6))
+    logits[:, 5] = [-30.0, 0.0, 30.0]
+    np.testing.assert_allclose(doubt_of(chances, logits), [1.0, 1.0 / 3.0, 0.2], atol=1e-9)
+    np.testing.assert_allclose(doubt_of(chances, logits[:, :5]), 0.2)
+
+
+def test_raw_numbers_of_another_localizer_are_not_used(sky):
+    finder = small_network(replace(SMALL, finder=True))
+    file = ClassifierFile(finder, {}, {"localizer sha256": "own"})
+    one = np.ones(1)
+    spots = replace(candidates((30.0, 50.0)), peak=0.2 * one, area=0.02 * one)
+    told = classify(sky, spots, file, localizer="own").class_probabilities
+    other = classify(sky, spots, file, localizer="other").class_probabilities
+    unknown = classify(sky, candidates((30.0, 50.0)), file, localizer="own").class_probabilities
+    assert not np.allclose(told, other)
+    np.testing.assert_array_equal(other, unknown)
+    np.testing.assert_allclose(other.sum(axis=1), 1.0)
 
 
 def test_a_source_the_localizer_doubts_is_more_of_a_fake():
     logits = np.log(np.full((2, 5), 0.2))
-    chances = ClassCalibration(doubt=1.0).probabilities(logits, np.array([0.25, 0.5]))
+    high = np.array([50.0, 50.0])
+    chances = ClassCalibration(doubt=1.0).probabilities(logits, np.array([0.25, 0.5]), high)
     assert chances[0, 4] == pytest.approx(3.0 / 7.0)
     np.testing.assert_allclose(chances[1], 0.2)
 
@@ -227,7 +262,7 @@ def test_a_source_the_localizer_doubts_is_more_of_a_fake():
 def test_a_calibration_of_other_keys_or_length_is_refused():
     with pytest.raises(InputError, match=r"holds \['temperature'\]"):
         ClassCalibration.from_mapping({"temperature": 1.0})
-    with pytest.raises(InputError, match="expected 5 of each"):
+    with pytest.raises(InputError, match="scales, offsets and cuts of shapes"):
         ClassCalibration(scales=(1.0,))
 
 

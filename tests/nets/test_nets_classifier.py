@@ -30,7 +30,7 @@ def constant_light(number: int = 3, years: int = 5) -> ClassifierInput:
     return ClassifierInput(
         torch.ones(number, 6, 12, 12), torch.ones(number, 6), net, net, torch.sqrt(total + 5.0),
         total, torch.sqrt(total + 5.0), torch.full((number, 6), 5.0), exposure.contiguous(),
-        torch.full((number,), 0.9),
+        torch.full((number,), 0.9), torch.full((number, 2), 0.5),
     )  # fmt: skip
 
 
@@ -67,6 +67,19 @@ def test_the_mean_of_the_members_is_what_comes_out():
 @pytest.mark.parametrize("shape", [{"filters": 0}, {"year_units": 0}])
 def test_a_branch_can_be_left_out(shape):
     assert Classifier(ClassifierShape(hidden=4, **shape)).eval()(constant_light()).shape == (3, 5)
+
+
+def test_what_the_localizer_saw_is_looked_at_where_it_is_known():
+    torch.manual_seed(2)
+    network = Classifier(ClassifierShape(hidden=4, filters=0, year_units=0, finder=True)).eval()
+    given = constant_light()
+    mask = torch.tensor([[0.2, 0.05], [0.9, 0.3], [float("nan"), float("nan")]])
+    logits = network(given._replace(mask=mask))
+    assert logits.shape == (3, 6)
+    assert torch.isfinite(logits).all()
+    assert not torch.allclose(logits[0], logits[1])
+    plain = Classifier(ClassifierShape(hidden=4, filters=0, year_units=0)).eval()
+    torch.testing.assert_close(plain(given._replace(mask=mask)), plain(given))
 
 
 def test_a_classifier_read_back_is_the_one_that_was_written(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,36 +12,50 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fermi_unek.classify.calibration import ClassCalibration
+from fermi_unek.classify.calibration import ClassCalibration, latitude_band
 from fermi_unek.classify.classes import run_classifier
 from fermi_unek.classify.evidence import Evidence
 from fermi_unek.config import TrainClassifierConfig
+from fermi_unek.detect.centers import Centers
 from fermi_unek.errors import ConfigError, InputError
+from fermi_unek.nets.weights import LocalizerFile, load_localizer
+from fermi_unek.simulate.sky import simulate_counts
+from fermi_unek.sky.frame import lonlat_to_vectors
 from fermi_unek.training import classifier as training
+from fermi_unek.training import classifier_bank, classifier_skies
 from fermi_unek.training.classifier import (
     class_weights,
-    classifier_loss,
     fold_of,
     run_training,
+    share_shown,
+    simulate_skies,
     train_classifier,
 )
 from fermi_unek.training.classifier_bank import (
     DOUBTFUL,
-    ClassSky,
     Examples,
     doubtful,
+    examples_path,
     load_examples,
     looking,
+    make_examples,
     save_examples,
-    sky_path,
     source_of,
 )
 from fermi_unek.training.classifier_calibrate import (
+    KEPT,
     alone,
     fit_class_calibration,
     held_out_logits,
 )
 from fermi_unek.training.classifier_feed import UNCHANGED, Changes, batch_of
+from fermi_unek.training.classifier_skies import (
+    ClassSky,
+    ClassTruth,
+    load_class_sky,
+    make_class_sky,
+    truth_of,
+)
 from fermi_unek.training.classifier_sky import (
     FAKE,
     UNCLASSED,
@@ -48,6 +64,7 @@ from fermi_unek.training.classifier_sky import (
     real_population,
     training_population,
 )
+from fermi_unek.training.losses import brightness_loss, classifier_loss
 
 NUMBER = 160
 
@@ -70,6 +87,7 @@ def examples(number: int = NUMBER, seed: int = 0) -> Examples:
         core_background=np.full((number, 6), 3.0, np.float32),
         exposure=np.full((number, 3, 6), 1e10, np.float32),
         probability=np.full(number, 0.8, np.float32),
+        mask=np.stack([np.full(number, 0.6), rng.gamma(4.0, 0.05, number)], 1).astype(np.float32),
     )
     ts = np.where(label == FAKE, np.nan, 50.0)
     zero = np.zeros(number)
@@ -79,7 +97,8 @@ def examples(number: int = NUMBER, seed: int = 0) -> Examples:
         np.zeros((number, 6, 7, 7), np.uint16),
         label,
         np.where(label == FAKE, -1, np.arange(number)),
-        ts, zero, ts / 4.0, zero, zero, zero, zero.astype(int),
+        ts, zero, ts / 4.0, np.linspace(-90.0, 90.0, number), zero, zero, zero.astype(int),
+        np.zeros((number, 3)),
     )  # fmt: skip
 
 
@@ -109,7 +128,7 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(tmp_path, monkeypat
 def test_it_learns_what_there_is_to_learn_and_a_member_is_judged_on_what_it_has_not_seen():
     network = run_training(config(epochs=25, lr=0.01), examples(600))
     fresh = examples(200, seed=1)
-    right = held_out_logits(network, fresh).argmax(axis=1) == fresh.label
+    right = held_out_logits(network, fresh)[:, :5].argmax(axis=1) == fresh.label
     assert right.mean() > 0.7
 
 
@@ -156,6 +175,24 @@ def test_the_loss_of_classes_is_cross_entropy_and_a_source_without_one_is_only_n
         classifier_loss(logits, unclassed, torch.ones(6)), -torch.log(not_fake).mean()
     )
     assert classifier_loss(logits, label, torch.ones(6), focus=2.0) < expected
+
+
+def test_brightness_is_learnt_from_sources_of_known_ts_alone():
+    ts = torch.tensor([30.0, 10.0, float("nan")])
+    loss = brightness_loss(torch.tensor([2.0, 2.0, 50.0]), ts)
+    expected = F.binary_cross_entropy_with_logits(torch.tensor([2.0, 2.0]), torch.tensor([1.0, 0]))
+    torch.testing.assert_close(loss, expected)
+    assert float(brightness_loss(torch.ones(1), torch.tensor([float("nan")]))) == 0.0
+
+
+def test_a_shorter_exposure_shows_its_share_of_the_ts_and_an_absent_bin_none_that_is_known():
+    whole = torch.full((2, 3, 6), 2.0)
+    shown = whole.clone()
+    shown[0, 2] = 0.0
+    shown[1, :, 4] = 0.0
+    share = share_shown(shown, whole)
+    assert float(share[0]) == pytest.approx(2.0 / 3.0)
+    assert torch.isnan(share[1])
 
 
 def test_rare_classes_weigh_more_and_the_mean_weight_is_one():
@@ -236,6 +273,10 @@ def test_absent_bins_hold_nothing_and_a_hidden_probability_is_not_known():
     assert not batch.image[gone].any()
     assert not batch.net.transpose(1, 2)[gone].any()
     assert torch.isnan(batch.probability).all()
+    assert torch.isnan(batch.mask).all()
+    batch = batch_of(given, np.arange(200), rng, replace(UNCHANGED, other_finder=1.0))
+    assert torch.isnan(batch.mask).all()
+    assert torch.isfinite(batch.probability).all()
 
 
 def test_a_turned_stamp_holds_the_same_photons():
@@ -245,21 +286,47 @@ def test_a_turned_stamp_holds_the_same_photons():
     np.testing.assert_array_equal(batch.image.sum(dim=(2, 3)), given.image[:50].sum(axis=(2, 3)))
     assert (batch.image.numpy() != given.image).any()
     batch = batch_of(given, np.arange(50), rng, Changes())
-    assert all(torch.isfinite(value).all() for value in batch[:-1])
+    assert all(torch.isfinite(value).all() for value in batch[:-2])
+
+
+def calibrated(offset_of_plane: float, number: int = 20_000):
+    """Logits that are twice too large, labels, and the calibration; one class off in the plane."""
+    rng = np.random.default_rng(0)
+    given = examples(number)
+    true = rng.normal(size=(number, 5)) * 1.5
+    plane = np.abs(given.lat_deg) < 5.0
+    shifted = true + offset_of_plane * np.outer(plane, np.eye(5)[2])
+    chances = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
+    label = (chances.cumsum(axis=1) > rng.random((number, 1))).argmax(axis=1)
+    given = replace(given, label=label, ts=np.where(label == FAKE, np.nan, 50.0))
+    return 2.0 * true, given, fit_class_calibration(2.0 * true, given)
 
 
 def test_calibration_finds_the_scale_of_logits_and_keeps_98_percent_of_the_bright():
-    rng = np.random.default_rng(0)
-    given = examples(20_000)
-    true = rng.normal(size=(20_000, 5)) * 1.5
-    chances = np.exp(true) / np.exp(true).sum(axis=1, keepdims=True)
-    label = (chances.cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
-    given = replace(given, label=label, ts=np.where(label == FAKE, np.nan, 50.0))
-    calibration = fit_class_calibration(2.0 * true, given)
-    np.testing.assert_allclose(calibration.scales, 0.5, atol=0.05)
-    kept = ~calibration.fake(calibration.probabilities(2.0 * true, given.evidence.probability))
-    assert kept[label != FAKE].mean() == pytest.approx(0.98, abs=0.002)
-    assert isinstance(ClassCalibration.from_mapping(calibration.as_mapping()), ClassCalibration)
+    logits, given, calibration = calibrated(0.0)
+    np.testing.assert_allclose(calibration.scales, 0.5, atol=0.08)
+    chances = calibration.probabilities(logits, given.evidence.probability, given.lat_deg)
+    kept = ~calibration.fake(chances[:, FAKE], given.lat_deg)
+    for band in np.unique(latitude_band(given.lat_deg)):
+        here = (latitude_band(given.lat_deg) == band) & (given.label != FAKE)
+        assert kept[here].mean() == pytest.approx(KEPT, abs=0.003)
+    assert ClassCalibration.from_mapping(calibration.as_mapping()) == calibration
+
+
+def test_a_band_of_latitude_is_calibrated_by_itself_as_far_as_its_examples_go():
+    def shift(number):
+        offsets = np.array(calibrated(1.5, number)[2].offsets)
+        return (offsets[0, 2] - offsets[0].mean()) - (offsets[2, 2] - offsets[2].mean())
+
+    assert shift(20_000) == pytest.approx(1.2, abs=0.25)
+    # a few examples say little against the rest of the sky
+    assert 0.0 < shift(400) < 0.8 * shift(20_000)
+
+
+def test_without_enough_bright_sources_in_a_band_its_cut_is_that_of_the_whole_sky():
+    calibration = calibrated(0.0, 400)[2]
+    assert calibration.fake_cut[0] != calibration.fake_cut[2]
+    assert len(set(calibrated(0.0, 60)[2].fake_cut)) == 1
 
 
 def test_examples_read_back_are_those_that_were_written(tmp_path):
@@ -280,7 +347,94 @@ def test_what_holds_no_examples_is_refused(tmp_path):
         load_examples([tmp_path / "x.npz"])
     with pytest.raises(InputError, match="none of boosted, resampled, dr2"):
         ClassSky(1, "own", "real")
-    assert sky_path("b", ClassSky(5, "own")).name == "class0000005-own-boosted.npz"
+
+
+def test_what_another_localizer_found_is_another_file():
+    sky = ClassSky(5, "own")
+    one, other = (
+        LocalizerFile(None, {}, {"model": "localizer-v9", "sha256": sha})
+        for sha in ("ab" * 9, "cd")
+    )
+    path = examples_path("b", sky, one)
+    assert path == Path("b/localizer-v9-abababab/class0000005-own-boosted-turns4.npz")
+    assert examples_path("b", sky, other) != path
+    assert examples_path("b", sky, one, (0,)).name == "class0000005-own-boosted-turns1.npz"
+
+
+FIELD = (30.0, 50.0, 4.0)
+
+
+def constant_light(table, n_years, rng, real):
+    return np.ones((len(table), n_years)) * rng.uniform(0.5, 1.5)
+
+
+@pytest.fixture
+def small_model(monkeypatch):
+    """Every sky is a field with these three BL Lacs, whatever its recipe."""
+    from training_samples import sky_of
+
+    places = lonlat_to_vectors(np.array([30.0, 30.0, 33.0]), np.array([50.0, 51.5, 50.0]))
+    model = sky_of(places, np.array([300.0, 200.0, 100.0]))
+    model.sources["CLASS1"], model.sources["Template"] = "bll", np.arange(3)
+    model.sources["Flux1000"], model.sources["Signif_Avg"] = 1e-9, 9.0
+    monkeypatch.setattr(classifier_skies, "sky_model", lambda sky, data, rng: model)
+    monkeypatch.setattr(classifier_skies, "histories", constant_light)
+    monkeypatch.setattr(classifier_skies, "simulate_counts", partial(simulate_counts, region=FIELD))
+    return model
+
+
+def test_a_kept_sky_is_the_one_that_was_simulated_and_the_same_for_the_same_seed(
+    tmp_path, small_model
+):
+    sky = ClassSky(5, "own")
+    path = make_class_sky(sky, tmp_path, None)
+    counts, truth = load_class_sky(path)
+    rng = np.random.default_rng([5, 7])
+    factors = constant_light(small_model.sources, 10, rng, real=False)
+    again = simulate_counts(small_model, 10.0, rng, FIELD, yearly=True, factors=factors)
+    for one, other in zip((counts, *counts.years), (again, *again.years), strict=True):
+        for b in range(6):
+            np.testing.assert_array_equal(one.bins[b].pixels, other.bins[b].pixels)
+            np.testing.assert_array_equal(one.bins[b].counts, other.bins[b].counts)
+    for name, value in vars(truth_of(small_model)).items():
+        np.testing.assert_array_equal(getattr(truth, name), value)
+    before = path.stat().st_mtime_ns
+    assert make_class_sky(sky, tmp_path, None).stat().st_mtime_ns == before
+
+
+def test_a_file_that_is_no_kept_sky_is_refused(tmp_path, small_model):
+    np.savez(tmp_path / "x.npz", a=np.zeros(1))
+    with pytest.raises(InputError, match="is no simulated sky"):
+        load_class_sky(tmp_path / "x.npz")
+    with np.load(make_class_sky(ClassSky(5, "own"), tmp_path, None)) as columns:
+        short = {**columns, "length": columns["length"][:6]}
+    short["pixels"] = short["pixels"][: short["length"].sum()]
+    short["counts"] = short["counts"][: short["length"].sum()]
+    np.savez(tmp_path / "y.npz", **short)
+    with pytest.raises(InputError, match="holds 6 planes, expected 60"):
+        load_class_sky(tmp_path / "y.npz")
+
+
+def test_a_kept_sky_is_searched_once_for_each_localizer(tmp_path, small_model, monkeypatch):
+    """The search finds the sources themselves and a place with none."""
+    calls = []
+
+    def found(counts, localizer, wanted, progress):
+        calls.append(counts)
+        vectors = np.concatenate([small_model.vectors, -small_model.vectors[:1]])
+        peak, area = np.array([0.9, 0.8, 0.7, 0.3]), np.array([0.2, 0.1, 0.1, 0.05])
+        return Centers(vectors, peak, area, np.full(4, 0.05))
+
+    monkeypatch.setattr(classifier_bank, "raw_centers", found)
+    localizer = LocalizerFile(None, {}, {"model": "l", "sha256": "ab"})
+    path = make_examples(ClassSky(5, "own"), localizer, tmp_path, None, turns=(0,))
+    assert make_examples(ClassSky(5, "own"), localizer, tmp_path, None, turns=(0,)) == path
+    assert len(calls) == 1
+    given = load_examples([path])
+    np.testing.assert_array_equal(given.label, [0, 0, 0, FAKE])
+    np.testing.assert_array_equal(given.template, [0, 1, 2, -1])
+    np.testing.assert_allclose(given.evidence.mask[:, 0], [0.9, 0.8, 0.7, 0.3], rtol=1e-6)
+    np.testing.assert_allclose(given.distance_deg[:3], 0.0, atol=1e-5)
 
 
 def test_a_matched_centre_finds_its_source_again():
@@ -297,8 +451,10 @@ def test_a_candidate_at_a_source_too_faint_to_count_is_doubtful():
     ts = model.ideal_ts.sum(axis=1) * 10.0
     faint = model.vectors[(ts > 4.0) & (ts <= 9.0)]
     assert len(faint) > 0
-    assert doubtful(faint, model).all()
-    assert not doubtful(-faint[:1], model).any()
+    nothing = np.zeros(len(ts))
+    truth = ClassTruth(model.vectors, ts, nothing, nothing, nothing, nothing)
+    assert doubtful(faint, truth).all()
+    assert not doubtful(-faint[:1], truth).any()
     assert DOUBTFUL > UNCLASSED
 
 
@@ -353,12 +509,32 @@ def test_a_classifier_is_trained_from_a_sky_to_a_calibrated_file(tmp_path, monke
     bank = tmp_path / "bank"
     bank.mkdir()
     settings = config(out=tmp_path / "run", bank=bank, skies=1, calibration_skies=1, epochs=1)
-    for sky in (*training.training_skies(settings), *training.calibration_skies(settings)):
-        save_examples(examples(), sky_path(bank, sky))
+    localizer = load_localizer()
+    for sky, turns in (
+        *((sky, (0,)) for sky in training.training_skies(settings)),
+        *((sky, None) for sky in training.calibration_skies(settings)),
+    ):
+        path = examples_path(bank, sky, localizer, turns)
+        path.parent.mkdir(exist_ok=True)
+        save_examples(examples(), path)
     weights = train_classifier(settings)
     from fermi_unek.nets.classifier_weights import load_classifier
 
     loaded = load_classifier(weights)
-    assert loaded.provenance["skies"] == "1"
-    assert 0.0 < loaded.calibration["fake_cut"] < 1.0
+    assert loaded.provenance["skies"] == "class3000001-own-3000001-boosted"
+    assert loaded.provenance["localizer sha256"] == localizer.provenance["sha256"]
+    assert json.loads(loaded.provenance["config"])["epochs"] == 1
+    assert all(0.0 < cut < 1.0 for cut in loaded.calibration["fake_cut"])
     assert Path(settings.out, "log.jsonl").read_text().count("\n") == 2
+
+
+def test_the_skies_of_a_configuration_are_made_ahead_without_a_localizer(tmp_path, small_model):
+    settings = config(bank=tmp_path, sky_bank=tmp_path / "s", skies=2, calibration_skies=1,
+                      backgrounds=("own", "model_O"), localizer="none")  # fmt: skip
+    made = simulate_skies(settings)
+    assert [path.name for path in made] == [
+        "class3000001-own-3000001-boosted.npz",
+        "class3000002-model_O-boosted.npz",
+        "class3600001-model_O-dr2.npz",
+    ]
+    assert all(path.parent == tmp_path / "s" for path in made)

@@ -38,6 +38,9 @@ class Candidates:
     ratio95 : float array (N,) or None
         Semi-axes of the 95% error ellipse over those of the 68% one, at least 1; None is a
         Gaussian's 1.62.
+    peak, area : float arrays (N,) or None
+        The localizer's raw numbers, see `detect.centers.Centers`; for the classifier, no catalog
+        holds them.
     """
 
     lon_deg: np.ndarray
@@ -51,6 +54,8 @@ class Candidates:
     class_probabilities: np.ndarray | None = None
     fake: np.ndarray | None = None
     ratio95: np.ndarray | None = None
+    peak: np.ndarray | None = None
+    area: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()

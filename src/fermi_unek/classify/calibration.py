@@ -41,7 +41,7 @@ class ClassCalibration:
         Share of the localizer's own log odds against a source that is added to the logit of
         fake.
     fake_cut : tuple of three float
-        Prob_Fake from which a candidate is flagged.
+        What `doubt_of` gives from which a candidate is flagged.
     """
 
     scales: Rows = ((1.0,) * N_CLASSES,) * N_BANDS
@@ -86,7 +86,8 @@ class ClassCalibration:
 
         Parameters
         ----------
-        logits : array (N, 5)
+        logits : array (N, 5 or 6)
+            A sixth says nothing on the classes, see `doubt_of`.
         source : array (N,)
             The localizer's probability of a source.
         lat_deg : array (N,)
@@ -94,16 +95,15 @@ class ClassCalibration:
         """
         band = latitude_band(lat_deg)
         scales, offsets = np.asarray(self.scales), np.asarray(self.offsets)
-        scaled = np.asarray(logits, float) * scales[band] + offsets[band]
+        scaled = np.asarray(logits, float)[:, :N_CLASSES] * scales[band] + offsets[band]
         scaled[:, FAKE] += self.doubt * log_odds_against(source)
         scaled -= scaled.max(axis=1, keepdims=True, initial=-np.inf)
         weights = np.exp(scaled)
         return weights / weights.sum(axis=1, keepdims=True)
 
-    def fake(self, probabilities: np.ndarray, lat_deg: np.ndarray) -> np.ndarray:
-        """Bool (N,): candidates taken for a fluctuation."""
-        cuts = np.asarray(self.fake_cut)[latitude_band(lat_deg)]
-        flagged: np.ndarray = probabilities[:, FAKE] >= cuts
+    def fake(self, doubt: np.ndarray, lat_deg: np.ndarray) -> np.ndarray:
+        """Bool (N,): candidates taken for a fluctuation, by what `doubt_of` gives (N,)."""
+        flagged: np.ndarray = doubt >= np.asarray(self.fake_cut)[latitude_band(lat_deg)]
         return flagged
 
 
@@ -113,6 +113,23 @@ def _by_band(value: Any, depth: int) -> Any:
     if array.ndim < depth:
         array = np.broadcast_to(array, (N_BANDS, *array.shape))
     return tuple(tuple(row) if depth == 2 else row for row in array.tolist())
+
+
+def doubt_of(probabilities: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Probability (N,) of a fluctuation, were sources of ideal TS below 25 left aside.
+
+    Parameters
+    ----------
+    probabilities : array (N, 5)
+    logits : array (N, 5 or 6)
+        The sixth is the log odds that a source is above 25; without it this is Prob_Fake.
+    """
+    chance = probabilities[:, FAKE]
+    if logits.shape[1] == N_CLASSES:
+        return chance
+    bright = 1.0 / (1.0 + np.exp(-logits[:, N_CLASSES].astype(float)))
+    doubt: np.ndarray = chance / np.maximum(chance + (1.0 - chance) * bright, 1e-12)
+    return doubt
 
 
 def latitude_band(lat_deg: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from ..nets.classifier_weights import ClassifierFile
 from ..simulate.exposure import ExposureFile
 from ..sky.counts import SkyCounts
 from ..sky.frame import lonlat_to_vectors
-from .calibration import ClassCalibration
+from .calibration import ClassCalibration, doubt_of
 from .evidence import MOST_YEARS, Evidence, gather
 
 _BATCH = 512
@@ -28,6 +28,7 @@ def classify(
     classifier: ClassifierFile,
     *,
     exposure: ExposureFile | None = None,
+    localizer: str | None = None,
     device: str = "cpu",
 ) -> Candidates:
     """Class probabilities and Fake of candidates.
@@ -42,6 +43,9 @@ def classify(
         As `nets.classifier_weights.load_classifier` returns it.
     exposure : ExposureFile or None
         Of these photons; None is the package's table times the live time.
+    localizer : str or None
+        SHA-256 of the localizer that found the candidates. The raw numbers of another than the
+        classifier was trained with are not used; its probability is.
     device : {"cpu", "cuda"}
 
     Returns
@@ -59,13 +63,22 @@ def classify(
     if not len(candidates):
         return candidates
     vectors = lonlat_to_vectors(candidates.lon_deg, candidates.lat_deg)
-    evidence = gather(sky, vectors, candidates.probability, exposure)
+    mask = None
+    if localizer == classifier.provenance.get("localizer sha256"):
+        mask = _mask_numbers(candidates)
+    evidence = gather(sky, vectors, candidates.probability, mask, exposure)
     logits = run_classifier(classifier.network, evidence, device)
     calibration = ClassCalibration.from_mapping(classifier.calibration)
     chances = calibration.probabilities(logits, candidates.probability, candidates.lat_deg)
     counts = np.where(sky.present, evidence.core.sum(axis=1), np.nan)
-    fake = calibration.fake(chances, candidates.lat_deg)
+    fake = calibration.fake(doubt_of(chances, logits), candidates.lat_deg)
     return replace(candidates, counts=counts, class_probabilities=chances, fake=fake)
+
+
+def _mask_numbers(candidates: Candidates) -> np.ndarray | None:
+    if candidates.peak is None or candidates.area is None:
+        return None
+    return np.stack([candidates.peak, candidates.area], axis=-1)
 
 
 def usable_years(sky: SkyCounts) -> SkyCounts:
@@ -88,9 +101,9 @@ def usable_years(sky: SkyCounts) -> SkyCounts:
 
 
 def run_classifier(network: Classifier, evidence: Evidence, device: str = "cpu") -> np.ndarray:
-    """Logits, float32 (N, 5); of no row for no candidate."""
+    """Logits, float32 (N, 5 or 6); of no row for no candidate."""
     network = network.to(device).eval()
-    rows = [np.zeros((0, 5), np.float32)]
+    rows = [np.zeros((0, network.shape.outputs), np.float32)]
     with torch.inference_mode():
         for batch in _batches(evidence):
             given = ClassifierInput(*(one.to(device) for one in as_input(batch)))

@@ -39,6 +39,8 @@ class Evidence:
         cm2 s of each year, mean over the bin.
     probability : float32 array (N,)
         The localizer's.
+    mask : float32 array (N, 2)
+        Peak and area in the localizer's mask; NaN where not known.
     """
 
     image: np.ndarray
@@ -51,6 +53,7 @@ class Evidence:
     core_background: np.ndarray
     exposure: np.ndarray
     probability: np.ndarray
+    mask: np.ndarray
 
     def __post_init__(self) -> None:
         lengths = {one.name: len(getattr(self, one.name)) for one in fields(self)}
@@ -69,6 +72,7 @@ def gather(
     sky: SkyCounts,
     vectors: np.ndarray,
     probability: np.ndarray,
+    mask: np.ndarray | None = None,
     exposure: ExposureFile | None = None,
 ) -> Evidence:
     """Evidence on candidates in a sky.
@@ -81,6 +85,8 @@ def gather(
         Galactic unit vectors of the candidates; N may be 0.
     probability : array (N,)
         The localizer's calibrated probability; the sure ones are fitted as neighbours.
+    mask : array (N, 2) or None
+        Peak and area in the localizer's mask; None where not known.
     exposure : ExposureFile or None
         Of these photons; None is the package's table times the live time.
     """
@@ -90,7 +96,9 @@ def gather(
     found = measure(stamps, covered, vectors, neighbours, sky.event_type)
     image = stamps.sum(axis=1, dtype=np.float32) * covered
     of_layers = exposure_of_layers(sky, vectors, exposure)
-    return assemble(image, covered, found, of_layers, probability)
+    if mask is None:
+        mask = np.full((len(vectors), 2), np.nan)
+    return assemble(image, covered, found, of_layers, probability, mask)
 
 
 def assemble(
@@ -99,6 +107,7 @@ def assemble(
     found: Photometry,
     exposure: np.ndarray,
     probability: np.ndarray,
+    mask: np.ndarray,
 ) -> Evidence:
     """Evidence out of its parts."""
     return Evidence(
@@ -112,6 +121,7 @@ def assemble(
         core_background=found.core_background,
         exposure=exposure.astype(np.float32),
         probability=probability.astype(np.float32),
+        mask=mask.astype(np.float32),
     )
 
 

@@ -129,6 +129,8 @@ def _candidates(
         position_angle_deg=equatorial_position_angle(lon, lat, found.angle_deg[listed]),
         near_edge=near_edge(coverage, found.vectors[listed]),
         ratio95=radius95 / radius,
+        peak=found.peak[listed],
+        area=found.area[listed],
     )
 
 

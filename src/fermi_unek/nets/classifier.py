@@ -39,6 +39,8 @@ class ClassifierInput(NamedTuple):
         Of the sum over the years.
     probability : Tensor (B,)
         The localizer's; NaN where it is not to be used.
+    mask : Tensor (B, 2)
+        Peak and area in the localizer's mask; NaN where they are not to be used.
     """
 
     image: Tensor
@@ -51,6 +53,7 @@ class ClassifierInput(NamedTuple):
     core_background: Tensor
     exposure: Tensor
     probability: Tensor
+    mask: Tensor
 
 
 @dataclass(frozen=True)
@@ -67,15 +70,24 @@ class ClassifierShape:
         Units of the layers that every year passes; 0: no years.
     members : int
         Networks whose mean is taken, each trained without one part of the sources of DR2.
+    finder : bool
+        Whether peak and area in the localizer's mask are looked at, and a sixth logit tells
+        sources of ideal TS above 25 from fainter ones: what Fake must not cost, and what it may.
     """
 
     hidden: int = 96
     filters: int = 24
     year_units: int = 32
     members: int = 1
+    finder: bool = False
+
+    @property
+    def outputs(self) -> int:
+        """Number of logits."""
+        return N_CLASSES + self.finder
 
 
-N_SPECTRUM, N_YEAR = 52, 10
+N_SPECTRUM, N_FINDER, N_YEAR = 52, 3, 10
 
 
 class Classifier(nn.Module):
@@ -87,7 +99,7 @@ class Classifier(nn.Module):
         self.members = nn.ModuleList(Member(shape) for _ in range(shape.members))
 
     def forward(self, given: ClassifierInput) -> Tensor:
-        """Logits (B, 5)."""
+        """Logits (B, shape.outputs)."""
         return torch.stack([member(given) for member in self.members]).mean(dim=0)
 
 
@@ -102,10 +114,11 @@ class Member(nn.Module):
     def __init__(self, shape: ClassifierShape) -> None:
         super().__init__()
         self.shape = shape
-        for name, number in (("", N_SPECTRUM), ("year_", N_YEAR)):
+        plain = N_SPECTRUM + N_FINDER * shape.finder
+        for name, number in (("", plain), ("year_", N_YEAR)):
             self.register_buffer(f"{name}mean", torch.zeros(number))
             self.register_buffer(f"{name}width", torch.ones(number))
-        inner = N_SPECTRUM
+        inner = plain
         if shape.filters:
             self.image = ImageBranch(shape.filters)
             inner += self.image.outputs
@@ -113,17 +126,18 @@ class Member(nn.Module):
             self.years = YearBranch(shape.year_units)
             inner += self.years.outputs
         # what is linear in the numbers, such as the localizer's opinion, need not pass the layers
-        self.direct = nn.Linear(N_SPECTRUM, N_CLASSES)
+        self.direct = nn.Linear(plain, shape.outputs)
         self.head = nn.Sequential(
             nn.Linear(inner, shape.hidden), nn.SiLU(), nn.Dropout(0.15),
             nn.Linear(shape.hidden, shape.hidden), nn.SiLU(), nn.Dropout(0.15),
-            nn.Linear(shape.hidden, N_CLASSES),
+            nn.Linear(shape.hidden, shape.outputs),
         )  # fmt: skip
 
     def forward(self, given: ClassifierInput) -> Tensor:
-        """Logits (B, 5)."""
-        numbers = (spectrum_features(given) - self.mean) / self.width
-        numbers = numbers.clamp(-6.0, 6.0)
+        """Logits (B, shape.outputs)."""
+        numbers = (self._numbers(given) - self.mean) / self.width
+        # what is not known is as on the average
+        numbers = torch.nan_to_num(numbers).clamp(-6.0, 6.0)
         parts = [numbers]
         if self.shape.filters:
             parts.append(self.image(given.image, given.observed))
@@ -134,10 +148,14 @@ class Member(nn.Module):
         logits: Tensor = self.head(torch.cat(parts, dim=1)) + self.direct(numbers)
         return logits
 
+    def _numbers(self, given: ClassifierInput) -> Tensor:
+        numbers = spectrum_features(given)
+        return torch.cat([numbers, finder_features(given)], 1) if self.shape.finder else numbers
+
     @torch.no_grad()
     def fit(self, given: ClassifierInput) -> None:
-        """Take mean and width of the features from some candidates."""
-        numbers = spectrum_features(given)
+        """Take mean and width of the features from some candidates, of which all is known."""
+        numbers = self._numbers(given)
         self.mean.copy_(numbers.mean(dim=0))
         self.width.copy_(numbers.std(dim=0).clamp_min(0.05))
         features, present = year_features(given)
@@ -256,6 +274,17 @@ def spectrum_features(given: ClassifierInput) -> Tensor:
         ],
         dim=1,
     )  # fmt: skip
+
+
+def finder_features(given: ClassifierInput) -> Tensor:
+    """Numbers (B, 3) on the candidate in the localizer's mask: peak, area, whether known.
+
+    The first two are NaN where they are not known.
+    """
+    peak = given.mask[:, 0].clamp(1e-4, 1.0 - 1e-4)
+    known = torch.isfinite(given.mask).all(dim=1)
+    area = torch.log(given.mask[:, 1].clamp_min(1e-4))
+    return torch.stack([torch.logit(peak), area, known.to(peak.dtype)], dim=1)
 
 
 def year_features(given: ClassifierInput) -> tuple[Tensor, Tensor]:

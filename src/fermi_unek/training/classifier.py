@@ -7,36 +7,44 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .. import __version__
 from ..classify.classes import as_input
 from ..config import TrainClassifierConfig
 from ..detect.skymask import TURNS
 from ..errors import ConfigError, InputError
-from ..nets.classifier import Classifier, ClassifierShape, Member
+from ..nets.classifier import (
+    N_CLASSES,
+    Classifier,
+    ClassifierInput,
+    ClassifierShape,
+    Member,
+)
 from ..nets.classifier_weights import save_classifier
 from ..nets.weights import load_localizer
 from ..parallel import map_tasks
 from ..progress import Progress, silent
+from ..sky.bins import N_BINS
 from .classifier_bank import DOUBTFUL, Examples, load_examples, make_examples
 from .classifier_calibrate import fit_class_calibration, held_out_logits
 from .classifier_feed import Changes, batch_of
 from .classifier_skies import ClassSky, make_class_sky
 from .classifier_sky import UNCLASSED
 from .localizer import schedule
-from .losses import classifier_loss
+from .losses import brightness_loss, classifier_loss
 
 _BACKGROUNDS_OWN = "own"
 _CALIBRATION_SEEDS = 600_000
 _AVERAGE = 0.995
+_BRIGHT_SHARE = 0.5
 _UNREADABLE = (
     OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, pickle.UnpicklingError,
 )  # fmt: skip
@@ -153,7 +161,11 @@ def run_training(
 ) -> Classifier:
     """Train the members one after the other; member k without the rows of fold k."""
     shape = ClassifierShape(
-        config.hidden, config.filters, config.year_units, members=config.members
+        config.hidden,
+        config.filters,
+        config.year_units,
+        members=config.members,
+        finder=config.finder,
     )
     torch.manual_seed(config.seed)
     network = Classifier(shape)
@@ -210,6 +222,8 @@ class MemberTrainer:
     ) -> None:
         if not len(examples):
             raise InputError("there are no examples to train the classifier on")
+        if not network.shape.filters:
+            examples = without_images(examples)
         self.member: Member = network.members[k]  # type: ignore[assignment]
         self.k, self.config, self.examples, self.changes = k, config, examples, changes
         self.rng = np.random.default_rng([config.seed, k])
@@ -242,8 +256,7 @@ class MemberTrainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.lr * schedule(self.step, self.steps)
             given = batch_of(self.examples.evidence, rows, rng, self.changes)
-            label = torch.from_numpy(self.examples.label[rows])
-            loss = classifier_loss(self.member(given), label, self.weights, self.config.focus)
+            loss = self._loss(self.member(given), given, rows)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(self.member.parameters(), 2.0)
@@ -254,6 +267,15 @@ class MemberTrainer:
         self.epoch += 1
         seconds = time.monotonic() - start
         return {"epoch": self.epoch, "loss": total / self._batches(), "seconds": round(seconds, 1)}
+
+    def _loss(self, logits: Tensor, given: ClassifierInput, rows: np.ndarray) -> Tensor:
+        label = torch.from_numpy(self.examples.label[rows])
+        loss = classifier_loss(logits[:, :N_CLASSES], label, self.weights, self.config.focus)
+        if self.config.finder:
+            exposure = torch.from_numpy(self.examples.evidence.exposure[rows])
+            ts = torch.from_numpy(self.examples.ts[rows]) * share_shown(given.exposure, exposure)
+            loss = loss + _BRIGHT_SHARE * brightness_loss(logits[:, N_CLASSES], ts)
+        return loss
 
     def _average(self) -> None:
         decay = min(_AVERAGE, (self.step + 1) / (self.step + 10))
@@ -281,6 +303,19 @@ class MemberTrainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.average = state["average"]
         self.epoch, self.step = state["epoch"], state["step"]
+
+
+def without_images(examples: Examples) -> Examples:
+    """The same with images of one pixel: what is not looked at need not be turned and thinned."""
+    evidence = replace(examples.evidence, image=np.zeros((len(examples), N_BINS, 1, 1), np.float32))
+    return replace(examples, evidence=evidence)
+
+
+def share_shown(shown: Tensor, whole: Tensor) -> Tensor:
+    """Share (B,) of the ideal TS in what is left of exposures (B, Y, 6); NaN without a bin."""
+    left, before = shown.sum(dim=1), whole.sum(dim=1)
+    share = (left / before).mean(dim=1)
+    return share.masked_fill((left <= 0.0).any(dim=1), float("nan"))
 
 
 def _portions(order: np.ndarray, number: int) -> Iterator[np.ndarray]:

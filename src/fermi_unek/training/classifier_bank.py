@@ -65,8 +65,6 @@ class Examples:
         Seed of the sky.
     vectors : array (N, 3)
         Galactic unit vectors of the candidates.
-    raw : array (N, 3)
-        The localizer's peak, area and own error, see `detect.centers.Centers`.
     """
 
     evidence: Evidence
@@ -82,7 +80,6 @@ class Examples:
     n_sources: np.ndarray
     sky: np.ndarray
     vectors: np.ndarray
-    raw: np.ndarray
 
     def __len__(self) -> int:
         return len(self.label)
@@ -175,10 +172,11 @@ def examples_of(
     image = wide.sum(axis=1, dtype=np.float32)
     source = source_of(judged.ts[kept], truth.ts)
     true = source >= 0
+    mask = np.stack([centers.peak, centers.area], axis=-1)[kept]
     label = np.where(true, truth.label[source], FAKE)
     label[~true & doubtful(vectors, truth)] = DOUBTFUL
     return Examples(
-        evidence=assemble(image, covered, found, exposure, probability),
+        evidence=assemble(image, covered, found, exposure, probability, mask),
         narrow=narrow,
         ancestor=ancestor.sum(axis=1).astype(np.uint16),
         label=label,
@@ -191,7 +189,6 @@ def examples_of(
         n_sources=np.full(len(kept), (truth.ts > 25.0).sum()),
         sky=np.full(len(kept), seed),
         vectors=vectors,
-        raw=np.stack([centers.peak, centers.area, centers.error_deg], axis=-1)[kept],
     )
 
 

@@ -10,20 +10,21 @@ import torch
 from ..classify.calibration import (
     FAKE,
     N_BANDS,
+    N_CLASSES,
     ClassCalibration,
+    doubt_of,
     latitude_band,
     log_odds_against,
 )
 from ..classify.classes import run_classifier
 from ..nets.classifier import Classifier, ClassifierShape, Member
 from .classifier_bank import DOUBTFUL, Examples
-from .losses import classifier_loss
+from .losses import BRIGHT_TS, classifier_loss
 
 KEPT = 0.982
 """Share of the true sources above ideal TS 25 that the cut on Prob_Fake keeps: the goal of 0.98
 and what three skies are uncertain by."""
 
-BRIGHT_TS = 25.0
 LISTED = 0.2
 """`find`'s default threshold: what it lists is what is calibrated."""
 
@@ -33,7 +34,7 @@ _LEAST_IN_BAND = 200
 
 
 def held_out_logits(network: Classifier, examples: Examples) -> np.ndarray:
-    """Logits (N, 5) of each example by a member that was trained without its source.
+    """Logits (N, outputs) of each example by a member that was trained without its source.
 
     Candidates that are of no row of DR2 (false ones, the faint tail) take the members in turn.
     """
@@ -43,7 +44,7 @@ def held_out_logits(network: Classifier, examples: Examples) -> np.ndarray:
     fold = fold_of(examples.template, members)
     loose = np.flatnonzero(fold < 0)
     fold[loose] = np.arange(len(loose)) % members
-    logits = np.zeros((len(examples), 5), np.float32)
+    logits = np.zeros((len(examples), network.shape.outputs), np.float32)
     for k in range(members):
         rows = np.flatnonzero(fold == k)
         logits[rows] = run_classifier(alone(network, k), examples.evidence.select(rows))
@@ -66,7 +67,7 @@ def fit_class_calibration(logits: np.ndarray, examples: Examples) -> ClassCalibr
 
     Parameters
     ----------
-    logits : array (N, 5)
+    logits : array (N, 5 or 6)
         By members that have not seen the examples' sources, see `held_out_logits`.
     examples : Examples
         What is listed at the default threshold counts.
@@ -75,13 +76,13 @@ def fit_class_calibration(logits: np.ndarray, examples: Examples) -> ClassCalibr
     logits, examples = logits[counted], examples.select(counted)
     calibration = _fit_likelihood(logits, examples)
     source, lat = examples.evidence.probability, examples.lat_deg
-    chance = calibration.probabilities(logits, source, lat)[:, FAKE]
-    return replace(calibration, fake_cut=_fake_cuts(chance, examples))
+    chances = calibration.probabilities(logits, source, lat)
+    return replace(calibration, fake_cut=_fake_cuts(doubt_of(chances, logits), examples))
 
 
 def _fit_likelihood(logits: np.ndarray, examples: Examples) -> ClassCalibration:
     """Numbers of the greatest likelihood under the prior; the cuts are left."""
-    x = torch.from_numpy(logits).double()
+    x = torch.from_numpy(logits[:, :N_CLASSES]).double()
     label = torch.from_numpy(examples.label)
     band = torch.from_numpy(latitude_band(examples.lat_deg))
     against = torch.from_numpy(log_odds_against(examples.evidence.probability))
@@ -109,14 +110,14 @@ def _fit_likelihood(logits: np.ndarray, examples: Examples) -> ClassCalibration:
     return ClassCalibration(scales, offsets, float(free["doubt"].detach()))
 
 
-def _fake_cuts(chance: np.ndarray, examples: Examples) -> tuple[float, ...]:
-    """Cut of each band on Prob_Fake (N,) that keeps `KEPT` of its sources above TS 25."""
+def _fake_cuts(doubt: np.ndarray, examples: Examples) -> tuple[float, ...]:
+    """Cut of each band on `doubt_of` (N,) that keeps `KEPT` of its sources above TS 25."""
     band, bright = latitude_band(examples.lat_deg), examples.ts > BRIGHT_TS
     cuts = []
     for index in range(N_BANDS):
         here = bright & (band == index)
         if here.sum() < _LEAST_IN_BAND:
             here = bright
-        cut = float(np.quantile(chance[here], KEPT)) if here.any() else 0.5
+        cut = float(np.quantile(doubt[here], KEPT)) if here.any() else 0.5
         cuts.append(min(max(cut, 1e-3), 0.999))
     return tuple(cuts)

@@ -30,7 +30,9 @@ class Changes:
     absent : float
         Without some energy bins; in half of them without all below an edge, 0.5 to 7 GeV.
     unsure : float
-        Without the localizer's probability.
+        Without the localizer's probability and raw numbers.
+    other_finder : float
+        Without its raw numbers alone, as when another localizer has found the candidate.
     """
 
     turned: bool = True
@@ -39,9 +41,10 @@ class Changes:
     one_layer: float = 0.12
     absent: float = 0.12
     unsure: float = 0.15
+    other_finder: float = 0.15
 
 
-UNCHANGED = Changes(False, 0.0, 0.0, 0.0, 0.0, 0.0)
+UNCHANGED = Changes(False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 _LEAST_SHARE = 0.25
 
 
@@ -72,7 +75,13 @@ def batch_of(
         given = _absent(given, rng.random(number) < changes.absent, rng)
     if changes.unsure:
         hidden = torch.from_numpy(rng.random(number) < changes.unsure)
-        given = given._replace(probability=given.probability.masked_fill(hidden, float("nan")))
+        given = given._replace(
+            probability=given.probability.masked_fill(hidden, float("nan")),
+            mask=given.mask.masked_fill(hidden[:, None], float("nan")),
+        )
+    if changes.other_finder:
+        hidden = torch.from_numpy(rng.random(number) < changes.other_finder)
+        given = given._replace(mask=given.mask.masked_fill(hidden[:, None], float("nan")))
     return given
 
 

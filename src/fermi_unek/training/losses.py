@@ -12,6 +12,8 @@ DICE_SHARE = 0.02
 OFFSET_SHARE = 0.05
 ERROR_SHARE = 0.01
 _NORM_FLOOR = 50.0
+BRIGHT_TS = 25.0
+"""Ideal TS of the sources that Fake must not cost."""
 
 
 def localizer_loss(output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, float]]:
@@ -67,3 +69,18 @@ def classifier_loss(logits: Tensor, label: Tensor, weights: Tensor, focus: float
     if focus:
         weight = weight * (1.0 - log_chance.exp()).clamp(0.0, 1.0) ** focus
     return -(weight * log_chance).sum() / weights[label].sum()
+
+
+def brightness_loss(logit: Tensor, ts: Tensor) -> Tensor:
+    """Cross entropy of whether a source's ideal TS is above 25.
+
+    Parameters
+    ----------
+    logit : Tensor (B,)
+    ts : Tensor (B,)
+        NaN where there is no source or its TS is not known.
+    """
+    known = torch.isfinite(ts)
+    target = (ts > BRIGHT_TS).to(logit.dtype)
+    each = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
+    return (each * known).sum() / known.sum().clamp_min(1)
