@@ -75,7 +75,7 @@ def stages(monkeypatch):
         calls.append(("classifier", name))
         return SimpleNamespace(provenance={"name": "sorter"}, calibration={})
 
-    def classify(found_in, found, classifier, *, exposure, device):
+    def classify(found_in, found, classifier, *, exposure, localizer, device):
         calls.append(("classify", len(found_in.years), device, exposure))
         chances = np.tile([0.1, 0.6, 0.1, 0.1, 0.1], (len(found), 1))
         return replace(found, class_probabilities=chances, fake=np.zeros(len(found), bool))
