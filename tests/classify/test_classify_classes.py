@@ -11,7 +11,7 @@ import torch
 from classify_samples import SMALL, small_network, some_evidence, two_close_sources
 
 from fermi_unek.catalog import Candidates
-from fermi_unek.classify.calibration import ClassCalibration, doubt_of
+from fermi_unek.classify.calibration import ClassCalibration
 from fermi_unek.classify.classes import as_input, classify, run_classifier, usable_years
 from fermi_unek.classify.evidence import (
     Evidence,
@@ -234,8 +234,13 @@ def test_a_faint_source_costs_fake_less_than_a_bright_one():
     chances = np.full((3, 5), 0.2)
     logits = np.zeros((3, 6))
     logits[:, 5] = [-30.0, 0.0, 30.0]
-    np.testing.assert_allclose(doubt_of(chances, logits), [1.0, 1.0 / 3.0, 0.2], atol=1e-9)
-    np.testing.assert_allclose(doubt_of(chances, logits[:, :5]), 0.2)
+    half, calibration = np.full(3, 0.5), ClassCalibration()
+    against = calibration.against_bright(chances, logits, half)
+    np.testing.assert_allclose(against, [1.0, 0.2, 0.0], atol=1e-9)
+    np.testing.assert_allclose(calibration.against_bright(chances, logits[:, :5], half), 0.2)
+    by_finder = ClassCalibration(fake_weights=(0.0, 0.0, 1.0))
+    against = by_finder.against_bright(chances, logits, np.array([0.2, 0.5, 0.9]))
+    np.testing.assert_allclose(against, [0.8, 0.5, 0.1])
 
 
 def test_raw_numbers_of_another_localizer_are_not_used(sky):
@@ -262,7 +267,7 @@ def test_a_source_the_localizer_doubts_is_more_of_a_fake():
 def test_a_calibration_of_other_keys_or_length_is_refused():
     with pytest.raises(InputError, match=r"holds \['temperature'\]"):
         ClassCalibration.from_mapping({"temperature": 1.0})
-    with pytest.raises(InputError, match="scales, offsets and cuts of shapes"):
+    with pytest.raises(InputError, match="weights and cuts of shapes"):
         ClassCalibration(scales=(1.0,))
 
 

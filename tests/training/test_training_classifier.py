@@ -306,7 +306,8 @@ def test_calibration_finds_the_scale_of_logits_and_keeps_98_percent_of_the_brigh
     logits, given, calibration = calibrated(0.0)
     np.testing.assert_allclose(calibration.scales, 0.5, atol=0.12)
     chances = calibration.probabilities(logits, given.evidence.probability, given.lat_deg)
-    kept = ~calibration.fake(chances[:, FAKE], given.lat_deg)
+    against = calibration.against_bright(chances, logits, given.evidence.probability)
+    kept = ~calibration.fake(against, given.lat_deg)
     for band in np.unique(latitude_band(given.lat_deg)):
         here = (latitude_band(given.lat_deg) == band) & (given.label != FAKE)
         assert kept[here].mean() == pytest.approx(KEPT, abs=0.003)
@@ -321,6 +322,21 @@ def test_a_band_of_latitude_is_calibrated_by_itself_as_far_as_its_examples_go():
     assert shift(20_000) == pytest.approx(1.2, abs=0.25)
     # a few examples say little against the rest of the sky
     assert 0.0 < shift(400) < 0.8 * shift(20_000)
+
+
+def test_fake_goes_by_what_tells_false_ones_from_bright_sources():
+    rng = np.random.default_rng(3)
+    given = examples(4000)
+    logits = rng.normal(size=(4000, 6))
+    # what is bright shows in the sixth logit alone
+    logits[:, 5] += np.where(given.label == FAKE, -2.0, 2.0)
+    calibration = fit_class_calibration(logits, given)
+    assert calibration.fake_weights[1] < -1.0
+    assert abs(calibration.fake_weights[0]) < 0.5
+    only_false = given.select(given.label == FAKE)
+    untold = fit_class_calibration(logits[given.label == FAKE], only_false)
+    assert untold.fake_weights == ClassCalibration().fake_weights
+    assert untold.fake_cut == (0.5, 0.5, 0.5)
 
 
 def test_without_enough_bright_sources_in_a_band_its_cut_is_that_of_the_whole_sky():

@@ -40,22 +40,28 @@ class ClassCalibration:
     doubt : float
         Share of the localizer's own log odds against a source that is added to the logit of
         fake.
+    fake_weights : tuple of three float
+        What `against_bright` is made of: weights of the log odds of Prob_Fake, of the network's
+        log odds that a source is bright, and of the localizer's log odds against a source.
     fake_cut : tuple of three float
-        What `doubt_of` gives from which a candidate is flagged.
+        What `against_bright` gives from which a candidate is flagged.
     """
 
     scales: Rows = ((1.0,) * N_CLASSES,) * N_BANDS
     offsets: Rows = ((0.0,) * N_CLASSES,) * N_BANDS
     doubt: float = 0.0
+    fake_weights: tuple[float, ...] = (1.0, -1.0, 0.0)
     fake_cut: tuple[float, ...] = (0.5,) * N_BANDS
 
     def __post_init__(self) -> None:
-        shapes = [np.shape(one) for one in (self.scales, self.offsets, self.fake_cut)]
-        expected = [(N_BANDS, N_CLASSES), (N_BANDS, N_CLASSES), (N_BANDS,)]
+        shapes = [
+            np.shape(one) for one in (self.scales, self.offsets, self.fake_weights, self.fake_cut)
+        ]
+        expected = [(N_BANDS, N_CLASSES), (N_BANDS, N_CLASSES), (3,), (N_BANDS,)]
         if shapes != expected:
             raise InputError(
-                f"a classifier's calibration has scales, offsets and cuts of shapes {shapes}, "
-                f"expected {expected}"
+                f"a classifier's calibration has scales, offsets, weights and cuts of shapes "
+                f"{shapes}, expected {expected}"
             )
 
     @classmethod
@@ -87,7 +93,7 @@ class ClassCalibration:
         Parameters
         ----------
         logits : array (N, 5 or 6)
-            A sixth says nothing on the classes, see `doubt_of`.
+            A sixth says nothing on the classes, see `against_bright`.
         source : array (N,)
             The localizer's probability of a source.
         lat_deg : array (N,)
@@ -101,9 +107,30 @@ class ClassCalibration:
         weights = np.exp(scaled)
         return weights / weights.sum(axis=1, keepdims=True)
 
-    def fake(self, doubt: np.ndarray, lat_deg: np.ndarray) -> np.ndarray:
-        """Bool (N,): candidates taken for a fluctuation, by what `doubt_of` gives (N,)."""
-        flagged: np.ndarray = doubt >= np.asarray(self.fake_cut)[latitude_band(lat_deg)]
+    def against_bright(
+        self, probabilities: np.ndarray, logits: np.ndarray, source: np.ndarray
+    ) -> np.ndarray:
+        """How surely a fluctuation, not a source of ideal TS above 25: (N,), from 0 to 1.
+
+        Sources below 25 are left aside: it is the bright ones that Fake must not cost.
+
+        Parameters
+        ----------
+        probabilities : array (N, 5)
+            As `probabilities` gives them.
+        logits : array (N, 5 or 6)
+            The sixth is the log odds that a source is bright; without it and with the default
+            weights this is Prob_Fake.
+        source : array (N,)
+            The localizer's probability of a source.
+        """
+        numbers = against_numbers(probabilities, logits, source)
+        against: np.ndarray = 1.0 / (1.0 + np.exp(-numbers @ np.asarray(self.fake_weights)))
+        return against
+
+    def fake(self, against: np.ndarray, lat_deg: np.ndarray) -> np.ndarray:
+        """Bool (N,): candidates taken for a fluctuation, by what `against_bright` gives (N,)."""
+        flagged: np.ndarray = against >= np.asarray(self.fake_cut)[latitude_band(lat_deg)]
         return flagged
 
 
@@ -115,21 +142,15 @@ def _by_band(value: Any, depth: int) -> Any:
     return tuple(tuple(row) if depth == 2 else row for row in array.tolist())
 
 
-def doubt_of(probabilities: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Probability (N,) of a fluctuation, were sources of ideal TS below 25 left aside.
-
-    Parameters
-    ----------
-    probabilities : array (N, 5)
-    logits : array (N, 5 or 6)
-        The sixth is the log odds that a source is above 25; without it this is Prob_Fake.
-    """
-    chance = probabilities[:, FAKE]
-    if logits.shape[1] == N_CLASSES:
-        return chance
-    bright = 1.0 / (1.0 + np.exp(-logits[:, N_CLASSES].astype(float)))
-    doubt: np.ndarray = chance / np.maximum(chance + (1.0 - chance) * bright, 1e-12)
-    return doubt
+def against_numbers(
+    probabilities: np.ndarray, logits: np.ndarray, source: np.ndarray
+) -> np.ndarray:
+    """Numbers (N, 3) that `ClassCalibration.fake_weights` weigh."""
+    chance = np.clip(probabilities[:, FAKE], 1e-9, 1.0 - 1e-9)
+    bright = np.zeros(len(chance))
+    if logits.shape[1] > N_CLASSES:
+        bright = np.clip(logits[:, N_CLASSES].astype(float), -30.0, 30.0)
+    return np.stack([np.log(chance / (1.0 - chance)), bright, log_odds_against(source)], axis=-1)
 
 
 def latitude_band(lat_deg: np.ndarray) -> np.ndarray:

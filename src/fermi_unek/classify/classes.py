@@ -16,7 +16,7 @@ from ..nets.classifier_weights import ClassifierFile
 from ..simulate.exposure import ExposureFile
 from ..sky.counts import SkyCounts
 from ..sky.frame import lonlat_to_vectors
-from .calibration import ClassCalibration, doubt_of
+from .calibration import ClassCalibration
 from .evidence import MOST_YEARS, Evidence, gather
 
 _BATCH = 512
@@ -71,7 +71,8 @@ def classify(
     calibration = ClassCalibration.from_mapping(classifier.calibration)
     chances = calibration.probabilities(logits, candidates.probability, candidates.lat_deg)
     counts = np.where(sky.present, evidence.core.sum(axis=1), np.nan)
-    fake = calibration.fake(doubt_of(chances, logits), candidates.lat_deg)
+    against = calibration.against_bright(chances, logits, candidates.probability)
+    fake = calibration.fake(against, candidates.lat_deg)
     return replace(candidates, counts=counts, class_probabilities=chances, fake=fake)
 
 

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from ..classify.calibration import (
     FAKE,
     N_BANDS,
     N_CLASSES,
     ClassCalibration,
-    doubt_of,
+    against_numbers,
     latitude_band,
     log_odds_against,
 )
@@ -21,9 +22,9 @@ from ..nets.classifier import Classifier, ClassifierShape, Member
 from .classifier_bank import DOUBTFUL, Examples
 from .losses import BRIGHT_TS, classifier_loss
 
-KEPT = 0.982
-"""Share of the true sources above ideal TS 25 that the cut on Prob_Fake keeps: the goal of 0.98
-and what three skies are uncertain by."""
+KEPT = 0.981
+"""Share of the true sources above ideal TS 25 that Fake spares: the goal of 0.98, and what three
+skies are uncertain by."""
 
 LISTED = 0.2
 """`find`'s default threshold: what it lists is what is calibrated."""
@@ -77,7 +78,10 @@ def fit_class_calibration(logits: np.ndarray, examples: Examples) -> ClassCalibr
     calibration = _fit_likelihood(logits, examples)
     source, lat = examples.evidence.probability, examples.lat_deg
     chances = calibration.probabilities(logits, source, lat)
-    return replace(calibration, fake_cut=_fake_cuts(doubt_of(chances, logits), examples))
+    weights = _fake_weights(against_numbers(chances, logits, source), examples)
+    calibration = replace(calibration, fake_weights=weights)
+    against = calibration.against_bright(chances, logits, source)
+    return replace(calibration, fake_cut=_fake_cuts(against, examples))
 
 
 def _fit_likelihood(logits: np.ndarray, examples: Examples) -> ClassCalibration:
@@ -110,14 +114,24 @@ def _fit_likelihood(logits: np.ndarray, examples: Examples) -> ClassCalibration:
     return ClassCalibration(scales, offsets, float(free["doubt"].detach()))
 
 
-def _fake_cuts(doubt: np.ndarray, examples: Examples) -> tuple[float, ...]:
-    """Cut of each band on `doubt_of` (N,) that keeps `KEPT` of its sources above TS 25."""
+def _fake_weights(numbers: np.ndarray, examples: Examples) -> tuple[float, ...]:
+    """Weights of numbers (N, 3) that tell false ones from sources above TS 25 by likelihood."""
+    false, bright = examples.label == FAKE, examples.ts > BRIGHT_TS
+    if not false.any() or not bright.any():
+        return ClassCalibration().fake_weights
+    told = false | bright
+    fit = LogisticRegression(max_iter=1000).fit(numbers[told], false[told])
+    return tuple(float(one) for one in fit.coef_[0])
+
+
+def _fake_cuts(against: np.ndarray, examples: Examples) -> tuple[float, ...]:
+    """Cut of each band on `against_bright` (N,) that keeps `KEPT` of its sources above TS 25."""
     band, bright = latitude_band(examples.lat_deg), examples.ts > BRIGHT_TS
     cuts = []
     for index in range(N_BANDS):
         here = bright & (band == index)
         if here.sum() < _LEAST_IN_BAND:
             here = bright
-        cut = float(np.quantile(doubt[here], KEPT)) if here.any() else 0.5
-        cuts.append(min(max(cut, 1e-3), 0.999))
+        cut = float(np.quantile(against[here], KEPT)) if here.any() else 0.5
+        cuts.append(cut)
     return tuple(cuts)
