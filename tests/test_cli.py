@@ -162,6 +162,7 @@ def test_an_option_out_of_range_is_told_with_its_value(tmp_path):
         (["find", "x.fits", "-o", "o.fits", "--centers", "mean"], "'kmeans', 'peaks'"),
         (["seek", "x.fits"], "No such command 'seek'"),
         (["train", "oracle", "x.yaml"], "'localizer'"),
+        (["train", "localizer", "x.yaml", "--skies-only"], "--skies-only is for the classifier"),
     ],
 )
 def test_a_wrong_call_is_one_line_that_points_to_the_help(args, said):
@@ -176,6 +177,23 @@ def test_an_unknown_config_key_is_named_with_the_one_that_was_meant(tmp_path):
     assert "unknown key 'stepz'" in line
     line = refused("train", "localizer", tmp_path / "train.yaml")
     assert "unknown key 'stepz', did you mean 'steps'" in line
+
+
+def test_the_skies_of_a_classifier_are_made_without_a_training(tmp_path, monkeypatch):
+    from fermi_unek.training import classifier
+
+    made = []
+
+    def simulate(settings, progress):
+        made.append(settings.skies)
+        return [tmp_path / "sky.npz"]
+
+    monkeypatch.setattr(classifier, "simulate_skies", simulate)
+    monkeypatch.setattr(classifier, "train_classifier", lambda *_, **__: made.append("trained"))
+    (tmp_path / "train.yaml").write_text("skies: 3\n")
+    result = run("train", "classifier", tmp_path / "train.yaml", "--skies-only")
+    assert str(tmp_path / "sky.npz") in result.output
+    assert made == [3]
 
 
 def test_an_unknown_model_is_named(tmp_path):

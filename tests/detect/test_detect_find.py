@@ -49,6 +49,8 @@ def test_the_sources_of_a_field_are_listed_with_probability_and_error(rng, cente
         np.sort(R68_OF_SIGMA * raw.error_deg),
         rtol=1e-6,
     )
+    np.testing.assert_allclose(np.sort(found.peak), np.sort(raw.peak))
+    np.testing.assert_allclose(np.sort(found.area), np.sort(raw.area))
     assert np.all(found.semimajor68_deg < R68_OF_SIGMA * PATCH_DEG / OUTPUT_PIXELS)
     # sources that nothing is near
     np.testing.assert_allclose(found.semiminor68_deg, found.semimajor68_deg, rtol=0.2)
