@@ -198,7 +198,7 @@ def test_the_exposure_that_is_given_is_what_classes_are_made_from(sky):
     expected = gather(sky, lonlat_to_vectors(spots.lon_deg, spots.lat_deg), spots.probability)
     expected = replace(expected, exposure=np.full_like(expected.exposure, 1e11))
     logits = run_classifier(small_network(), expected)
-    chances = ClassCalibration().probabilities(logits, spots.probability)
+    chances = ClassCalibration().probabilities(logits, spots.probability, spots.lat_deg)
     np.testing.assert_allclose(given, chances, atol=0.01)
 
 

@@ -332,7 +332,6 @@ def test_fake_goes_by_what_tells_false_ones_from_bright_sources():
     logits[:, 5] += np.where(given.label == FAKE, -2.0, 2.0)
     calibration = fit_class_calibration(logits, given)
     assert calibration.fake_weights[1] < -1.0
-    assert abs(calibration.fake_weights[0]) < 0.5
     only_false = given.select(given.label == FAKE)
     untold = fit_class_calibration(logits[given.label == FAKE], only_false)
     assert untold.fake_weights == ClassCalibration().fake_weights

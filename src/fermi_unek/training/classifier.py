@@ -83,10 +83,11 @@ def train_classifier(
     train, calibrate = training_skies(config), calibration_skies(config)
     paths = search_skies(config, [*train, *calibrate], progress)
     examples = load_examples(paths[: len(train)])
+    # a file that cannot be read should be known before the training
+    kept = load_examples(paths[len(train) :]) if calibrate else None
     network = run_training(config, examples, checkpoint, progress)
     calibration = {}
-    if calibrate:
-        kept = load_examples(paths[len(train) :])
+    if kept is not None:
         calibration = fit_class_calibration(held_out_logits(network, kept), kept).as_mapping()
     history = {
         "skies": ", ".join(sky.name for sky in train),

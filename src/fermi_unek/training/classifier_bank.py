@@ -150,7 +150,7 @@ def looking(turns: Sequence[int] | None) -> Iterator[None]:
     """Let the localizer look in other orientations than its default within a block."""
     usual = skymask.TURNS
     if turns is not None:
-        # any number of orientations will do
+        skymask.TURNS = tuple(turns)
         skymask.TURNS = tuple(turns)
     try:
         yield
