@@ -151,7 +151,6 @@ def looking(turns: Sequence[int] | None) -> Iterator[None]:
     usual = skymask.TURNS
     if turns is not None:
         skymask.TURNS = tuple(turns)
-        skymask.TURNS = tuple(turns)
     try:
         yield
     finally:
