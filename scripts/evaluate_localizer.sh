@@ -4,7 +4,8 @@
 #
 #   scripts/evaluate_localizer.sh FOLDER [SEED [ORDER]]
 #
-# ORDER is that of the count files; without it they have the orders 7, 7, 8, 9, 10, 10.
+# ORDER is that of the count files, or coarse for the orders 7, 7, 8, 9, 10, 10; without it they
+# have those of `fermi-unek simulate`, 8, 8, 9, 10, 11, 11.
 set -euo pipefail
 folder=${1:?usage: scripts/evaluate_localizer.sh FOLDER [SEED [ORDER]]}
 mkdir -p "$folder"

@@ -68,6 +68,8 @@ def test_the_misspelt_key_is_named_before_a_bad_value():
         (FindConfig, {"region": "nan,20,5"}, "region is 'nan'"),
         (SimulateConfig, {"years": 0}, "years is 0: "),
         (SimulateConfig, {"seed": -1}, "seed is -1: "),
+        (SimulateConfig, {"order": 13}, "order is 13: "),
+        (SimulateConfig, {"order": "fine"}, "order is 'fine': "),
         (TrainConfig, {"batch": 0}, "batch is 0: "),
         (EvaluateConfig, {"radius": -0.3}, "radius is -0.3: "),
     ],

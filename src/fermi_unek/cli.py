@@ -402,7 +402,12 @@ def bin_photons(
 @click.option(
     "--caldb", type=Path, metavar="DIR", help="CALDB files for a gtltcube file, else $CALDB."
 )
-@click.option("--order", type=int, help="One HEALPIX order for all bins.")
+@click.option(
+    "--order",
+    metavar="N|coarse",
+    help="One HEALPIX order for all bins, in one file; coarse is six files of orders 7, 7, 8, 9, "
+    "10, 10. Six of 8, 8, 9, 10, 11, 11 unless given.",
+)
 @click.option(
     "--projection",
     type=click.Choice(["ZEA", "TAN", "STG", "CAR", "AIT", "MOL"]),

@@ -39,6 +39,12 @@ Region = Annotated[
 ]
 """A cone on the sky: Galactic longitude, latitude and radius, degrees."""
 
+Order = Annotated[
+    Annotated[int, Field(ge=0, le=12)] | Literal["coarse"],
+    Field(union_mode="left_to_right"),
+]
+"""HEALPIX order of the count files of a simulated sky, or the name of six of them."""
+
 
 class Config(BaseModel):
     """Base of all settings: immutable, and unknown keys are refused."""
@@ -164,8 +170,10 @@ class SimulateConfig(Config):
         gtltcube or gtexpcube2 file; None is the package's own table.
     caldb : path or None
         Folder with the CALDB files, used with a gtltcube file; None is $CALDB or $FERMI_DIR.
-    order : int or None
-        HEALPIX order of all bins, in one file; None is 7, 7, 8, 9, 10, 10 in six.
+    order : int, "coarse" or None
+        HEALPIX order of all bins, in one file. None is six files of orders 8, 8, 9, 10, 11, 11,
+        which list their filled pixels only where that is smaller; "coarse" six of orders
+        7, 7, 8, 9, 10, 10, as gtbin writes them.
     projection : str or None
         Of a WCS cube: ZEA, TAN, STG, CAR or AIT of a field (ZEA when None), CAR, AIT or MOL of
         the whole sky (CAR when None).
@@ -195,7 +203,7 @@ class SimulateConfig(Config):
     isotropic: Path | None = None
     exposure: Path | None = None
     caldb: Path | None = None
-    order: int | None = Field(None, ge=0, le=12)
+    order: Order | None = None
     projection: Literal["ZEA", "TAN", "STG", "CAR", "AIT", "MOL"] | None = None
     coordsys: Literal["GAL", "CEL"] = "GAL"
     pixel: float | None = Field(None, gt=0.0, le=10.0)

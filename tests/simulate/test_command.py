@@ -33,7 +33,7 @@ from fermi_unek.simulate.writing import (
     WHOLE_SKY_PROJECTIONS,
     cube_geometry,
 )
-from fermi_unek.sky.bins import MISSION_START_MET, N_BINS, YEAR_S
+from fermi_unek.sky.bins import MISSION_START_MET, N_BINS, NATIVE_PIXELS, PATCH_DEG, YEAR_S
 from fermi_unek.sky.coverage import inside_circle
 from fermi_unek.sky.frame import lonlat_to_vectors
 from fermi_unek.sky.readers import read_sky
@@ -98,7 +98,7 @@ def test_the_pixels_at_the_edge_are_as_full_as_those_inside(quick, tmp_path, mon
     """HEALPIX pixels stick out of the circle, and the corners of a cube do."""
     model = empty_model()
     monkeypatch.setattr(command, "build_sky_model", lambda *_, **__: model)
-    files = simulate_to_dir(config(format="healpix", years=10.0), tmp_path / "healpix")
+    files = simulate_to_dir(config(order="coarse", years=10.0), tmp_path / "healpix")
     table = fits.getdata(files[0], "SKYMAP")
     # the background's pixels are half as wide: four children each
     children = (table["PIX"].astype(int)[:, None] << 2) + np.arange(4)
@@ -191,6 +191,35 @@ def test_one_order_for_all_bins_is_one_file_in_the_frame_asked_for(quick, tmp_pa
         simulate_to_dir(config(), tmp_path / "default")[:-1], rng=np.random.default_rng(0)
     )
     np.testing.assert_allclose(sky.totals, default.totals, rtol=0.05)
+
+
+def orders_of(paths) -> list[int]:
+    return [fits.getheader(path, "SKYMAP")["ORDER"] for path in paths]
+
+
+def test_count_files_are_finer_than_the_networks_pixels_unless_coarse_ones_are_asked_for(
+    quick, tmp_path
+):
+    *fine, _ = simulate_to_dir(config(), tmp_path / "fine")
+    *coarse, _ = simulate_to_dir(config(order="coarse"), tmp_path / "coarse")
+    assert [path.name for path in coarse] == [path.name for path in fine]
+    assert orders_of(fine) == [8, 8, 9, 10, 11, 11]
+    assert orders_of(coarse) == [7, 7, 8, 9, 10, 10]
+    pixels = np.degrees(hp.nside2resol(2 ** np.array(orders_of(fine))))
+    assert np.all(pixels < PATCH_DEG / np.array(NATIVE_PIXELS))
+
+
+def test_empty_pixels_of_a_whole_sky_are_listed_only_where_one_convention_is_asked_for(
+    quick, tmp_path
+):
+    whole = {"region": None, "years": 0.1}
+    *default, _ = simulate_to_dir(config(**whole), tmp_path / "default")
+    *coarse, _ = simulate_to_dir(config(**whole, order="coarse"), tmp_path / "coarse")
+    schemes = {fits.getheader(path, "SKYMAP")["INDXSCHM"] for path in coarse}
+    assert schemes == {"IMPLICIT"}
+    assert fits.getheader(default[-1], "SKYMAP")["INDXSCHM"] == "SPARSE"
+    rng = np.random.default_rng(0)
+    assert np.array_equal(read_sky(default, rng=rng).totals, read_sky(coarse, rng=rng).totals)
 
 
 @pytest.mark.parametrize("coordsys", ["GAL", "CEL"])
@@ -298,7 +327,8 @@ def test_a_users_list_over_the_packages_own_background(tmp_path):
     header = fits.getheader(out / "truth.fits", 1)
     assert (header["POPUL"], header["BACKGR"]) == ("list.fits", "own")
     counts = fits.getdata(files[5], "SKYMAP")
-    at = hp.pix2vec(2**10, counts["PIX"][counts["CHANNEL1"].argmax()], nest=True)
+    nside = fits.getheader(files[5], "SKYMAP")["NSIDE"]
+    at = hp.pix2vec(nside, counts["PIX"][counts["CHANNEL1"].argmax()], nest=True)
     assert inside_circle(np.array([at]), (80.0, 25.0, 0.15)).all()
 
 

@@ -87,6 +87,43 @@ def test_six_files_of_different_order_make_one_sky_of_exact_sums(tmp_path):
         assert np.array_equal(*coarse)
 
 
+@pytest.mark.parametrize("ordering", ["NESTED", "RING"])
+@pytest.mark.parametrize("coordsys", ["GAL", "CEL"])
+def test_a_mostly_empty_sky_lists_its_filled_pixels_and_gammapy_agrees(
+    tmp_path, ordering, coordsys
+):
+    rng = np.random.default_rng(9)
+    sky = sky_of(random_vectors(rng, 3000))
+    options = {"ordering": ordering, "coordsys": coordsys}
+    (dense,) = write_healpix_counts(
+        sky, tmp_path / "a.fits", 7, rng=np.random.default_rng(0), **options
+    )
+    (path,) = write_healpix_counts(
+        sky, tmp_path / "b.fits", 7, rng=np.random.default_rng(0), sparse=True, **options
+    )
+    assert path.stat().st_size < 0.1 * dense.stat().st_size
+    assert fits.getheader(path, 1)["INDXSCHM"] == "SPARSE"
+    assert np.array_equal(Map.read(path).data, Map.read(dense).data)
+    back = read(path)
+    assert back.totals.tolist() == sky.totals.tolist()
+    assert back.coverage is None
+
+
+def test_a_full_sky_is_written_pixel_by_pixel_where_a_list_would_be_longer(tmp_path):
+    rng = np.random.default_rng(10)
+    sky = sky_of(random_vectors(rng, 3000))
+    (path,) = write_healpix_counts(sky, tmp_path / "a.fits", 3, rng=rng, sparse=True)
+    assert fits.getheader(path, 1)["INDXSCHM"] == "IMPLICIT"
+    assert read(path).totals.tolist() == sky.totals.tolist()
+
+
+def test_a_sparse_table_without_a_region_is_the_whole_sky_however_few_its_photons(tmp_path):
+    rng = np.random.default_rng(11)
+    sky = sky_of(vectors_near(rng, 20, 30.0, -40.0, 1.0))
+    (path,) = write_healpix_counts(sky, tmp_path / "a.fits", 8, rng=rng, sparse=True)
+    assert read(path).coverage is None
+
+
 def test_the_pixels_of_a_ring_file_are_where_healpy_says(tmp_path):
     values = np.zeros(768, int)
     values[[0, 100, 767]] = 1, 2, 3

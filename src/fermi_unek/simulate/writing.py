@@ -23,8 +23,11 @@ from .patchset import CORNER_DEG, COUNTS, PATCHES, random_frames, write_patches
 from .sky import Region, simulate_counts, simulate_photons, year_lengths
 from .skymodel import SkyModel
 
-HEALPIX_ORDERS = (7, 7, 8, 9, 10, 10)
-"""HEALPIX orders of the six count files: 0.46 to 0.06 degrees."""
+HEALPIX_ORDERS = (8, 8, 9, 10, 11, 11)
+"""HEALPIX orders of the six count files: 0.23 to 0.03 degrees, finer than the network's pixels."""
+
+COARSE_ORDERS = (7, 7, 8, 9, 10, 10)
+"""Orders of count files as others have them: 0.46 to 0.06 degrees."""
 
 FIELD_PIXEL_DEG, SKY_PIXEL_DEG = 0.05, 0.1
 """Pixels of a WCS cube of a field and of the whole sky, unless others are asked for."""
@@ -91,7 +94,7 @@ def file_names(config: SimulateConfig) -> list[str]:
     if config.format == "photons":
         return ["photons.fits", *(f"photons{_of_year(year)}.fits" for year in range(n_years))]
     parts = ["", *map(_of_year, range(n_years))] if config.yearly else [""]
-    one_file = config.format == "wcs" or config.order is not None
+    one_file = config.format == "wcs" or isinstance(config.order, int)
     ends = [""] if one_file else [f"_bin{b}" for b in range(N_BINS)]
     return [f"counts{part}{end}.fits" for part in parts for end in ends]
 
@@ -101,8 +104,8 @@ def _of_year(year: int) -> str:
 
 
 def _write_healpix(config: SimulateConfig, draw: Draw, folder: Path) -> np.ndarray | None:
-    orders = HEALPIX_ORDERS if config.order is None else config.order
-    coarsest = min(HEALPIX_ORDERS) if config.order is None else config.order
+    orders = _healpix_orders(config)
+    coarsest = orders if isinstance(orders, int) else min(orders)
     # the pixels at the edge are to be filled in full: they stick out of the circle
     margin = 1.5 * np.degrees(hp.max_pixrad(2**coarsest))
     sky = simulate_counts(
@@ -122,8 +125,15 @@ def _write_healpix(config: SimulateConfig, draw: Draw, folder: Path) -> np.ndarr
             rng=draw.for_files,
             coordsys=config.coordsys,
             region=_part(config.region),
+            sparse=config.order is None,
         )
     return None if config.region is None else inside_circle(draw.model.vectors, config.region)
+
+
+def _healpix_orders(config: SimulateConfig) -> int | tuple[int, ...]:
+    if config.order is None:
+        return HEALPIX_ORDERS
+    return COARSE_ORDERS if config.order == "coarse" else config.order
 
 
 def _write_wcs(config: SimulateConfig, draw: Draw, folder: Path) -> np.ndarray | None:

@@ -53,6 +53,7 @@ class _Scheme:
     first: int
     channels: tuple[str, ...]
     sparse: bool
+    whole: bool
 
     def to_nested(self, pixels: np.ndarray) -> np.ndarray:
         return pixels if self.nested else hp.ring2nest(2**self.order, pixels)
@@ -154,6 +155,8 @@ def _scheme(path: Path, table: fits.BinTableHDU) -> _Scheme:
         first=int(header.get("FIRSTPIX", 0)),
         channels=tuple(channels),
         sparse=sparse,
+        # gammapy and fermipy name the region of a sparse table that has one
+        whole=header.get("INDXSCHM") == "SPARSE" and "HPX_REG" not in header,
     )
     _check_rows(path, table, scheme)
     return scheme
@@ -204,14 +207,15 @@ class _Listing:
     def __init__(self, scheme: _Scheme) -> None:
         self._scheme = scheme
         self._order = min(scheme.order, _PRESENT_ORDER)
-        self._partial = scheme.index_column is not None or scheme.first > 0
         self._zero = False
         self._present: np.ndarray | None = None
-        if self._partial:
+        if (scheme.index_column is not None or scheme.first > 0) and not scheme.whole:
             self._present = np.zeros(12 * 4**self._order, dtype=bool)
 
     def add(self, pixels: np.ndarray, values: np.ndarray) -> None:
         """Take note of the pixels of one block."""
+        if self._scheme.whole:
+            return
         missing = unobserved(values)
         if missing.any() and self._present is None:
             # so far all pixels were there, from 0 to the first of this block

@@ -31,9 +31,10 @@ def write_healpix_counts(
     ordering: str = "NESTED",
     coordsys: str = "GAL",
     region: tuple[float, float, float] | None = None,
+    sparse: bool = False,
     overwrite: bool = False,
 ) -> tuple[Path, ...]:
-    """Write counts as gtbin's HEALPIX algorithm does.
+    """Write counts as gtbin's HEALPIX algorithm does, or fewer rows where most pixels are empty.
 
     A whole sky becomes an implicit table of all pixels; a region an explicit list of those whose
     centre it holds, named by HPX_REG, without which gammapy cannot read a list; a sky with
@@ -46,13 +47,16 @@ def write_healpix_counts(
     sky : SkyCounts
     path : path
     orders : int or six ints
-        One order: one file with a channel for each bin that is present. Six (7, 7, 8, 9, 10, 10
-        is a convention): one file a bin, ``_bin0`` to ``_bin5`` put before the suffix.
+        One order: one file with a channel for each bin that is present. Six: one file a bin,
+        ``_bin0`` to ``_bin5`` put before the suffix.
     rng : numpy Generator
     ordering : {"NESTED", "RING"}
     coordsys : {"GAL", "CEL"}
     region : (float, float, float) or None
         Galactic longitude, latitude and radius, degrees; photons in pixels outside are left out.
+    sparse : bool
+        Whether a whole sky lists its filled pixels only, where that makes the file smaller
+        (INDXSCHM SPARSE, which gammapy and fermipy read, and gtbin does not write).
     overwrite : bool
 
     Returns
@@ -86,7 +90,7 @@ def write_healpix_counts(
         if name.exists() and not overwrite:
             raise OutputError(f"{name}: exists already, choose another name or allow overwriting")
     for name, order, indices in plan:
-        table = _healpix_table(sky, indices, order, rng, ordering, coordsys, region)
+        table = _healpix_table(sky, indices, order, rng, ordering, coordsys, region, sparse)
         _add_selection(table.header, sky, indices)
         primary = fits.PrimaryHDU()
         write_fits([primary, table, _energy_bounds(indices), _gti(sky)], name, overwrite=overwrite)
@@ -101,6 +105,7 @@ def _healpix_table(
     ordering: str,
     coordsys: str,
     region: tuple[float, float, float] | None,
+    sparse: bool,
 ) -> fits.BinTableHDU:
     rotation = None if coordsys == "GAL" else icrs_to_galactic().T
     counts = [
@@ -117,15 +122,15 @@ def _healpix_table(
         for pixels, _ in counts:
             keep[pixels] = True  # a photon just over the edge must not get lost
         nested = np.flatnonzero(keep)
-    whole = nested is None
-    listed = np.arange(12 * 4**order) if nested is None else nested
-    numbers = listed if ordering == "NESTED" else hp.nest2ring(2**order, listed)
-    rising = np.argsort(numbers)
-    columns = [] if whole else [fits.Column("PIX", "J", array=numbers[rising].astype(np.int32))]
-    for channel, (pixels, number) in enumerate(counts):
-        values = np.zeros(len(listed), dtype=np.int32)
-        values[np.searchsorted(listed, pixels)] = number
-        columns.append(fits.Column(f"CHANNEL{channel + 1}", "J", array=values[rising]))
+    if ordering == "RING":
+        counts = [(hp.nest2ring(2**order, pixels), number) for pixels, number in counts]
+        nested = None if nested is None else hp.nest2ring(2**order, nested)
+    if nested is not None:
+        scheme, columns = "EXPLICIT", _listed_columns(counts, np.sort(nested))
+    elif sparse and _is_smaller_as_a_list(counts, order):
+        scheme, columns = "SPARSE", _filled_columns(counts)
+    else:
+        scheme, columns = "IMPLICIT", _all_columns(counts, order)
     table = fits.BinTableHDU.from_columns(columns, name="SKYMAP")
     header = table.header
     header["PIXTYPE"] = "HEALPIX"
@@ -135,11 +140,54 @@ def _healpix_table(
     header["FIRSTPIX"] = 0
     header["LASTPIX"] = 12 * 4**order - 1
     header["COORDSYS"] = coordsys
-    header["INDXSCHM"] = "IMPLICIT" if whole else "EXPLICIT"
+    header["INDXSCHM"] = scheme
     header["HPX_CONV"] = "FGST-CCUBE"
     if disk:
         header["HPX_REG"] = disk
     return table
+
+
+_Counts = list[tuple[np.ndarray, np.ndarray]]  # pixels in the file's numbers, photons: a channel
+
+
+def _all_columns(counts: _Counts, order: int) -> list[fits.Column]:
+    """A row for each pixel of the sky."""
+    columns = []
+    for channel, (pixels, number) in enumerate(counts):
+        values = np.zeros(12 * 4**order, dtype=np.int32)
+        values[pixels] = number
+        columns.append(fits.Column(f"CHANNEL{channel + 1}", "J", array=values))
+    return columns
+
+
+def _listed_columns(counts: _Counts, listed: np.ndarray) -> list[fits.Column]:
+    """A row for each of some pixels, rising."""
+    columns = [fits.Column("PIX", "J", array=listed.astype(np.int32))]
+    for channel, (pixels, number) in enumerate(counts):
+        values = np.zeros(len(listed), dtype=np.int32)
+        values[np.searchsorted(listed, pixels)] = number
+        columns.append(fits.Column(f"CHANNEL{channel + 1}", "J", array=values))
+    return columns
+
+
+def _filled_columns(counts: _Counts) -> list[fits.Column]:
+    """A row for each filled pixel of each channel; channels count from 0."""
+    rising = [np.argsort(pixels) for pixels, _ in counts]
+    pixels, values = (
+        np.concatenate([one[part][rows] for one, rows in zip(counts, rising, strict=True)])
+        for part in (0, 1)
+    )
+    channels = np.repeat(np.arange(len(counts)), [len(rows) for rows in rising])
+    return [
+        fits.Column("PIX", "J", array=pixels.astype(np.int32)),
+        fits.Column("CHANNEL", "I", array=channels.astype(np.int16)),
+        fits.Column("VALUE", "J", array=values.astype(np.int32)),
+    ]
+
+
+def _is_smaller_as_a_list(counts: _Counts, order: int) -> bool:
+    """Whether `_filled_columns`, of 10 bytes a row, need less than the 4 bytes of any pixel."""
+    return 10 * sum(len(pixels) for pixels, _ in counts) < 4 * len(counts) * 12 * 4**order
 
 
 def _disk(region: tuple[float, float, float], order: int, coordsys: str) -> tuple[str, np.ndarray]:
