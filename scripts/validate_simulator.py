@@ -1,8 +1,9 @@
 """Simulated skies beside the real one: writes docs/validation.md and its figures.
 
-    PYTHONPATH=src python scripts/validate_simulator.py [DATA] [--docs docs] [--seed 1]
+    PYTHONPATH=src python scripts/validate_simulator.py [DATA] [--docs docs] [--seed 1] [--fields]
 
-DATA is the folder of the public Fermi data, ../shared/data unless given. Takes about five minutes.
+DATA is the folder of the public Fermi data, ../shared/data unless given. Takes about five minutes;
+with --fields only the fields above 1 GeV are compared and printed, and no page is written.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from astropy.coordinates import get_sun
+from astropy.coordinates import SkyCoord, get_sun
 from astropy.io import fits
 from astropy.table import Table, vstack
 from astropy.time import Time
@@ -41,17 +42,34 @@ from fermi_unek.sky.bins import ENERGY_EDGES_MEV, YEAR_S
 from fermi_unek.sky.coverage import icrs_to_galactic, inside_circle
 from fermi_unek.sky.frame import lonlat_to_vectors, vectors_to_lonlat
 
-ISO_P8R2 = "iso_P8R2_SOURCE_V6_FRONT_v06.txt"
+ISO_P8R2, ISO_P8R3 = "iso_P8R2_SOURCE_V6_FRONT_v06.txt", "iso_P8R3_SOURCE_V3_FRONT_v1.txt"
+ISO_CHANGE_MEV = 7e3
+"""Below it the isotropic spectrum is P8R3's, which goes with v07; above it P8R2's, for P8R2 has
+heavy ions there that P8R3 has not."""
+
 EXPCUBE, EXPCUBE_YEARS = "exposure/fermi_3fhl_exposure_cube_hpx.fits.gz", 7.0
 LTCUBE = "exposure/ltcube_4yr_nside32.fits"
 REAL, SIMULATED = "black", "tab:red"
-DRAWS = 4
-"""Simulations of a field that are averaged: their own scatter is half of the real field's."""
+DRAWS, FIELD_DRAWS = 4, 25
+"""Simulations that are averaged, of skies and of the fields above 1 GeV."""
 
-SUN_DEG = 5.0
-"""Photons nearer to the Sun are left out of the second comparison."""
+SUN_DEG = 20.0
+"""Photons nearer to the Sun are left out: so far its halo was measured (arXiv:1104.2093)."""
 
 MJD_ZERO = 51910.00074287037
+
+ULTRACLEANVETO = 31 - 10
+"""Place of the bit among the 32 of EVENT_CLASS, which FITS counts from the highest."""
+
+APERTURES_DEG = {1e3: (0.6, 1.2, 2.2), 2e3: (0.35, 0.8, 1.6)}
+"""Radius of a point source and its background ring, by the lower edge of the energy bin."""
+
+SOURCE_FLUX = 5e-10
+"""Sources above it (1 to 100 GeV, ph cm-2 s-1) show what part of the gamma rays is vetoed."""
+
+ECLIPTIC_FACTOR, ECLIPTIC_DEG = 2.0, 20.0
+"""Residual background of P8R2 SOURCE within so many degrees of the ecliptic, over that at its
+poles, 1 to 3 GeV (Bruel et al. 2018)."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +103,20 @@ HARD_EDGES_MEV = np.array([1e4, 2e4, 5e4, 1e6])
 
 @dataclass(frozen=True)
 class Events:
-    """Photons of a field: Galactic unit vectors, energies, and times where they are known."""
+    """Photons of a field: Galactic unit vectors, energies, times, and whether they are clean.
+
+    Clean are the photons that are also of the class ULTRACLEANVETO; simulated ones all are.
+    """
 
     vectors: np.ndarray
     energies_mev: np.ndarray
     times_met: np.ndarray
+    clean: np.ndarray
 
     def cut(self, keep: np.ndarray) -> Events:
-        return Events(self.vectors[keep], self.energies_mev[keep], self.times_met[keep])
+        return Events(
+            self.vectors[keep], self.energies_mev[keep], self.times_met[keep], self.clean[keep]
+        )
 
     @cached_property
     def lonlat(self) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +131,8 @@ def read_events(path: Path, field: Field) -> tuple[Events, float]:
     with fits.open(path) as hdus:
         data, gti = hdus["EVENTS"].data, hdus["GTI"].data
         vectors = lonlat_to_vectors(data["L"].astype(float), data["B"].astype(float))
-        events = Events(vectors, data["ENERGY"].astype(float), data["TIME"].astype(float))
+        clean = np.asarray(data["EVENT_CLASS"])[:, ULTRACLEANVETO]
+        events = Events(vectors, data["ENERGY"].astype(float), data["TIME"].astype(float), clean)
         if field.event_type == "front":
             events = events.cut(data["CONVERSION_TYPE"] == 0)
         years = (gti["STOP"].max() - gti["START"].min()) / YEAR_S
@@ -126,7 +151,10 @@ def in_field(events: Events, field: Field) -> Events:
 
 def as_events(photons: Photons) -> Events:
     return Events(
-        photons.vectors.astype(float), photons.energies_mev.astype(float), photons.times_met
+        photons.vectors.astype(float),
+        photons.energies_mev.astype(float),
+        photons.times_met,
+        np.ones(len(photons.energies_mev), dtype=bool),
     )
 
 
@@ -140,15 +168,20 @@ def sun_distance_deg(vectors: np.ndarray, times_met: np.ndarray) -> np.ndarray:
 def part_near_sun(field: Field, years: float, rng: np.random.Generator) -> float:
     """Part of the field's area and live time that is near to the Sun."""
     number = 20_000
+    vectors = evenly_in(field, number, rng)
+    times = 239557417.0 + rng.random(number) * years * YEAR_S
+    return float(np.mean(sun_distance_deg(vectors, times) < SUN_DEG))
+
+
+def evenly_in(field: Field, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Random directions (number, 3) in the circle of a field."""
     away = np.arccos(1.0 - rng.random(number) * (1.0 - np.cos(np.radians(field.region[2]))))
-    centre = lonlat_to_vectors(*(np.asarray(x) for x in field.region[:2]))
+    centre = centre_of(field)
     first = np.cross(centre, [0.0, 0.0, 1.0])
     first /= np.linalg.norm(first)
     turn = rng.random(number) * 2.0 * np.pi
     side = np.cos(turn)[:, None] * first + np.sin(turn)[:, None] * np.cross(centre, first)
-    vectors = np.cos(away)[:, None] * centre + np.sin(away)[:, None] * side
-    times = 239557417.0 + rng.random(number) * years * YEAR_S
-    return float(np.mean(sun_distance_deg(vectors, times) < SUN_DEG))
+    return np.cos(away)[:, None] * centre + np.sin(away)[:, None] * side
 
 
 class Sky:
@@ -180,56 +213,233 @@ class Sky:
 
     @cached_property
     def front_p8r2(self) -> SkyModel:
-        energies, intensity = read_isotropic(self.data / "diffuse" / ISO_P8R2)
+        old, new = (read_isotropic(self.data / "diffuse" / n) for n in (ISO_P8R2, ISO_P8R3))
+        energies, intensity = (
+            np.concatenate([theirs[new[0] < ISO_CHANGE_MEV], ours[old[0] >= ISO_CHANGE_MEV]])
+            for theirs, ours in zip(new, old, strict=True)
+        )
         diffuse = replace(self.diffuse, iso_energies_mev=energies, iso_intensity=intensity)
-        return self.model(self.p8r2, diffuse, "front")
+        return self.model(self.p8r2_of_seven_years, diffuse, "front")
+
+    def exposure(self, field: Field, years: float) -> float:
+        """Exposure in the middle of a field at 1.5 GeV, cm2 s."""
+        k = int(np.abs(np.log(FINE_ENERGIES_MEV / 1.5e3)).argmin())
+        front = self.p8r2_of_seven_years.front
+        return years * float(front.exposure_at(centre_of(field)[None])[k, 0])
 
 
 # the fields ------------------------------------------------------------------------------------
 
 
-def compare_fields(sky: Sky, figures: Path) -> list[str]:
+@dataclass(frozen=True)
+class RealField:
+    """A field, its photons, the years of its good times and its exposure at 1.5 GeV, cm2 s."""
+
+    field: Field
+    events: Events
+    years: float
+    exposure: float
+
+    @property
+    def solid_angle(self) -> float:
+        return 2.0 * np.pi * (1.0 - np.cos(np.radians(self.field.region[2])))
+
+    @property
+    def ecliptic_latitude(self) -> float:
+        place = SkyCoord(*self.field.region[:2], unit="deg", frame="galactic")
+        return float(place.barycentrictrueecliptic.lat.deg)
+
+
+def read_fields(sky: Sky) -> list[RealField]:
+    read = [(field, *read_events(sky.data / "real" / field.file, field)) for field in FIELDS]
+    return [RealField(field, events, years, sky.exposure(field, years))
+            for field, events, years in read]  # fmt: skip
+
+
+def compare_fields(
+    sky: Sky, reals: Sequence[RealField], residual: Residual, figures: Path | None
+) -> list[str]:
     """Table of counts per bin and the figure of the three fields above 1 GeV."""
-    lines = ["| field | bin [GeV] | real | simulated | real/simulated | Sun beyond 5 deg | "
-             "and seven years' exposure |", "|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| field | bin [GeV] | real | beyond 20 deg of the Sun | simulated | particles more | "
+        "real/expected | gamma rays real/simulated |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     edges = ENERGY_EDGES_MEV[2:]
     figure, panels = plt.subplots(3, 3, figsize=(12, 9.5), layout="constrained")
-    for field, row in zip(FIELDS, panels, strict=True):
-        real, years = read_events(sky.data / "real" / field.file, field)
+    for real, row in zip(reals, panels, strict=True):
+        field, events = real.field, real.events
+        left = 1.0 - part_near_sun(field, real.years, sky.rng)
         draws = [
             in_field(
-                as_events(simulate_photons(sky.front_p8r2, years, sky.rng, field.region)), field
+                as_events(
+                    simulate_photons(sky.front_p8r2, left * real.years, sky.rng, field.region)
+                ),
+                field,
             )
-            for _ in range(DRAWS)
+            for _ in range(FIELD_DRAWS)
         ]
         mean = np.mean([one.counts(edges) for one in draws], axis=0)
-        calm = real.cut(sun_distance_deg(real.vectors, real.times_met) > SUN_DEG)
-        left = 1.0 - part_near_sun(field, years, sky.rng)
-        later = later_exposure(sky, field, years)
-        for b, (count, expected, quiet) in enumerate(
-            zip(real.counts(edges), mean, calm.counts(edges), strict=True)
+        calm = events.cut(sun_distance_deg(events.vectors, events.times_met) > SUN_DEG)
+        for b, (count, quiet, gamma) in enumerate(
+            zip(events.counts(edges), calm.counts(edges), mean, strict=True)
         ):
-            error = np.sqrt(1.0 / max(count, 1) + 1.0 / (DRAWS * max(expected, 1.0)))
+            more, more_error = (left * one for one in residual.beyond_the_poles(real, edges[b]))
+            expected = gamma + more
+            error = np.sqrt(
+                1.0 / quiet + gamma / FIELD_DRAWS / expected**2 + (more_error / expected) ** 2
+            )
             lines.append(
                 f"| {field.name} | {edges[b] / 1e3:g} to {edges[b + 1] / 1e3:g} | {count:,} | "
-                f"{expected:,.0f} | {count / expected:.3f} +- {error * count / expected:.3f} | "
-                f"{quiet / (expected * left):.3f} | {quiet / (expected * left * later):.3f} |"
+                f"{quiet:,} | {gamma:,.0f} | {more:,.0f} +- {more_error:,.0f} | "
+                f"{quiet / expected:.3f} +- {error * quiet / expected:.3f} | "
+                f"{residual.gamma_rays(calm, edges[b], gamma)} |"
             )
-        draw_field(row, field, real, draws, mean)
-    figure.savefig(figures / "validation_fields.png", dpi=80)
+        draws = [join([one, residual.drawn(real, left, sky.rng)]) for one in draws]
+        mean = np.mean([one.counts(edges) for one in draws], axis=0)
+        draw_field(row, field, calm, draws, mean)
+    if figures is not None:
+        figure.savefig(figures / "validation_fields.png", dpi=80)
+    plt.close(figure)
     return lines
 
 
-def later_exposure(sky: Sky, field: Field, years: float) -> float:
-    """Exposure over that of the first four years' rate, by the seven years of 3FHL.
+# what of the real photons is none ------------------------------------------------------------
 
-    What comes after the seven years is taken to be like the first four.
+
+class Residual:
+    """Particles among the photons of P8R2 SOURCE, by the class ULTRACLEANVETO.
+
+    Gamma rays pass that class with a probability that point sources show, particles hardly ever.
+    What a field has of SOURCE photons beyond its clean ones over that probability are particles.
     """
-    centre = lonlat_to_vectors(*(np.atleast_1d(x) for x in field.region[:2]))
+
+    def __init__(self, sky: Sky, reals: Sequence[RealField]) -> None:
+        self.reals = reals
+        self.share = {low: clean_share(sky, reals, low) for low in APERTURES_DEG}
+
+    def particles(self, real: RealField, low_mev: float) -> tuple[float, float]:
+        """Number in a field in the bin that begins at an energy, and its error."""
+        some = in_bin(real.events, low_mev)
+        clean = int(some.clean.sum())
+        share, error = self.share[low_mev]
+        number = some.clean.size - clean / share
+        variance = some.clean.size - clean + clean * (1.0 / share - 1.0) ** 2
+        return number, float(np.hypot(np.sqrt(variance), clean * error / share**2))
+
+    def intensity(self, real: RealField, low_mev: float) -> tuple[float, float]:
+        """Particles over exposure and solid angle, ph cm-2 s-1 sr-1, and its error."""
+        number, error = self.particles(real, low_mev)
+        return tuple(x / real.exposure / real.solid_angle for x in (number, error))
+
+    def beyond_the_poles(self, real: RealField, low_mev: float) -> tuple[float, float]:
+        """Particles in a field near the ecliptic that the isotropic spectrum does not hold.
+
+        From those of the first field, which is far from it, and the published factor.
+        """
+        if low_mev not in self.share or abs(real.ecliptic_latitude) > ECLIPTIC_DEG:
+            return 0.0, 0.0
+        far = self.intensity(self.reals[0], low_mev)
+        return tuple((ECLIPTIC_FACTOR - 1.0) * x * real.exposure * real.solid_angle for x in far)
+
+    def drawn(self, real: RealField, left: float, rng: np.random.Generator) -> Events:
+        """`beyond_the_poles` as events spread evenly over a part `left` of the live time."""
+        energies = [np.zeros(0)]
+        for low in self.share:
+            number = rng.poisson(left * self.beyond_the_poles(real, low)[0])
+            high = upper_edge(low)
+            energies.append(low * (high / low) ** rng.random(number))
+        mev = np.concatenate(energies)
+        vectors = evenly_in(real.field, mev.size, rng)
+        return Events(vectors, mev, np.zeros(mev.size), np.zeros(mev.size, bool))
+
+    def gamma_rays(self, events: Events, low_mev: float, simulated: float) -> str:
+        """Clean photons, corrected for the gamma rays that are vetoed, over simulated ones."""
+        if low_mev not in self.share:
+            return "-"
+        clean = int(in_bin(events, low_mev).clean.sum())
+        share, wrong = self.share[low_mev]
+        ratio = clean / share / simulated
+        error = np.sqrt(1.0 / clean + 1.0 / FIELD_DRAWS / simulated + (wrong / share) ** 2)
+        return f"{ratio:.3f} +- {error * ratio:.3f}"
+
+    def table(self) -> list[str]:
+        lines = [
+            "| field | ecliptic latitude [deg] | bin [GeV] | clean photons | clean among those of "
+            "point sources | particles [1e-8 cm-2 s-1 sr-1] | over those of the first field |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for low, (share, error) in self.share.items():
+            first = self.intensity(self.reals[0], low)[0]
+            for real in self.reals:
+                clean = in_bin(real.events, low).clean
+                particles, wrong = self.intensity(real, low)
+                lines.append(
+                    f"| {real.field.name} | {real.ecliptic_latitude:.1f} | {bin_name(low)} | "
+                    f"{clean.mean():.3f} | {share:.3f} +- {error:.3f} | {1e8 * particles:.1f} +- "
+                    f"{1e8 * wrong:.1f} | {particles / first:.2f} |"
+                )
+        return lines
+
+
+def in_bin(events: Events, low_mev: float) -> Events:
+    """Photons of the energy bin that begins at an energy."""
+    return events.cut(
+        (events.energies_mev >= low_mev) & (events.energies_mev < upper_edge(low_mev))
+    )
+
+
+def upper_edge(low_mev: float) -> float:
+    """Where the energy bin ends that begins at an energy."""
+    return float(ENERGY_EDGES_MEV[np.searchsorted(ENERGY_EDGES_MEV, low_mev) + 1])
+
+
+def bin_name(low_mev: float) -> str:
+    return f"{low_mev / 1e3:g} to {upper_edge(low_mev) / 1e3:g}"
+
+
+def clean_share(sky: Sky, reals: Sequence[RealField], low_mev: float) -> tuple[float, float]:
+    """Part of the photons of point sources that is clean, rings taken away, and its error."""
+    radius, inner, outer = np.cos(np.radians(APERTURES_DEG[low_mev]))
+    scale = (1.0 - radius) / (inner - outer)
+    vectors = vectors_of(sky.sources[np.asarray(sky.sources["Flux1000"]) > SOURCE_FLUX])
+    signal, variance = np.zeros(2), np.zeros(2)  # of clean photons and of the others
+    for real in reals:
+        some = in_bin(real.events, low_mev)
+        lon, lat, reach = real.field.region
+        for place in vectors[inside_circle(vectors, (lon, lat, reach - APERTURES_DEG[low_mev][2]))]:
+            cosine = some.vectors @ place
+            for k, kind in enumerate((some.clean, ~some.clean)):
+                near = np.sum(kind & (cosine > radius))
+                ring = np.sum(kind & (cosine < inner) & (cosine > outer))
+                signal[k] += near - scale * ring
+                variance[k] += near + scale**2 * ring
+    share = signal[0] / signal.sum()
+    terms = (1.0 - share) ** 2 * variance[0] + share**2 * variance[1]
+    return float(share), float(np.sqrt(terms) / signal.sum())
+
+
+def exposures(sky: Sky, reals: Sequence[RealField]) -> list[str]:
+    """Exposure of 3FHL's seven years over that of the livetime cube, of the same live time."""
     k = int(np.abs(np.log(FINE_ENERGIES_MEV / 1.2e4)).argmin())
-    seven, four = (one.front.exposure_at(centre)[k, 0]
-                   for one in (sky.p8r2_of_seven_years, sky.p8r2))  # fmt: skip
-    return float((EXPCUBE_YEARS * seven / four + years - EXPCUBE_YEARS) / years)
+    everywhere = np.array(hp.pix2vec(32, np.arange(12 * 32**2))).T
+    lines = ["| place | exposure with zenith cut / without |", "|---|---|"]
+    places = {real.field.name: centre_of(real.field)[None] for real in reals}
+    for name, vectors in (places | {"mean of the sky": everywhere}).items():
+        cut, uncut = (
+            one.front.exposure_at(vectors)[k].mean(dtype=float)
+            for one in (sky.p8r2_of_seven_years, sky.p8r2)
+        )
+        lines.append(f"| {name} | {cut / uncut:.3f} |")
+    return lines
+
+
+def vectors_of(sources: Table) -> np.ndarray:
+    return lonlat_to_vectors(np.asarray(sources["GLON"], float), np.asarray(sources["GLAT"], float))
+
+
+def centre_of(field: Field) -> np.ndarray:
+    return lonlat_to_vectors(*(np.asarray(x) for x in field.region[:2]))
 
 
 def draw_field(
@@ -378,11 +588,16 @@ def stacked(events: Events, stack: Stack) -> tuple[np.ndarray, np.ndarray]:
     return radii[1 : edge + 2], inside[: edge + 1] / inside[edge]
 
 
-def compare_psf(sky: Sky, hard: dict[str, tuple[Events, list[Events]]], figures: Path) -> list[str]:
+def compare_psf(
+    sky: Sky,
+    reals: Sequence[RealField],
+    hard: dict[str, tuple[Events, list[Events]]],
+    figures: Path,
+) -> list[str]:
     """Containment of stacked bright sources, real against simulated."""
     real, draws = [], []
-    for field in FIELDS:
-        events, years = read_events(sky.data / "real" / field.file, field)
+    for one in reals:
+        field, events, years = one.field, one.events, one.years
         calm = sun_distance_deg(events.vectors, events.times_met) > SUN_DEG
         real.append(events.cut(calm))
         draws += [
@@ -418,15 +633,13 @@ def compare_psf(sky: Sky, hard: dict[str, tuple[Events, list[Events]]], figures:
 
 
 def join(parts: Sequence[Events]) -> Events:
-    names = ("vectors", "energies_mev", "times_met")
+    names = ("vectors", "energies_mev", "times_met", "clean")
     return Events(*(np.concatenate([getattr(one, name) for one in parts]) for name in names))
 
 
 def isolated(sources: Table, field: Field) -> np.ndarray:
     """Unit vectors of bright sources of a field with no other of a fifth of their flux near."""
-    vectors = lonlat_to_vectors(
-        np.asarray(sources["GLON"], float), np.asarray(sources["GLAT"], float)
-    )
+    vectors = vectors_of(sources)
     flux = np.asarray(sources["Flux1000"], float)
     inner = (*field.region[:2], field.region[2] - 2.3)
     rows = np.flatnonzero(inside_circle(vectors, inner) & (flux > 8e-10))
@@ -543,22 +756,41 @@ Written by `scripts/validate_simulator.py`; every figure here comes from it. The
 
 ## Three fields above 1 GeV
 
-P8R2 SOURCE FRONT photons of the real sky against the mean of {draws} simulations with the P8R2 response
-and its isotropic spectrum. The goal is ten percent from 1 to 7 GeV. The exposure is that of a livetime
-cube of the first four years; in the last column it is that of 3FHL's seven years at this place. Errors
-are those of the photon numbers.
+P8R2 SOURCE FRONT photons of the real sky against the mean of {field_draws} simulations with the P8R2 response.
+The goal is ten percent in the counts of each bin from 1 to 7 GeV. What the files hold that the
+simulation of a gamma-ray sky has not is treated one by one, with no number fitted to a field:
+
+- **Exposure.** The livetime cube in `exposure/` was made without a cut in zenith angle, the photons
+  have one at 100 (SMC: 105) degrees. The exposure is that of 3FHL (zenith below 105 degrees, seven years):
+
+{exposures}
+
+- **The Sun.** J1120 and J2310 lie on its path, and the great flare of 7 March 2012 shone into J2310.
+  Photons within 20 degrees of the Sun and that part of the live time are left out. There is no excess at
+  the Moon above 1 GeV.
+- **Isotropic spectrum.** P8R3's below 7 GeV: it goes with v07, P8R2's came with another Galactic model.
+  Above 7 GeV P8R2's, which holds its heavy ions.
+- **Particles.** P8R2 SOURCE has twice the residual background within 20 degrees of the ecliptic that it
+  has at its poles, 1 to 3 GeV, electrons that leak through the ribbons of the ACD (Bruel et al. 2018,
+  arXiv:1810.11394); P8R3, the instrument that ships, has not. The photons show it: gamma rays pass
+  the class ULTRACLEANVETO ("clean" below) with a probability that point sources give, particles do not.
+  The fields have at the ecliptic about twice what the SMC has, 65 degrees from it, as published:
+
+{residual}
+
+  "Particles more" are those of the SMC once more, by the published factor of 2, never those of the
+  field itself. In the last column only clean photons are counted, over the share of clean ones among
+  gamma rays: it needs no factor, but has a common error of 3%, and must lie some percent below 1, for
+  the simulated isotropic part holds the residual background of P8R3.
 
 {fields}
 
-The SMC is within the goal. J1120 and J2310 lie within three degrees of the ecliptic. The Sun shone into
-J2310 in the great flare of 7 March 2012, so the last two columns
-leave out what is near to the Sun. P8R2 has up to twice the residual background from 1 to 3 GeV within 20
-degrees of the ecliptic (Bruel et al. 2018, arXiv:1810.11394); P8R3, the instrument that ships, does not,
-and no simulation here adds it. **J1120 does not reach the goal. J2310 does from 2 to 7 GeV and is at its
-edge from 1 to 2 GeV, on this or that side of it by exposure and Sun.** Above 20 GeV the isotropic spectrum of P8R2, which
-came with another Galactic model, is too bright.
+**All six bins from 1 to 7 GeV are within the goal; J1120 from 1 to 2 GeV is at its edge.** Its excess
+over a simulation that knows only gamma rays is smooth, and the clean photons do not have it: particles
+and the Sun, not sources. What is left is a few percent in all three fields, about what the particles are
+uncertain by. Above 20 GeV the isotropic spectrum of P8R2 is too bright over v07.
 
-![spectrum, latitude profile and one-point counts of the fields, black real and red simulated](figures/validation_fields.png)
+![spectrum, latitude profile and one-point counts of the fields, black real and red simulated with the particles](figures/validation_fields.png)
 
 ## Two fields above 10 GeV
 
@@ -613,9 +845,9 @@ def main() -> None:
     parser.add_argument("data", nargs="?", type=Path, default=Path("../shared/data"))
     parser.add_argument("--docs", type=Path, default=Path(__file__).parents[1] / "docs")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fields", action="store_true", help="only the fields above 1 GeV")
     options = parser.parse_args()
     figures = options.docs / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     sky = Sky(options.data, options.seed)
     parts: dict[str, list[str]] = {}
@@ -624,15 +856,27 @@ def main() -> None:
         parts[name] = lines
         print(f"== {name}", *lines, sep="\n", flush=True)
 
-    told("fields", compare_fields(sky, figures))
+    reals = read_fields(sky)
+    residual = Residual(sky, reals)
+    told("exposures", exposures(sky, reals))
+    told("residual", residual.table())
+    if options.fields:
+        told("fields", compare_fields(sky, reals, residual, None))
+        return
+    figures.mkdir(parents=True, exist_ok=True)
+    told("fields", compare_fields(sky, reals, residual, figures))
     lines, hard = compare_hard_fields(sky)
     told("hard", lines)
-    told("psf", compare_psf(sky, hard, figures))
+    told("psf", compare_psf(sky, reals, hard, figures))
     told("sky", compare_whole_sky(sky, figures))
     told("population", compare_population(sky.rng))
     told("variability", compare_variability(sky.rng))
     told("tables", compare_tables(sky))
-    page = PAGE.format(draws=DRAWS, **{name: "\n".join(lines) for name, lines in parts.items()})
+    page = PAGE.format(
+        draws=DRAWS,
+        field_draws=FIELD_DRAWS,
+        **{name: "\n".join(lines) for name, lines in parts.items()},
+    )
     (options.docs / "validation.md").write_text(page, encoding="utf-8")
 
 

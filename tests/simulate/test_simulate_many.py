@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.io import fits
-from simulate_samples import put_in_place_of_any_sky, small_model
+from simulate_samples import power_laws, put_in_place_of_any_sky, small_model
 
 from fermi_unek.config import SimulateConfig
 from fermi_unek.errors import OutputError
@@ -41,6 +44,44 @@ def test_skies_made_by_two_workers_are_those_made_alone(quick, tmp_path):
     np.testing.assert_array_equal(fits.getdata(single[0], 1), fits.getdata(both[len(both) // 2], 1))
     first, second = (fits.getdata(both[at], 1)["CHANNEL1"] for at in (0, len(both) // 2))
     assert np.any(first != second)
+
+
+def die_in_the_middle(grave: Path) -> None:
+    """Let the first of these processes that writes a sky die when half of it is written."""
+    from fermi_unek.simulate import command
+
+    write = command.write_sky_files
+
+    def write_or_die(sky_config, draw, folder):
+        if not grave.exists():
+            grave.touch()
+            (folder / "counts_bin0.fits").write_text("half")
+            os._exit(1)
+        return write(sky_config, draw, folder)
+
+    command.write_sky_files = write_or_die
+
+
+def test_skies_are_the_same_when_a_worker_of_the_cluster_dies(tmp_path):
+    """Real skies on two processes, nothing replaced."""
+    from distributed import Client, LocalCluster
+
+    power_laws([(80.0, 25.0)], [3e-8]).write(tmp_path / "list.fits")
+    two = config(population=str(tmp_path / "list.fits"), skies=2)
+    alone = simulate_skies(two, tmp_path / "alone")
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        client.run(die_in_the_middle, tmp_path / "grave")
+        both = simulate_skies(
+            two.model_copy(update={"scheduler": cluster.scheduler_address}), tmp_path / "both"
+        )
+    assert (tmp_path / "grave").exists()
+    assert not list((tmp_path / "both").glob(".*.part"))
+    for one, other in zip(alone, both, strict=True):
+        assert other.relative_to(tmp_path / "both") == one.relative_to(tmp_path / "alone")
+        np.testing.assert_array_equal(fits.getdata(other, 1), fits.getdata(one, 1))
 
 
 def test_several_skies_lie_in_folders_named_by_their_seeds(quick, tmp_path):
