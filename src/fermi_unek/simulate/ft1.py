@@ -21,6 +21,7 @@ ZENITH_CUT_DEG = 100.0
 """Zenith angles drawn stay below it, so that every usual cut keeps all photons."""
 
 _WEEK_S = 7 * 86400.0
+_BLOCK = 2880  # bytes that the parts of a FITS file are multiples of
 _MET_ZERO = {"MJDREFI": 51910, "MJDREFF": 7.428703703703703e-4}
 
 
@@ -46,7 +47,7 @@ def write_ft1(
     OutputError
         The file exists and `overwrite` is false, or it cannot be written.
     """
-    events = fits.BinTableHDU.from_columns(_columns(photons, rng), name="EVENTS")
+    events = _events(photons, rng)
     _add_times(events.header, photons)
     _add_selection(events.header, photons)
     events.header["HDUCLASS"] = "OGIP"
@@ -57,30 +58,54 @@ def write_ft1(
     return write_fits([primary, events, _gti(photons)], path, overwrite=overwrite)
 
 
-def _columns(photons: Photons, rng: np.random.Generator) -> list[fits.Column]:
-    glon, glat = vectors_to_lonlat(photons.vectors)
-    ra, dec = vectors_to_lonlat(photons.vectors.astype(float) @ icrs_to_galactic())
-    lowest = np.cos(np.radians(ZENITH_CUT_DEG))
-    zenith = np.degrees(np.arccos(rng.uniform(lowest, 1.0, len(photons))))
-    event_type = np.where(photons.conversion == 0, FRONT, BACK)
-    return [
-        fits.Column("ENERGY", "E", unit="MeV", array=photons.energies_mev),
-        fits.Column("RA", "E", unit="deg", array=ra),
-        fits.Column("DEC", "E", unit="deg", array=dec),
-        fits.Column("L", "E", unit="deg", array=glon),
-        fits.Column("B", "E", unit="deg", array=glat),
-        fits.Column("ZENITH_ANGLE", "E", unit="deg", array=zenith),
-        fits.Column("TIME", "D", unit="s", array=photons.times_met),
-        fits.Column("EVENT_ID", "J", array=np.arange(1, len(photons) + 1)),
-        fits.Column("EVENT_CLASS", "32X", array=_bits(np.full(len(photons), SOURCE_CLASS))),
-        fits.Column("EVENT_TYPE", "32X", array=_bits(event_type)),
-        fits.Column("CONVERSION_TYPE", "I", array=photons.conversion.astype(np.int16)),
-    ]
+_COLUMNS = (
+    fits.Column("ENERGY", "E", unit="MeV"),
+    fits.Column("RA", "E", unit="deg"),
+    fits.Column("DEC", "E", unit="deg"),
+    fits.Column("L", "E", unit="deg"),
+    fits.Column("B", "E", unit="deg"),
+    fits.Column("ZENITH_ANGLE", "E", unit="deg"),
+    fits.Column("TIME", "D", unit="s"),
+    fits.Column("EVENT_ID", "J"),
+    fits.Column("EVENT_CLASS", "32X"),
+    fits.Column("EVENT_TYPE", "32X"),
+    fits.Column("CONVERSION_TYPE", "I"),
+)
 
 
-def _bits(values: np.ndarray) -> np.ndarray:
-    """Bool (N, 32), highest bit first, as FITS bit columns have them."""
-    return (values[:, None] >> np.arange(31, -1, -1)) % 2 == 1
+def _events(photons: Photons, rng: np.random.Generator) -> fits.BinTableHDU:
+    """The table as it is on disk: astropy would take 32 bools for a column of bits.
+
+    To pack and unpack them takes longer than all else that is done for a photon.
+    """
+    empty = fits.BinTableHDU.from_columns(_COLUMNS, nrows=0, name="EVENTS")
+    header = empty.header
+    header["NAXIS2"] = len(photons)
+    rows = np.empty(len(photons), empty.columns.dtype.newbyteorder(">"))
+    _fill(rows, photons, rng)
+    padding = bytes(-rows.nbytes % _BLOCK)
+    return fits.BinTableHDU.fromstring(b"".join((header.tostring().encode(), rows, padding)))
+
+
+def _fill(rows: np.ndarray, photons: Photons, rng: np.random.Generator) -> None:
+    rows["ENERGY"] = photons.energies_mev
+    rows["L"], rows["B"] = vectors_to_lonlat(photons.vectors)
+    # single precision, as the columns and the directions have it
+    to_icrs = icrs_to_galactic().astype(np.float32)
+    rows["RA"], rows["DEC"] = vectors_to_lonlat(photons.vectors.astype(np.float32) @ to_icrs)
+    depth = np.float32((1.0 - 1e-6) * (1.0 - np.cos(np.radians(ZENITH_CUT_DEG))))
+    cosine = np.float32(1.0) - depth * rng.random(len(photons), dtype=np.float32)
+    rows["ZENITH_ANGLE"] = np.degrees(np.arccos(cosine))
+    rows["TIME"] = photons.times_met
+    rows["EVENT_ID"] = np.arange(1, len(photons) + 1)
+    rows["EVENT_CLASS"] = _bytes(SOURCE_CLASS)
+    rows["EVENT_TYPE"] = _bytes(FRONT, BACK)[(photons.conversion != 0).astype(int)]
+    rows["CONVERSION_TYPE"] = photons.conversion
+
+
+def _bytes(*values: int) -> np.ndarray:
+    """Numbers as FITS has 32 bits, uint8 (N, 4), highest bit first."""
+    return np.array(values, ">u4").view(np.uint8).reshape(-1, 4)
 
 
 def _add_times(header: fits.Header, photons: Photons) -> None:

@@ -286,19 +286,12 @@ def simulate_photons(
         parts.append((drawn.energies_mev, drawn.vectors, conversion, since))
     if region is not None:
         parts = [_inside(part, region) for part in parts]
-    energies, vectors, conversion, since = (
-        np.concatenate([np.zeros((0, *shape), kind), *(part[i] for part in parts)])
-        for i, (shape, kind) in enumerate(
-            [((), np.float32), ((3,), np.float32), ((), np.int8), ((), np.float64)]
-        )
-    )
-    parts.clear()
-    in_order = np.argsort(since)
+    energies, vectors, conversion, since = _in_order_of_time(parts)
     return Photons(
-        energies[in_order],
-        vectors[in_order],
-        start_met + since[in_order] * YEAR_S,
-        conversion[in_order],
+        energies,
+        vectors,
+        start_met + since * YEAR_S,
+        conversion,
         model.event_type,
         (start_met, start_met + years * YEAR_S),
         region,
@@ -306,6 +299,21 @@ def simulate_photons(
 
 
 _Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _in_order_of_time(parts: list[_Part]) -> _Part:
+    """All parts as one; they are taken out of the list, column by column, to save memory."""
+    columns = [[part[i] for part in parts] for i in range(4)]
+    parts.clear()
+    joined = []
+    for pieces, kind in zip(columns, (np.float32, np.float32, np.int8, np.float64), strict=True):
+        shape = (0, 3) if len(joined) == 1 else (0,)
+        joined.append(np.concatenate([np.zeros(shape, kind), *pieces]))
+        pieces.clear()
+    in_order = np.argsort(joined[3])
+    for i, column in enumerate(joined):
+        joined[i] = column[in_order]
+    return joined[0], joined[1], joined[2], joined[3]
 
 
 def _inside(part: _Part, region: Region) -> _Part:
