@@ -104,6 +104,7 @@ def test_a_mostly_empty_sky_lists_its_filled_pixels_and_gammapy_agrees(
     assert path.stat().st_size < 0.1 * dense.stat().st_size
     assert fits.getheader(path, 1)["INDXSCHM"] == "SPARSE"
     assert np.array_equal(Map.read(path).data, Map.read(dense).data)
+    assert Map.read(path).geom.axes[0].nbin == 6
     back = read(path)
     assert back.totals.tolist() == sky.totals.tolist()
     assert back.coverage is None

@@ -155,7 +155,7 @@ def _scheme(path: Path, table: fits.BinTableHDU) -> _Scheme:
         first=int(header.get("FIRSTPIX", 0)),
         channels=tuple(channels),
         sparse=sparse,
-        # gammapy and fermipy name the region of a sparse table that has one
+        # gammapy names the region of a sparse table that has one
         whole=header.get("INDXSCHM") == "SPARSE" and "HPX_REG" not in header,
     )
     _check_rows(path, table, scheme)

@@ -56,7 +56,7 @@ def write_healpix_counts(
         Galactic longitude, latitude and radius, degrees; photons in pixels outside are left out.
     sparse : bool
         Whether a whole sky lists its filled pixels only, where that makes the file smaller
-        (INDXSCHM SPARSE, which gammapy and fermipy read, and gtbin does not write).
+        (INDXSCHM SPARSE, which gammapy reads and gtbin does not write).
     overwrite : bool
 
     Returns
@@ -142,6 +142,8 @@ def _healpix_table(
     header["COORDSYS"] = coordsys
     header["INDXSCHM"] = scheme
     header["HPX_CONV"] = "FGST-CCUBE"
+    if scheme == "SPARSE":
+        header["BANDSHDU"] = "EBOUNDS"  # gammapy looks for it there in the other schemes only
     if disk:
         header["HPX_REG"] = disk
     return table
