@@ -84,7 +84,7 @@ def _events(photons: Photons, rng: np.random.Generator) -> fits.BinTableHDU:
     rows = np.empty(len(photons), empty.columns.dtype.newbyteorder(">"))
     _fill(rows, photons, rng)
     padding = bytes(-rows.nbytes % _BLOCK)
-    return fits.BinTableHDU.fromstring(b"".join((header.tostring().encode(), rows, padding)))
+    return fits.BinTableHDU.fromstring(b"".join((header.tostring().encode(), rows.data, padding)))
 
 
 def _fill(rows: np.ndarray, photons: Photons, rng: np.random.Generator) -> None:

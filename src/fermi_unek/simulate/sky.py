@@ -305,7 +305,7 @@ def _in_order_of_time(parts: list[_Part]) -> _Part:
     """All parts as one; they are taken out of the list, column by column, to save memory."""
     columns = [[part[i] for part in parts] for i in range(4)]
     parts.clear()
-    joined = []
+    joined: list[np.ndarray] = []
     for pieces, kind in zip(columns, (np.float32, np.float32, np.int8, np.float64), strict=True):
         shape = (0, 3) if len(joined) == 1 else (0,)
         joined.append(np.concatenate([np.zeros(shape, kind), *pieces]))
