@@ -71,6 +71,12 @@ def purity_at(scores: Scores, probability: float) -> float:
     return float(curve["purity"][above[np.argmin(np.asarray(curve["threshold"])[above])]])
 
 
+def label(network: str) -> str:
+    """Name of a network; weights of a run are called like its folder."""
+    path = Path(network)
+    return path.parent.name if path.stem == "weights" else path.stem
+
+
 def as_table(results: dict[str, dict[str, Scores]], models: list[str]) -> str:
     """Markdown: one row a network and sample, one column a background."""
     tests = list(results)
@@ -91,7 +97,7 @@ def as_table(results: dict[str, dict[str, Scores]], models: list[str]) -> str:
             rows[f"{key}, at purity 0.95"] = [
                 "-" if rate is None else f"{rate.value:.3f} of {rate.total}" for rate in at_purity
             ]
-        lines += [f"| {Path(network).stem} | {what} | {' | '.join(cells)} |"
+        lines += [f"| {label(network)} | {what} | {' | '.join(cells)} |"
                   for what, cells in rows.items()]  # fmt: skip
     return "\n".join(lines)
 
