@@ -592,7 +592,14 @@ def compare(
     "-o", "--output", required=True, metavar="NEW.fits", type=Path, help="Catalog to write."
 )
 @click.option(
-    "--exposure", multiple=True, metavar="FILE...", type=Path, help="gtexpcube2 map, or one a PSF."
+    "--exposure",
+    multiple=True,
+    metavar="FILE...",
+    type=Path,
+    help="gtexpcube2 map, or one a PSF; or a gtltcube file.",
+)
+@click.option(
+    "--caldb", type=Path, metavar="DIR", help="CALDB files for a gtltcube file, else $CALDB."
 )
 @click.option(
     "--psf", multiple=True, metavar="FILE...", type=Path, help="gtpsf file, or one a component."

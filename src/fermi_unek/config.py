@@ -218,8 +218,10 @@ class RefitConfig(Config):
     Attributes
     ----------
     exposure : tuple of paths
-        gtexpcube2 maps: one of all the events, or one for each of `psf`; none for the package's
-        own table times the live time.
+        gtexpcube2 maps: one of all the events, or one for each of `psf`; or one gtltcube file;
+        none for the package's own table times the live time.
+    caldb : path or None
+        Folder with the CALDB files, used with a gtltcube file; None is $CALDB or $FERMI_DIR.
     psf : tuple of paths
         gtpsf files, one for each component of the data; none for the package's own.
     diffuse, iso : path or None
@@ -241,6 +243,7 @@ class RefitConfig(Config):
     """
 
     exposure: tuple[Path, ...] = ()
+    caldb: Path | None = None
     psf: tuple[Path, ...] = ()
     diffuse: Path | None = None
     iso: Path | None = None

@@ -16,7 +16,7 @@ from fermi_unek.config import RefitConfig
 from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
 from fermi_unek.refit import refit_to_file
 from fermi_unek.refit.command import find_diffuse
-from fermi_unek.refit.irf_files import read_exposure, read_psf
+from fermi_unek.refit.irf_files import livetime_years, read_exposure, read_psf
 from fermi_unek.refit.pixels import PixelCounts
 from fermi_unek.refit.response import blurred_profiles, build_response, observed_intervals
 from fermi_unek.simulate.instrument import FINE_ENERGIES_MEV, PROFILE_DEG, load_instrument
@@ -118,9 +118,51 @@ def test_maps_and_psf_files_must_be_as_many(tmp_path):
         build_response(counts(), exposure=maps)
 
 
-def test_a_livetime_cube_is_refused_with_the_way_out(shared_data):
-    with pytest.raises(InputError, match="gtexpcube2"):
-        read_exposure(shared_data / "exposure" / "ltcube_4yr_nside32.fits")
+def test_a_livetime_cube_gives_the_exposure_of_its_own_span(shared_data):
+    cube = shared_data / "exposure" / "ltcube_4yr_nside32.fits"
+    caldb = shared_data / "irf"
+    own = build_response(counts(), exposure=[cube], caldb=caldb).components[0].exposure(HERE)
+    scaled = build_response(counts(), exposure=[cube], caldb=caldb, years=10.0)
+    assert livetime_years(cube) == pytest.approx(4.0, abs=0.05)
+    ten_years = scaled.components[0].exposure(HERE)
+    np.testing.assert_allclose(ten_years, own * 10.0 / livetime_years(cube))
+    # the package's own table is that of this very cube, averaged along parallels
+    package = build_response(counts(), years=10.0).components[0].exposure(HERE)
+    np.testing.assert_allclose(ten_years, package, rtol=0.03)
+
+
+def test_a_livetime_cube_without_calibration_files_is_refused(shared_data, tmp_path, monkeypatch):
+    monkeypatch.delenv("CALDB", raising=False)
+    monkeypatch.delenv("FERMI_DIR", raising=False)
+    cube = shared_data / "exposure" / "ltcube_4yr_nside32.fits"
+    with pytest.raises(InputError, match="aeff_P8R3_SOURCE_V3_FB.fits not found"):
+        build_response(counts(), exposure=[cube], caldb=tmp_path)
+
+
+def write_livetime(path, **header):
+    exposure = fits.BinTableHDU(Table({"COSBINS": np.ones((12, 1))}), name="EXPOSURE")
+    exposure.header.update(header)
+    bounds = fits.BinTableHDU(Table({"CTHETA_MIN": [0.0]}), name="CTHETABOUNDS")
+    fits.HDUList([fits.PrimaryHDU(), exposure, bounds]).writeto(path)
+    return path
+
+
+def test_a_livetime_cube_does_not_go_with_psf_files_or_maps(tmp_path):
+    cube = write_livetime(tmp_path / "lt.fits", TSTART=0.0, TSTOP=3e8)
+    with pytest.raises(InputError, match="stands alone"):
+        build_response(counts(), exposure=[cube], psf=[write_psf(tmp_path / "psf.fits")])
+    with pytest.raises(InputError, match="stands alone"):
+        build_response(counts(), exposure=[cube, write_exposure(tmp_path / "map.fits")])
+
+
+def test_a_livetime_cube_must_say_when_it_was(tmp_path):
+    with pytest.raises(InputError, match="without TSTART and TSTOP"):
+        livetime_years(write_livetime(tmp_path / "lt.fits"))
+
+
+def test_calibration_files_alone_are_no_exposure(tmp_path):
+    with pytest.raises(InputError, match="give no exposure"):
+        build_response(counts(), caldb=tmp_path)
 
 
 def test_files_that_are_no_response_are_refused(tmp_path):

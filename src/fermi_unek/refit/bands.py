@@ -27,7 +27,7 @@ def fit_bands(
         if not len(pixels.pixels) or own[part].sum() <= 0:
             result.append(_ABSENT)
             continue
-        profile = norm_profile(dataset.counts[part], others[part], own[part])
+        profile = norm_profile(*_weighted(dataset, part, others, own))
         radius = min(containment_deg(grouping, b), _SQUARE_DEGREE_RADIUS_DEG)
         core = pixels.within(vector, max(radius, pixels.size_deg))
         light = (float(own[part][core].sum()), float(others[part][core].sum()))
@@ -37,7 +37,16 @@ def fit_bands(
 
 def upper_limit(dataset: WindowDataset, source: ModelledSource) -> float:
     """95% upper limit of a source's flux over its present value, all else fixed."""
-    return norm_profile(dataset.counts, dataset.npred(without=source), source.npred())[3]
+    others, own = dataset.npred(without=source), source.npred()
+    return norm_profile(*_weighted(dataset, slice(None), others, own))[3]
+
+
+def _weighted(
+    dataset: WindowDataset, part: slice, others: np.ndarray, own: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Counts and expectations times their weight, whose Cash statistic is the weighted one."""
+    weights = dataset.weights[part]
+    return weights * dataset.counts[part], weights * others[part], weights * own[part]
 
 
 def norm_profile(

@@ -117,6 +117,7 @@ def refit_catalog(
         counts,
         exposure=config.exposure,
         psf=config.psf,
+        caldb=config.caldb,
         years=config.years,
         centre=_middle(vectors),
     )

@@ -119,7 +119,7 @@ def optimize(dataset: WindowDataset) -> float:
     dataset.norm.error = dataset.tilt.error = 0.02
     parameters = dataset.parameters
     parameters.autoscale()
-    factors, _, _ = optimize_iminuit(parameters, dataset.stat_sum, strategy=0, tol=0.1)
+    factors, _, _ = optimize_iminuit(parameters, dataset.objective, strategy=0, tol=0.1)
     parameters.set_parameter_factors(factors)
     return dataset.stat_sum()
 
@@ -127,7 +127,7 @@ def optimize(dataset: WindowDataset) -> float:
 def covariance(dataset: WindowDataset) -> Covariance:
     """Covariance of all parameters at the best fit, from the second derivatives there."""
     parameters = dataset.parameters
-    matrix, _ = covariance_iminuit(parameters, dataset.stat_sum)
+    matrix, _ = covariance_iminuit(parameters, dataset.objective)
     return Covariance.from_factor_matrix(parameters, matrix)
 
 

@@ -13,6 +13,7 @@ from scipy.ndimage import map_coordinates
 
 from ..errors import InputError
 from ..simulate.instrument import FINE_ENERGIES_MEV
+from ..sky.bins import YEAR_S
 from ..sky.coverage import icrs_to_galactic
 from ..sky.files import open_fits
 from ..sky.frame import vectors_to_lonlat
@@ -71,21 +72,33 @@ class ExposureMap:
         return np.stack([map_coordinates(p, at, order=1, mode="nearest") for p in self.values])
 
 
+def livetime_years(path: str | Path) -> float | None:
+    """Calendar years that a gtltcube file spans; None where the file is none.
+
+    Raises
+    ------
+    InputError
+        Such a file that does not say when it begins and ends.
+    """
+    with open_fits(Path(path)) as hdus:
+        if "EXPOSURE" not in hdus or "CTHETABOUNDS" not in hdus:
+            return None
+        header = hdus["EXPOSURE"].header
+        if not header.get("TSTOP", 0.0) > header.get("TSTART", 0.0):
+            raise InputError(f"{path}: a livetime cube without TSTART and TSTOP in its header")
+        return float(header["TSTOP"] - header["TSTART"]) / YEAR_S
+
+
 def read_exposure(path: str | Path) -> ExposureMap:
     """A gtexpcube2 map, WCS or HEALPIX.
 
     Raises
     ------
     InputError
-        The file is no such map; a gtltcube file is none.
+        The file is no such map.
     """
     path = Path(path)
     with open_fits(path) as hdus:
-        if "EXPOSURE" in hdus and "CTHETABOUNDS" in hdus:
-            raise InputError(
-                f"{path}: is a livetime cube (gtltcube); expected an exposure map made from it "
-                "with gtexpcube2"
-            )
         energies = _energies(hdus, path)
         table = next((h for h in hdus if h.header.get("PIXTYPE") == "HEALPIX"), None)
         if table is not None:

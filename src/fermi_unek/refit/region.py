@@ -9,6 +9,7 @@ import healpy as hp
 import numpy as np
 
 from ..simulate.diffuse import DiffuseModel
+from . import dispersion
 from .background import diffuse_per_sr
 from .fit import fit_fully, fit_roughly
 from .pixels import PixelCounts
@@ -125,7 +126,7 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
     """Fit all candidates of a region, from the brightest to the faintest, three times.
 
     First each by itself, then with its neighbours and its position free, then once more for
-    the results.
+    the results, with the energy bins weighted by how much the residuals scatter.
 
     Returns
     -------
@@ -143,6 +144,7 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
         for number in fitted:
             localise = together and number in own
             sky.update(number, fit_roughly(sky, number, together=together, localise=localise))
+    sky.weights = dispersion.weights(sky, region.centre, region.radius_deg + BORDER_DEG)
     results = {}
     for number in [number for number in fitted if number in own]:
         results[number] = fit_fully(sky, number, region.own[number])

@@ -1,7 +1,8 @@
 """What the instrument makes of a spectrum: exposure, PSF and energy dispersion of the data.
 
 By default all three come from the package's tables, for the live time of the data. A user's
-gtexpcube2 maps replace the exposure, gtpsf files the PSF.
+gtexpcube2 maps replace the exposure, gtpsf files the PSF; a gtltcube file with the CALDB files
+replaces all.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..simulate.caldb import instrument_from_caldb
 from ..simulate.instrument import (
     FINE_ENERGIES_MEV,
     PROFILE_DEG,
     PSF_X,
     ResponseTables,
     load_instrument,
-    sin_declination,
 )
 from ..sky.bins import ENERGY_EDGES_MEV, N_BINS
 from ..sky.counts import SkyCounts
 from ..sky.parts import OBSERVED_KEY
-from .irf_files import ExposureMap, PsfTable, read_exposure, read_psf
+from .irf_files import ExposureMap, PsfTable, livetime_years, read_exposure, read_psf
 from .pixels import PixelCounts
 
 GROUPS = 3
@@ -57,7 +58,7 @@ class Component:
         """Exposure (E, N), cm2 s, at Galactic unit vectors (N, 3)."""
         if self.exposure_map is not None:
             return self.exposure_map.at(vectors) * self.share[:, None]
-        return self.tables.exposure(sin_declination(vectors)) * self.share[:, None]
+        return self.tables.exposure_at(vectors) * self.share[:, None]
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ def build_response(
     *,
     exposure: Sequence[Path] = (),
     psf: Sequence[Path] = (),
+    caldb: Path | None = None,
     years: float | None = None,
     centre: np.ndarray | None = None,
 ) -> Response:
@@ -176,11 +178,14 @@ def build_response(
     counts : PixelCounts
         Of the sky.
     exposure : paths
-        gtexpcube2 maps: one for all the events, or one for each of `psf`.
+        gtexpcube2 maps: one for all the events, or one for each of `psf`. Or one gtltcube file.
     psf : paths
         gtpsf files, one for each component of the data; none for the package's PSF.
+    caldb : path, optional
+        Folder of the CALDB files that a gtltcube file needs; else $CALDB or $FERMI_DIR.
     years : float, optional
-        Live time where the files do not say; calendar years.
+        Live time where the files do not say, or other than that of a gtltcube file; calendar
+        years.
     centre : array (3,), optional
         Where the PSF files were made for; their exposure serves where no map is given.
 
@@ -190,6 +195,11 @@ def build_response(
         A file cannot be used, numbers of files do not go together, or the live time is known
         from nowhere.
     """
+    sky = counts.sky
+    cubes = [path for path in exposure if livetime_years(path) is not None]
+    if cubes or caldb is not None:
+        components = _from_livetime(cubes, exposure, psf, caldb, sky.event_type, years)
+        return Response(tuple(components), observed_intervals(sky), counts.blur_deg)
     if psf and len(exposure) not in (0, len(psf)):
         raise InputError(
             f"{len(psf)} PSF files and {len(exposure)} exposure maps were given; expected a map "
@@ -200,7 +210,6 @@ def build_response(
             f"{len(exposure)} exposure maps were given without PSF files; expected one map of all "
             "the events, or a PSF file for each"
         )
-    sky = counts.sky
     maps = [read_exposure(path) for path in exposure]
     package = load_instrument().parts(sky.event_type)
     if psf:
@@ -216,6 +225,31 @@ def build_response(
             Component(one, None, np.full(FINE_ENERGIES_MEV.size, live)) for one in package
         ]
     return Response(tuple(components), observed_intervals(sky), counts.blur_deg)
+
+
+def _from_livetime(
+    cubes: Sequence[Path],
+    exposure: Sequence[Path],
+    psf: Sequence[Path],
+    caldb: Path | None,
+    event_type: str,
+    years: float | None,
+) -> list[Component]:
+    """Components of a gtltcube file and the CALDB files."""
+    if not cubes:
+        raise InputError(
+            f"{caldb}: calibration files alone give no exposure; name the gtltcube file of the "
+            "observation as --exposure"
+        )
+    if len(exposure) > 1 or psf:
+        raise InputError(
+            f"{cubes[0]}: a livetime cube (gtltcube) stands alone, its PSF is that of the CALDB "
+            "files; expected gtexpcube2 maps made from it beside other maps or --psf"
+        )
+    live = livetime_years(cubes[0]) if years is None else years
+    instrument = instrument_from_caldb(caldb, cubes[0], by_position=True)
+    share = np.full(FINE_ENERGIES_MEV.size, live)
+    return [Component(one, None, share) for one in instrument.parts(event_type)]
 
 
 def _years(sky: SkyCounts, years: float | None) -> float:
@@ -256,7 +290,7 @@ def _from_psf(
     own = np.exp(
         np.interp(np.log(FINE_ENERGIES_MEV), np.log(psf.energies_mev), np.log(psf.exposure))
     )
-    there = like.exposure(sin_declination(centre[None]))[:, 0]
+    there = like.exposure_at(centre[None])[:, 0]
     return Component(tables, None, own / there)
 
 

@@ -19,6 +19,9 @@ PLEC_INDEX_2 = 2.0 / 3.0
 MAX_INDEX, MAX_CURVATURE = 5.0, 1.0
 """Bounds of photon index and LP_beta, as in 4FGL."""
 
+INDEX_MEAN, INDEX_SPREAD = 2.3, 0.3
+"""Mean and standard deviation of PL_Index in 4FGL-DR2, what is known of an index beforehand."""
+
 _POINTS = 5
 _WIDTH = np.diff(np.log(FINE_EDGES_MEV))
 _INSIDE_MEV = np.exp(
@@ -36,6 +39,18 @@ def power_law(amplitude: float, index: float, reference_mev: float) -> PowerLawS
     model.index.min, model.index.max = 0.0, MAX_INDEX
     model.amplitude.min = 0.0
     return model
+
+
+def index_penalty(model: SpectralModel) -> float:
+    """Twice the negative logarithm of the Gaussian prior of a power law's index.
+
+    0 where the index is frozen and for other spectra, which only bright sources get. Without
+    it a few photons of high energy can make an index of 0 the best one.
+    """
+    index = getattr(model, "index", None)
+    if index is None or index.frozen:
+        return 0.0
+    return float(((index.value - INDEX_MEAN) / INDEX_SPREAD) ** 2)
 
 
 def log_parabola(

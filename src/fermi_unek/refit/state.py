@@ -8,9 +8,9 @@ import numpy as np
 from gammapy.modeling.models import SpectralModel
 
 from ..sky.frame import lonlat_to_vectors
-from .spectra import log_parabola, power_law
+from .spectra import INDEX_MEAN, log_parabola, power_law
 
-START_INDEX, START_REFERENCE_MEV = 2.3, 2000.0
+START_INDEX, START_REFERENCE_MEV = INDEX_MEAN, 2000.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class SpectrumFit:
         Of the free parameters, in the order of `free`.
     free : tuple of str
     stat : float
-        Cash statistic of the window.
+        Weighted Cash statistic of the window.
     """
 
     values: dict[str, float]

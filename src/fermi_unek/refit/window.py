@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..sky.bins import N_BINS
 from .dataset import ModelledSource, WindowDataset
 from .pixels import BinPixels
 from .response import Grouping, Response
@@ -52,11 +53,17 @@ class RegionSky:
     data : RegionData
     states : sequence of SourceState
         Of all the sources whose light may matter.
+
+    Attributes
+    ----------
+    weights : array (6,)
+        What the likelihood of each energy bin counts for in the windows; 1 to begin with.
     """
 
     def __init__(self, data: RegionData, states: Sequence[SourceState]) -> None:
         self.data = data
         self.states = list(states)
+        self.weights = np.ones(N_BINS)
         vectors = np.array([state.vector for state in states]).reshape(-1, 3)
         self._per_flux = np.einsum(
             "nkb,kbg->nkbg", data.response.counts_per_flux(vectors), data.grouping.member
@@ -75,6 +82,14 @@ class RegionSky:
         """Photons (6,) expected of a source all over the sky."""
         flux = fine_flux(self.states[number].spectral_model())
         return np.tensordot(flux, self._per_flux[number], axes=1).sum(axis=1)
+
+    def expected(self, b: int) -> np.ndarray:
+        """Photons (P,) of all sources in the pixels of an energy bin."""
+        return self._expected[b]
+
+    def light(self, number: int, b: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels (n,) that a source lights in an energy bin, and its photons (n,) there."""
+        return self._light[number][b]
 
     def separations_deg(self, number: int) -> np.ndarray:
         """Distance (N,) of all sources from one of them."""
@@ -112,6 +127,7 @@ class RegionSky:
             np.concatenate([n[keep] for n, keep in zip(self.data.counts, which, strict=True)]),
             np.concatenate(frozen),
             np.concatenate([d[keep] for d, keep in zip(self.data.diffuse, which, strict=True)]),
+            self.weights,
         )
         sources = [self._modelled(other, pixels) for other in fitted]
         dataset.sources = sources
