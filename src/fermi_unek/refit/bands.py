@@ -6,6 +6,7 @@ import numpy as np
 from gammapy.estimators.map.ts import BrentqFluxEstimator, SimpleMapDataset
 
 from ..simulate.instrument import PROFILE_DEG
+from ..sky.bins import N_BINS
 from .dataset import ModelledSource, WindowDataset
 from .response import Grouping
 from .state import BandFit
@@ -16,9 +17,13 @@ _ABSENT = BandFit(*[np.nan] * 7)
 
 
 def fit_bands(
-    dataset: WindowDataset, source: ModelledSource, grouping: Grouping
+    dataset: WindowDataset, source: ModelledSource, grouping: Grouping, scatter: np.ndarray
 ) -> tuple[BandFit, ...]:
-    """Flux of a source in each energy bin, all else fixed at the best fit."""
+    """Flux of a source in each energy bin, all else fixed at the best fit.
+
+    Errors and limits hold the scatter (6, 6) of a region in photons.
+    """
+    photons = source.counts().sum(axis=1)
     others, own = dataset.npred(without=source), source.npred()
     vector = source.vector()
     result = []
@@ -27,7 +32,8 @@ def fit_bands(
         if not len(pixels.pixels) or own[part].sum() <= 0:
             result.append(_ABSENT)
             continue
-        profile = norm_profile(*_weighted(dataset, part, others, own))
+        profile = norm_profile(dataset.counts[part], others[part], own[part])
+        profile = _widened(*profile, scatter[b, b] / photons[b] ** 2)
         radius = min(containment_deg(grouping, b), _SQUARE_DEGREE_RADIUS_DEG)
         core = pixels.within(vector, max(radius, pixels.size_deg))
         light = (float(own[part][core].sum()), float(others[part][core].sum()))
@@ -35,18 +41,26 @@ def fit_bands(
     return tuple(result)
 
 
-def upper_limit(dataset: WindowDataset, source: ModelledSource) -> float:
+def upper_limit(dataset: WindowDataset, source: ModelledSource, scatter: np.ndarray) -> float:
     """95% upper limit of a source's flux over its present value, all else fixed."""
     others, own = dataset.npred(without=source), source.npred()
-    return norm_profile(*_weighted(dataset, slice(None), others, own))[3]
+    known = np.array(
+        [np.sum(own[part] ** 2 / np.maximum(own[part] + others[part], 1e-12))
+         for part in map(dataset.bin_slice, range(N_BINS))]
+    )  # fmt: skip
+    share = known / np.maximum(known.sum() * source.counts().sum(axis=1), 1e-300)
+    profile = norm_profile(dataset.counts, others, own)
+    return _widened(*profile, float(share @ scatter @ share))[3]
 
 
-def _weighted(
-    dataset: WindowDataset, part: slice, others: np.ndarray, own: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts and expectations times their weight, whose Cash statistic is the weighted one."""
-    weights = dataset.weights[part]
-    return weights * dataset.counts[part], weights * others[part], weights * own[part]
+def _widened(
+    norm: float, lower: float, upper: float, limit: float, ts: float, variance: float
+) -> tuple[float, float, float, float, float]:
+    """A profile's results with some more variance of the norm in errors and limit."""
+    lower = min(float(np.hypot(lower, np.sqrt(variance))), norm)
+    upper = float(np.hypot(upper, np.sqrt(variance)))
+    limit = norm + float(np.hypot(limit - norm, _UL_SIGMA * np.sqrt(variance)))
+    return norm, lower, upper, limit, ts
 
 
 def norm_profile(

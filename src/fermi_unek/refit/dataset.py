@@ -122,8 +122,6 @@ class WindowDataset(Dataset):
         Expected photons of what is not fitted.
     diffuse : array (P,)
         Expected photons of the diffuse emission.
-    weights : array (6,), optional
-        What the likelihood of each energy bin counts for, at most 1; see `dispersion`.
     """
 
     tag = "WindowDataset"
@@ -135,7 +133,6 @@ class WindowDataset(Dataset):
         counts: np.ndarray,
         frozen: np.ndarray,
         diffuse: np.ndarray,
-        weights: np.ndarray | None = None,
     ) -> None:
         self._name = NAME
         self.mask_fit = self.mask_safe = None
@@ -144,10 +141,8 @@ class WindowDataset(Dataset):
         sizes = [len(one.pixels) for one in pixels]
         self._edges = np.concatenate([[0], np.cumsum(sizes)])
         self._bins = np.repeat(np.arange(N_BINS), sizes)
-        self.weights = (np.ones(N_BINS) if weights is None else np.asarray(weights))[self._bins]
         self._occupied = np.flatnonzero(self.counts)
         self._counted = self.counts[self._occupied]
-        self._counted_weights = self.weights[self._occupied]
         self.frozen = np.asarray(frozen, float)
         self.diffuse = np.asarray(diffuse, float)
         self.background = PowerLawNormSpectralModel(
@@ -185,16 +180,16 @@ class WindowDataset(Dataset):
         return total
 
     def stat_sum(self, without: ModelledSource | None = None) -> float:
-        """Weighted Cash statistic of all pixels, of all sources but one."""
+        """Cash statistic of all pixels, of all sources but one."""
         npred = self.npred(without)
         counted = npred[self._occupied]
         # cash(0, mu) is 2 mu: no logarithm where nothing was counted
-        empty = 2.0 * (self.weights @ npred - self._counted_weights @ counted)
-        return float(self._counted_weights @ cash(self._counted, counted) + empty)
+        empty = 2.0 * (npred.sum() - counted.sum())
+        return float(cash(self._counted, counted).sum() + empty)
 
     def stat_array(self) -> np.ndarray:
-        """Weighted Cash statistic (P,) of each pixel."""
-        return self.weights * cash(self.counts, self.npred())
+        """Cash statistic (P,) of each pixel."""
+        return cash(self.counts, self.npred())
 
     def objective(self) -> float:
         """What a fit minimises: the statistic, and what free indices pay for being unusual."""

@@ -13,6 +13,7 @@ from gammapy.modeling.models import SpectralModel
 from ..catalog import equatorial_position_angle
 from .bands import fit_bands, upper_limit
 from .dataset import ModelledSource, WindowDataset
+from .scatter import with_scatter
 from .spectra import cutoff_power_law, log_parabola
 from .state import SourceResult, SourceState, SpectrumFit
 from .window import POSITION_SLACK_DEG, RegionSky
@@ -82,7 +83,7 @@ def fit_fully(sky: RegionSky, number: int, row: int) -> SourceResult:
     dataset, sources = sky.window(number, neighbours_of(sky, number))
     source = sources[0]
     _prepare(sources)
-    ellipse, power = _fit_power_law(dataset, source)
+    ellipse, power = _fit_power_law(dataset, source, sky.scatter)
     plain, best = source.spectral, _Snapshot(dataset)
     null = _null(dataset, sources)
     best.restore()
@@ -90,9 +91,9 @@ def fit_fully(sky: RegionSky, number: int, row: int) -> SourceResult:
     if null - power.stat > TS_LIMIT:
         start = power.values["amplitude"], power.values["index"]
         pivot = power.values["reference"]
-        cutoff = _fit_form(dataset, source, cutoff_power_law(*start, 0.1, pivot))
+        cutoff = _fit_form(dataset, source, cutoff_power_law(*start, 0.1, pivot), sky.scatter)
         best.restore()
-        curved = _fit_form(dataset, source, log_parabola(*start, 0.05, pivot))
+        curved = _fit_form(dataset, source, log_parabola(*start, 0.05, pivot), sky.scatter)
     chosen = power
     if curved is not None and power.stat - curved.stat > TS_CURVED:
         chosen = curved
@@ -108,8 +109,8 @@ def fit_fully(sky: RegionSky, number: int, row: int) -> SourceResult:
         log_parabola=curved,
         cutoff=cutoff,
         ellipse_deg=ellipse,
-        bands=fit_bands(dataset, source, sky.data.grouping),
-        upper_limit=upper_limit(dataset, source) if ts < TS_LIMIT else np.nan,
+        bands=fit_bands(dataset, source, sky.data.grouping, sky.scatter),
+        upper_limit=upper_limit(dataset, source, sky.scatter) if ts < TS_LIMIT else np.nan,
         npred=float(source.counts().sum()),
     )
 
@@ -180,7 +181,7 @@ def _free_position(source: ModelledSource) -> None:
 
 
 def _fit_power_law(
-    dataset: WindowDataset, source: ModelledSource
+    dataset: WindowDataset, source: ModelledSource, scatter: np.ndarray
 ) -> tuple[Ellipse | None, SpectrumFit]:
     """Fit position and power law, the latter at its pivot energy."""
     ts = _gain(dataset, source)
@@ -202,7 +203,7 @@ def _fit_power_law(
         _set_steps(source)
         optimize(dataset)
         errors = covariance(dataset)
-    return ellipse, _spectrum_fit(dataset, source, errors)
+    return ellipse, _spectrum_fit(dataset, source, with_scatter(dataset, source, errors, scatter))
 
 
 def _ellipse(source: ModelledSource, errors: Covariance) -> Ellipse | None:
@@ -293,10 +294,11 @@ def _null(dataset: WindowDataset, sources: list[ModelledSource]) -> float:
 
 
 def _fit_form(
-    dataset: WindowDataset, source: ModelledSource, spectral: SpectralModel
+    dataset: WindowDataset, source: ModelledSource, spectral: SpectralModel, scatter: np.ndarray
 ) -> SpectrumFit:
     """Fit another form of spectrum of a source at its place."""
     source.set_spectrum(spectral)
     _set_steps(source)
     optimize(dataset)
-    return _spectrum_fit(dataset, source, covariance(dataset))
+    errors = with_scatter(dataset, source, covariance(dataset), scatter)
+    return _spectrum_fit(dataset, source, errors)

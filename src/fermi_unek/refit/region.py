@@ -9,11 +9,11 @@ import healpy as hp
 import numpy as np
 
 from ..simulate.diffuse import DiffuseModel
-from . import dispersion
 from .background import diffuse_per_sr
 from .fit import fit_fully, fit_roughly
 from .pixels import PixelCounts
 from .response import Response
+from .scatter import scatter_of
 from .state import SourceResult, SourceState
 from .window import WINDOW_DEG, RegionData, RegionSky
 
@@ -27,6 +27,10 @@ SURROUNDINGS_DEG = 9.0
 """Candidates this far outside shine into it as they are."""
 
 
+LEAST_RADIUS_DEG = 4.0
+"""Of the part of the sky on which a region's residuals are looked at, however few candidates."""
+
+
 @dataclass(frozen=True)
 class Region:
     """Candidates that are fitted as one piece of work.
@@ -38,7 +42,7 @@ class Region:
     centre : array (3,)
         Galactic unit vector.
     radius_deg : float
-        Within which its own candidates lie.
+        Within which its own candidates lie, at least `LEAST_RADIUS_DEG`.
     own, border, surroundings : tuples of int
         Rows of the candidates; the brightest first.
     """
@@ -83,17 +87,19 @@ def divide(vectors: np.ndarray, brightness: np.ndarray) -> list[Region]:
         centre = vectors[own].sum(axis=0)
         centre /= np.linalg.norm(centre)
         distance = np.degrees(np.arccos(np.clip(vectors @ centre, -1.0, 1.0)))
-        radius = float(distance[own].max())
+        taken = float(distance[own].max())
+        radius = max(taken, LEAST_RADIUS_DEG)
         others = order[cells[order] != cell]
-        beyond = distance[others] - radius
+        border = distance[others] < taken + BORDER_DEG
+        surroundings = ~border & (distance[others] < radius + SURROUNDINGS_DEG)
         regions.append(
             Region(
                 number,
                 centre,
                 radius,
                 tuple(own.tolist()),
-                tuple(others[beyond < BORDER_DEG].tolist()),
-                tuple(others[(beyond >= BORDER_DEG) & (beyond < SURROUNDINGS_DEG)].tolist()),
+                tuple(others[border].tolist()),
+                tuple(others[surroundings].tolist()),
             )
         )
     return regions
@@ -126,7 +132,7 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
     """Fit all candidates of a region, from the brightest to the faintest, three times.
 
     First each by itself, then with its neighbours and its position free, then once more for
-    the results, with the energy bins weighted by how much the residuals scatter.
+    the results, with errors that hold how much the residuals of the region scatter.
 
     Returns
     -------
@@ -144,7 +150,7 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
         for number in fitted:
             localise = together and number in own
             sky.update(number, fit_roughly(sky, number, together=together, localise=localise))
-    sky.weights = dispersion.weights(sky, region.centre, region.radius_deg + BORDER_DEG)
+    sky.scatter = scatter_of(sky, region.centre, region.radius_deg + BORDER_DEG)
     results = {}
     for number in [number for number in fitted if number in own]:
         results[number] = fit_fully(sky, number, region.own[number])

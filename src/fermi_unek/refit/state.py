@@ -60,7 +60,7 @@ class SpectrumFit:
         Of the free parameters, in the order of `free`.
     free : tuple of str
     stat : float
-        Weighted Cash statistic of the window.
+        Cash statistic of the window.
     """
 
     values: dict[str, float]

@@ -56,14 +56,15 @@ class RegionSky:
 
     Attributes
     ----------
-    weights : array (6,)
-        What the likelihood of each energy bin counts for in the windows; 1 to begin with.
+    scatter : array (6, 6)
+        Covariance of what the model lacks, in photons of a point source; see `scatter`. 0 to
+        begin with.
     """
 
     def __init__(self, data: RegionData, states: Sequence[SourceState]) -> None:
         self.data = data
         self.states = list(states)
-        self.weights = np.ones(N_BINS)
+        self.scatter = np.zeros((N_BINS, N_BINS))
         vectors = np.array([state.vector for state in states]).reshape(-1, 3)
         self._per_flux = np.einsum(
             "nkb,kbg->nkbg", data.response.counts_per_flux(vectors), data.grouping.member
@@ -127,7 +128,6 @@ class RegionSky:
             np.concatenate([n[keep] for n, keep in zip(self.data.counts, which, strict=True)]),
             np.concatenate(frozen),
             np.concatenate([d[keep] for d, keep in zip(self.data.diffuse, which, strict=True)]),
-            self.weights,
         )
         sources = [self._modelled(other, pixels) for other in fitted]
         dataset.sources = sources
