@@ -36,7 +36,11 @@ cubes, truth_file = demo_sample()
 sky = read_photons(cubes)
 found = search(sky, FindConfig(region=(80.0, 18.0, 5.0)))
 catalog = refit_catalog(found, sky, RefitConfig(background="own"))
-catalog.table["Source_Name", "TS", "Flux1000", "Unc_Flux1000", "PL_Index", "SpectrumType"].pprint()
+columns = ["Source_Name", "TS", "Flux1000", "Unc_Flux1000", "PL_Index", "SpectrumType"]
+table = catalog.table[columns]
+for name, form in zip(columns[1:5], (".1f", ".2e", ".1e", ".2f"), strict=True):
+    table[name].format = form
+table.pprint(max_lines=15)
 
 # %%
 # Against the truth

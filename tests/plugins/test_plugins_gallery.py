@@ -15,7 +15,7 @@ GALLERY = Path(__file__).resolve().parents[2] / "docs" / "gallery"
     [
         ("plot_fermipy_seed_step.py", "SpectrumType   : PowerLaw"),
         ("plot_gammapy_estimator.py", "Region: EllipseSkyRegion"),
-        ("plot_refit.py", "SpectrumType   : "),
+        ("plot_refit.py", "SpectrumType   : LogParabola"),
     ],
 )
 def test_a_worked_example_runs(script, said, tmp_path):
