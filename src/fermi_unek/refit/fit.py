@@ -14,7 +14,7 @@ from ..catalog import equatorial_position_angle
 from .bands import fit_bands, upper_limit
 from .dataset import ModelledSource, WindowDataset
 from .scatter import with_scatter
-from .spectra import cutoff_power_law, log_parabola
+from .spectra import MAX_INDEX, cutoff_power_law, log_parabola, power_law
 from .state import SourceResult, SourceState, SpectrumFit
 from .window import POSITION_SLACK_DEG, RegionSky
 
@@ -26,6 +26,12 @@ TS_LOCALISE = 16.0
 
 TS_CURVED = 9.0
 """What a log parabola must gain over a power law to be taken, as in 4FGL."""
+
+TS_SHAPED = 100.0
+"""A brighter candidate is a log parabola while positions and neighbours are being found.
+
+The light of a pulsar that is taken for a power law is wrong at both ends of the spectrum, which
+moves its neighbours and the place where it is seen itself."""
 
 TS_LIMIT = 25.0
 """Below it the flux has an upper limit; 4FGL's threshold."""
@@ -49,20 +55,27 @@ def neighbours_of(sky: RegionSky, number: int) -> list[int]:
 
 
 def fit_roughly(sky: RegionSky, number: int, *, together: bool, localise: bool) -> SourceState:
-    """Improved power law of a source, and its position where asked for and where it is bright.
+    """Improved spectrum of a source, and its position where asked for and where it is bright.
 
     Parameters
     ----------
     sky : RegionSky
     number : int
     together : bool
-        Whether the fluxes of the neighbours are free too.
+        Whether the fluxes of the neighbours are free too, and a bright source's curvature.
     localise : bool
     """
     dataset, sources = sky.window(number, neighbours_of(sky, number) if together else ())
     _prepare(sources)
     ts = _gain(dataset, sources[0])
-    sources[0].spectral.index.frozen = ts < TS_FREE_INDEX
+    if together and ts > TS_SHAPED:
+        values = {p.name: p.value for p in sources[0].spectral.parameters}
+        sources[0].set_spectrum(
+            log_parabola(values["amplitude"], values["index"], 0.05, values["reference"])
+        )
+        _set_steps(sources[0])
+    else:
+        sources[0].spectral.index.frozen = ts < TS_FREE_INDEX
     if localise and ts > TS_LOCALISE:
         _free_position(sources[0])
     optimize(dataset)
@@ -83,7 +96,12 @@ def fit_fully(sky: RegionSky, number: int, row: int) -> SourceResult:
     dataset, sources = sky.window(number, neighbours_of(sky, number))
     source = sources[0]
     _prepare(sources)
-    ellipse, power = _fit_power_law(dataset, source, sky.scatter)
+    ellipse = _localise(dataset, source)
+    state = sky.states[number]
+    index = float(np.clip(state.index, 1.0, MAX_INDEX - 1.0))
+    source.set_spectrum(power_law(source.amplitude.value, index, state.reference_mev))
+    _set_steps(source)
+    power = _fit_power_law(dataset, source, sky.scatter)
     plain, best = source.spectral, _Snapshot(dataset)
     null = _null(dataset, sources)
     best.restore()
@@ -180,30 +198,33 @@ def _free_position(source: ModelledSource) -> None:
         parameter.max = parameter.value + POSITION_SLACK_DEG / scale
 
 
+def _localise(dataset: WindowDataset, source: ModelledSource) -> Ellipse | None:
+    """Fit the position of a source that is bright enough, with the spectrum that it has."""
+    if _gain(dataset, source) <= TS_LOCALISE:
+        return None
+    before = _Snapshot(dataset)
+    _free_position(source)
+    optimize(dataset)
+    ellipse = _ellipse(source, covariance(dataset))
+    source.lon.frozen = source.lat.frozen = True
+    if ellipse is None:
+        before.restore()
+    return ellipse
+
+
 def _fit_power_law(
     dataset: WindowDataset, source: ModelledSource, scatter: np.ndarray
-) -> tuple[Ellipse | None, SpectrumFit]:
-    """Fit position and power law, the latter at its pivot energy."""
-    ts = _gain(dataset, source)
+) -> SpectrumFit:
+    """Fit a power law at its pivot energy."""
     index = source.spectral.index
-    index.frozen = ts < TS_FREE_INDEX
-    ellipse = None
-    if ts > TS_LOCALISE:
-        before = _Snapshot(dataset)
-        _free_position(source)
-        optimize(dataset)
-        ellipse = _ellipse(source, covariance(dataset))
-        source.lon.frozen = source.lat.frozen = True
-        if ellipse is None:
-            before.restore()
-    if ellipse is None:
-        optimize(dataset)
+    index.frozen = _gain(dataset, source) < TS_FREE_INDEX
+    optimize(dataset)
     errors = covariance(dataset)
     if not index.frozen and _move_to_pivot(source, errors):
         _set_steps(source)
         optimize(dataset)
         errors = covariance(dataset)
-    return ellipse, _spectrum_fit(dataset, source, with_scatter(dataset, source, errors, scatter))
+    return _spectrum_fit(dataset, source, with_scatter(dataset, source, errors, scatter))
 
 
 def _ellipse(source: ModelledSource, errors: Covariance) -> Ellipse | None:
