@@ -43,6 +43,7 @@ def test_a_source_that_was_curved_before_still_gets_its_power_law(curved):
     sky.update(0, fit_roughly(sky, 0, together=True, localise=True))
     found = fit_fully(sky, 0, 0)
     assert set(found.power_law.values) == {"index", "amplitude", "reference"}
+    assert found.power_law.errors["index"] > 0
     assert found.log_parabola.stat < found.power_law.stat - 9.0
     assert found.state.beta == pytest.approx(found.log_parabola.values["beta"])
     assert found.ellipse_deg is not None

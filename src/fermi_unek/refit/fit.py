@@ -97,10 +97,14 @@ def fit_fully(sky: RegionSky, number: int, row: int) -> SourceResult:
     source = sources[0]
     _prepare(sources)
     ellipse = _localise(dataset, source)
-    state = sky.states[number]
-    index = float(np.clip(state.index, 1.0, MAX_INDEX - 1.0))
-    source.set_spectrum(power_law(source.amplitude.value, index, state.reference_mev))
-    _set_steps(source)
+    # judged before a curved spectrum gives way to a power law that is not yet fitted
+    faint = _gain(dataset, source) < TS_FREE_INDEX
+    if sky.states[number].beta:
+        state = _state(source, sky.states[number])
+        index = float(np.clip(state.index, 1.0, MAX_INDEX - 1.0))
+        source.set_spectrum(power_law(state.amplitude, index, state.reference_mev))
+        _set_steps(source)
+    source.spectral.index.frozen = faint
     power = _fit_power_law(dataset, source, sky.scatter)
     plain, best = source.spectral, _Snapshot(dataset)
     null = _null(dataset, sources)
@@ -215,12 +219,10 @@ def _localise(dataset: WindowDataset, source: ModelledSource) -> Ellipse | None:
 def _fit_power_law(
     dataset: WindowDataset, source: ModelledSource, scatter: np.ndarray
 ) -> SpectrumFit:
-    """Fit a power law at its pivot energy."""
-    index = source.spectral.index
-    index.frozen = _gain(dataset, source) < TS_FREE_INDEX
+    """Fit a power law, where its index is free at its pivot energy."""
     optimize(dataset)
     errors = covariance(dataset)
-    if not index.frozen and _move_to_pivot(source, errors):
+    if not source.spectral.index.frozen and _move_to_pivot(source, errors):
         _set_steps(source)
         optimize(dataset)
         errors = covariance(dataset)
