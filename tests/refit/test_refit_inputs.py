@@ -5,20 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import healpy as hp
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
-from refit_samples import small_sky
+from refit_samples import flat_sky, small_sky
 
 from fermi_unek.config import RefitConfig
 from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
 from fermi_unek.refit import refit_to_file
+from fermi_unek.refit.background import diffuse_per_sr
 from fermi_unek.refit.command import find_diffuse
 from fermi_unek.refit.irf_files import livetime_years, read_exposure, read_psf
 from fermi_unek.refit.pixels import PixelCounts
 from fermi_unek.refit.response import blurred_profiles, build_response, observed_intervals
+from fermi_unek.simulate.diffuse import DIFFUSE_NSIDE
 from fermi_unek.simulate.instrument import FINE_ENERGIES_MEV, PROFILE_DEG, load_instrument
 from fermi_unek.sky.frame import lonlat_to_vectors
 from fermi_unek.sky.parts import OBSERVED_KEY, PIXELS_KEY
@@ -274,3 +277,20 @@ def test_an_output_that_cannot_be_is_refused_before_anything_is_read(tmp_path):
     (tmp_path / "new.fits").touch()
     with pytest.raises(OutputError, match="exists already"):
         refit_to_file("absent.fits", ["absent.fits"], tmp_path / "new.fits")
+
+
+def test_a_ridge_of_diffuse_emission_is_not_flattened():
+    sky = small_sky()
+    response = build_response(PixelCounts(sky))
+    _, lat = hp.pix2ang(DIFFUSE_NSIDE, np.arange(12 * DIFFUSE_NSIDE**2), nest=True, lonlat=True)
+    ridge = np.exp(-0.5 * ((lat - 50.0) / 0.6) ** 2).astype(np.float32)
+    flat = flat_sky()
+    model = replace(flat, maps=flat.maps * (1.0 + 2000.0 * ridge))
+    vectors = lonlat_to_vectors(np.full(4, 200.0), np.array([49.3, 49.9, 50.1, 50.7]))
+    grouping = response.grouping(HERE[0])
+    found = diffuse_per_sr(model, response, grouping, HERE[0], 2.0, [vectors] * 6)[0]
+    plain = diffuse_per_sr(flat, response, grouping, HERE[0], 2.0, [vectors] * 6)[0]
+    # what the model itself says, photon energies of the bin being much alike
+    energy = np.array([390.0])
+    expected = model.intensity_at(energy, vectors)[0] / flat.intensity_at(energy, vectors)[0]
+    np.testing.assert_allclose(found / plain, expected, rtol=1.5e-2)

@@ -65,7 +65,8 @@ def diffuse_per_sr(
             image = _blurred(image, grouping.mean_profile(b))
         x, y = frame.project(directions, _PER_PATCH)
         at = np.stack([y, x]) - middle + half
-        result.append(map_coordinates(image, at, order=1, mode="nearest"))
+        # cubic: a linear one flattens the ridge of the Galactic plane
+        result.append(np.maximum(map_coordinates(image, at, order=3, mode="nearest"), 0.0))
     return result
 
 
