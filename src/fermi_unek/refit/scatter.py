@@ -22,8 +22,8 @@ from .spectra import INDEX_MEAN, fine_flux, power_law
 from .templates import psf_at
 from .window import WINDOW_DEG, RegionSky
 
-MOST_PLACES = 150
-"""Places at which the residuals of a region are looked at."""
+PLACES = 150
+"""Places at which the residuals of a large region are looked at, up to twice as many."""
 
 _NSIDE = 64
 _LEAST_PLACES = 10
@@ -44,7 +44,7 @@ def scatter_of(sky: RegionSky, centre: np.ndarray, radius_deg: float) -> np.ndar
         How far from it to look.
     """
     places = hp.query_disc(_NSIDE, centre, np.radians(radius_deg), nest=True)
-    places = places[:: max(len(places) // MOST_PLACES, 1)]
+    places = places[:: max(len(places) // PLACES, 1)]
     vectors = np.stack(hp.pix2vec(_NSIDE, places, nest=True), axis=-1)
     found = np.array(
         [[residual(sky, b, vector) for b in range(N_BINS)] for vector in vectors]
