@@ -1,6 +1,6 @@
 """How much the diffuse background matters: networks against backgrounds, as a table.
 
-    scripts/background_effect.py FOLDER [--models localizer-v2 FILE ...] [--tests own v07 ...]
+    scripts/background_effect.py FOLDER [--models localizer-v3 FILE ...] [--tests own v07 ...]
     scripts/background_effect.py FOLDER --train configs/train-localizer.yaml [--on own v07 ...]
 
 The first call simulates one new sky over each background, searches it with each network and
@@ -119,7 +119,7 @@ def main() -> None:
     if options.train is not None:
         base = load_yaml(options.train, TrainConfig)
         models += [str(train_on(one, base, options.folder)) for one in options.on]
-    models = models or ["localizer-v2"]
+    models = models or ["localizer-v3"]
     results = {}
     for name in options.tests:
         config = SimulateConfig.model_validate(

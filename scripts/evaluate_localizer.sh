@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The figures of docs/models/localizer-v2.md: a whole simulated DR2 sky that was not trained on,
+# The figures of docs/models/localizer-v3.md: a whole simulated DR2 sky that was not trained on,
 # from simulation to scores, with time and memory of each step.
 #
-#   scripts/evaluate_localizer.sh FOLDER [SEED [ORDER]]
+#   [MODEL=NAME] scripts/evaluate_localizer.sh FOLDER [SEED [ORDER]]
 #
 # ORDER is that of the count files, or coarse for the orders 7, 7, 8, 9, 10, 10; without it they
 # have those of `fermi-unek simulate`, 8, 8, 9, 10, 11, 11.
@@ -14,6 +14,7 @@ order=${3:+--order $3}
 run() { command time -f "  %E elapsed, %M kB" "$@"; }
 run fermi-unek simulate -o "$folder/sky" --population dr2 --years 10 --seed "$seed" \
   --background v07 --format healpix $order --overwrite
-run fermi-unek find "$folder"/sky/counts*.fits* -o "$folder/found.fits" --threshold 0.05 --overwrite
+run fermi-unek find "$folder"/sky/counts*.fits* -o "$folder/found.fits" --threshold 0.05 \
+  ${MODEL:+--model "$MODEL"} --overwrite
 run fermi-unek evaluate "$folder/found.fits" --truth "$folder/sky/truth.fits" \
   -o "$folder/score" --overwrite

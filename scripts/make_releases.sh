@@ -43,7 +43,7 @@ make_simulated() {
   local sky=$scratch/sky
   [[ -f $sky/truth.fits ]] ||
     unek simulate -o "$sky" --population dr2 --years 10 --seed "$seed" --background v07 \
-      --format healpix --order coarse --overwrite
+      --format healpix --overwrite
   [[ -f $scratch/simulated-dr2.fits ]] ||
     unek find "$sky"/counts_bin?.fits -o "$scratch/simulated-dr2.fits" --threshold 0.05
   unek evaluate "$scratch/simulated-dr2.fits" --truth "$sky/truth.fits" \
