@@ -75,11 +75,10 @@ RELEASES = {
     ),
     SIMULATED: Release(
         "A simulated 4FGL-DR2 sky with its truth",
-        "fermi-unek simulate --population dr2 --years 10 --seed 9001 --background v07 "
-        "(FRONT)",
+        "fermi-unek simulate --population dr2 --years 10 --seed 9001 --background v07 (FRONT)",
         "Its truth holds sources far below what can be found; Ideal_TS says which could be. The "
-        "scores of the classes flatter the classifier, since it learnt from the sources of DR2 (its "
-        "card has the honest ones).",
+        "scores of the classes flatter the classifier, since it learnt from the sources of DR2 "
+        "(its card has the honest ones).",
     ),
 }
 
