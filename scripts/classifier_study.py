@@ -272,10 +272,10 @@ def gains(train: Examples, test: Examples, epochs: int) -> list[str]:
     for name, more, changes in (
         ("PSF-scaled stamps: fitted spectrum alone", {"filters": 0, "year_units": 0}, Changes()),
         ("+ years (pooled)", {"filters": 0}, Changes()),
-        ("+ image", {}, Changes()),
-        ("the same without augmentation", {}, UNCHANGED),
-        ("the same without weighted loss", {"balance": 0.0}, Changes()),
-        ("the same with focal loss", {"focus": 1.5}, Changes()),
+        ("+ image", {"filters": 24}, Changes()),
+        ("without image and augmentation", {}, UNCHANGED),
+        ("without image and weighted loss", {"balance": 0.0}, Changes()),
+        ("without image, with focal loss", {"focus": 1.5}, Changes()),
     ):
         config = TrainClassifierConfig(members=FOLDS, epochs=epochs, **more)
         network = run_training(config, train, changes=changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 
 import numpy as np
@@ -105,11 +106,22 @@ def run_classifier(network: Classifier, evidence: Evidence, device: str = "cpu")
     """Logits, float32 (N, 5 or 6); of no row for no candidate."""
     network = network.to(device).eval()
     rows = [np.zeros((0, network.shape.outputs), np.float32)]
-    with torch.inference_mode():
+    with torch.inference_mode(), _one_thread():
         for batch in _batches(evidence):
             given = ClassifierInput(*(one.to(device) for one in as_input(batch)))
             rows.append(network(given).float().cpu().numpy())
     return np.concatenate(rows)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The layers are so small that threads would spend their time waiting for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _batches(evidence: Evidence) -> Iterator[Evidence]:
