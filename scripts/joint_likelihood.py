@@ -161,7 +161,7 @@ def report(title: str, ts: np.ndarray, rows: np.ndarray, truth: dict[str, np.nda
         pure = np.flatnonzero(purity >= PURITY)
         found = np.zeros(len(here), bool)
         found[rows[order[: pure[-1] + 1 if pure.size else 0]]] = True
-        faint = here & (truth["signif"] < 10.0)
+        faint = here & (truth["signif"] >= 4.0) & (truth["signif"] < 10.0)
         parts.append(f"{found[faint].mean():.3f}")
         for low, high in zip(TS_EDGES[:-1], TS_EDGES[1:], strict=True):
             parts.append(f"{found[here & (truth['ts'] > low) & (truth['ts'] <= high)].mean():.2f}")
@@ -187,7 +187,14 @@ def main() -> None:
         "signif": np.asarray(model.sources["Signif_Avg"], float),
     }
     rows = np.flatnonzero(truth["ts"] > LEAST_TS)
-    print("at abs(b) > 20, then below: DR2 below 10 sigma; ideal TS 16-25 25-36 36-64 64-100 >100")
+    high = np.abs(truth["lat"][rows]) > 20.0
+    area_deg2 = 4.0 * np.pi * (1.0 - np.sin(np.radians(20.0))) * np.degrees(1.0) ** 2
+    print(
+        f"{high.sum()} sources fitted at abs(b) > 20, {high.sum() / area_deg2:.2f} a square degree"
+    )
+    print(
+        "at abs(b) > 20, then below: DR2 of 4 to 10 sigma; ideal TS 16-25 25-36 36-64 64-100 >100"
+    )
     print("last: mean and width of sqrt(TS) less its ideal, ideal TS 16-64 at abs(b) > 20")
     expected = model.expected_counts[rows] * YEARS
     bins = [make_bin(model, one, rows, b) for b, one in enumerate(sky.bins) if one is not None]
