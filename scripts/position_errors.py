@@ -79,16 +79,17 @@ def search(options: argparse.Namespace, seed: int) -> Iterator[Searched]:
 def report(judged: list[Judged], calibration: Calibration) -> str:
     """Errors, coverage and fit of the matches, one line."""
     real = [one.real for one in judged]
-    error, distance, ts, lat = (
+    error, score, distance, ts, lat = (
         np.concatenate([values[mask] for values, mask in zip(columns, real, strict=True)])
         for columns in (
             [one.centers.error_deg for one in judged],
+            [calibration.score(one.centers) for one in judged],
             [one.distance_deg for one in judged],
             [one.ts for one in judged],
             [np.abs(one.lat_deg) for one in judged],
         )
     )
-    r68, r95 = calibration.radius68_deg(error), calibration.radius95_deg(error)
+    r68, r95 = calibration.radius68_deg(error, score), calibration.radius95_deg(error, score)
     sigma = r68 / R68_OF_SIGMA
     fit = np.maximum(-0.5 * (distance / sigma) ** 2, _WORST) - np.log(2.0 * np.pi * sigma**2)
     high, low = lat > 20, lat < 20

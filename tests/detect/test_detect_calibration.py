@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,10 +51,11 @@ def test_tables_with_an_unknown_name_are_refused():
 def test_without_tables_the_peak_is_the_probability_and_the_error_that_of_a_gaussian():
     some, raw = centers(50), Calibration()
     np.testing.assert_array_equal(raw.probability(some, np.zeros(50)), some.peak)
-    radius = raw.radius68_deg(some.error_deg)
+    radius = raw.radius68_deg(some.error_deg, raw.score(some))
     np.testing.assert_allclose(radius, some.error_deg * R68_OF_SIGMA)
     rng = np.random.default_rng(1)
-    inside = np.hypot(*rng.normal(0.0, 0.1, (2, 100_000))) < raw.radius68_deg(np.array([0.1]))
+    radius = raw.radius68_deg(np.array([0.1]), np.zeros(1))
+    inside = np.hypot(*rng.normal(0.0, 0.1, (2, 100_000))) < radius
     assert inside.mean() == pytest.approx(0.68, abs=0.005)
 
 
@@ -92,20 +94,30 @@ def test_probability_never_falls_with_the_score_and_stays_between_0_and_1():
 
 def test_a_radius_grows_with_the_error_meets_the_nodes_and_goes_on_in_proportion():
     error = np.geomspace(1e-3, 2.0, 200)
-    radius = TABLES.radius68_deg(error)
+    radius = TABLES.radius68_deg(error, np.zeros(200))
     assert np.all(np.diff(radius) > 0)
-    nodes = TABLES.radius68_deg(np.array(TABLES.error_nodes_deg))
+    nodes = TABLES.radius68_deg(np.array(TABLES.error_nodes_deg), np.zeros(3))
     np.testing.assert_allclose(nodes, TABLES.radius_nodes_deg)
-    np.testing.assert_allclose(TABLES.radius68_deg(np.array([0.01, 0.4])), [0.015, 0.6])
+    beyond = TABLES.radius68_deg(np.array([0.01, 0.4]), np.zeros(2))
+    np.testing.assert_allclose(beyond, [0.015, 0.6])
 
 
 def test_a_single_node_scales_every_error():
     one = Calibration(error_nodes_deg=(1.0,), radius_nodes_deg=(1.5,))
-    np.testing.assert_allclose(one.radius68_deg(np.array([0.02, 1.0, 3.0])), [0.03, 1.5, 4.5])
+    radius = one.radius68_deg(np.array([0.02, 1.0, 3.0]), np.zeros(3))
+    np.testing.assert_allclose(radius, [0.03, 1.5, 4.5])
+
+
+def test_a_stretch_by_the_score_widens_both_radii_and_leaves_the_95_percent_one_outside():
+    wide = replace(TABLES, radius95_nodes_deg=(0.06, 0.12, 0.6), stretch_nodes=(2.0, 1.0, 0.5),
+                   stretch95_nodes=(3.0, 1.0, 0.1))  # fmt: skip
+    error, score = np.full(3, 0.05), np.array([-3.0, 0.0, 3.0])
+    np.testing.assert_allclose(wide.radius68_deg(error, score), [0.12, 0.06, 0.03])
+    np.testing.assert_allclose(wide.radius95_deg(error, score), [0.36, 0.12, 0.03])
 
 
 def test_no_centres_give_no_numbers():
     none = centers(0)
     for tables in (TABLES, Calibration()):
         assert tables.probability(none, np.zeros(0)).shape == (0,)
-        assert tables.radius68_deg(none.error_deg).shape == (0,)
+        assert tables.radius68_deg(none.error_deg, tables.score(none)).shape == (0,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,13 @@ from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
 from fermi_unek.sky.frame import lonlat_to_vectors, vectors_to_lonlat
 from fermi_unek.training import calibrate
 from fermi_unek.training.bank import ShardRecipe
-from fermi_unek.training.calibrate import Judged, calibrate_weights, fit_calibration, judge
+from fermi_unek.training.calibrate import (
+    Judged,
+    calibrate_weights,
+    fit_calibration,
+    judge,
+    weighted_quantile,
+)
 
 TRUE_WEIGHTS = np.array([1.2, 1.5, -0.8, 0.3])
 
@@ -154,11 +161,47 @@ def test_the_fitted_tables_are_monotone_and_survive_the_header():
 def test_68_percent_of_the_true_sources_lie_within_the_fitted_radius():
     fitted = fit_calibration([sky(0), sky(1)])
     test = sky(2)
-    radius = fitted.radius68_deg(test.centers.error_deg)
+    radius = fitted.radius68_deg(test.centers.error_deg, fitted.score(test.centers))
     real = test.real
     for small in (True, False):
         here = real & ((test.centers.error_deg < 0.04) == small)
         assert np.mean(test.distance_deg[here] < radius[here]) == pytest.approx(0.68, abs=0.04)
+
+
+def test_radii_hold_at_every_score_though_the_doubtful_lie_further_off():
+    def stretched(seed: int) -> Judged:
+        one = sky(seed)
+        doubt = np.where(features(one.centers) @ TRUE_WEIGHTS < 1.0, 2.0, 1.0)
+        return replace(one, distance_deg=one.distance_deg * doubt)
+
+    fitted, test = fit_calibration([stretched(0), stretched(1)]), stretched(2)
+    error, score = test.centers.error_deg, fitted.score(test.centers)
+    sure = features(test.centers) @ TRUE_WEIGHTS
+    for radius, level in ((fitted.radius68_deg(error, score), 0.68),
+                          (fitted.radius95_deg(error, score), 0.95)):  # fmt: skip
+        for here in (test.real & (sure < 0.7), test.real & (sure > 1.3)):
+            assert here.sum() > 400
+            assert np.mean(test.distance_deg[here] < radius[here]) == pytest.approx(level, abs=0.05)
+    assert fitted.stretch_nodes[0] > 1.5 * fitted.stretch_nodes[-1]
+
+
+def test_radii_lean_towards_the_faint():
+    def mixed(seed: int) -> Judged:
+        one = sky(seed)
+        faint = np.random.default_rng(seed).random(len(one.real)) < 0.2
+        ts = np.where(one.real, np.where(faint, 12.0, 50.0), np.nan)
+        return replace(one, ts=ts, distance_deg=one.distance_deg * np.where(faint, 2.0, 1.0))
+
+    fitted, test = fit_calibration([mixed(0), mixed(1)]), mixed(2)
+    radius = fitted.radius68_deg(test.centers.error_deg, fitted.score(test.centers))
+    assert np.mean(test.distance_deg[test.real] < radius[test.real]) > 0.7
+
+
+def test_a_weighted_quantile_is_that_of_values_repeated():
+    values = np.random.default_rng(3).normal(size=400)
+    weights = np.repeat([1, 3], 200)
+    expected = np.quantile(np.repeat(values, weights), 0.68)
+    assert weighted_quantile(values, weights, 0.68) == pytest.approx(expected, abs=0.02)
 
 
 def test_a_band_without_centres_takes_the_probabilities_of_the_whole_sky():
@@ -178,7 +221,8 @@ def test_a_band_without_centres_takes_the_probabilities_of_the_whole_sky():
 def test_too_few_real_centres_leave_the_error_of_a_gaussian():
     fitted = fit_calibration([sky(4, 100)])
     error = np.array([0.02, 0.1])
-    np.testing.assert_allclose(fitted.radius68_deg(error), Calibration().radius68_deg(error))
+    expected = Calibration().radius68_deg(error, np.zeros(2))
+    np.testing.assert_allclose(fitted.radius68_deg(error, np.zeros(2)), expected)
 
 
 @pytest.mark.parametrize("real", [True, False])

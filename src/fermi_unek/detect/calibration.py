@@ -37,6 +37,9 @@ class Calibration:
     error_nodes_deg, radius_nodes_deg, radius95_nodes_deg : tuple of float
         Position error per axis, increasing, and the 68% and 95% radii that go with it; of
         ellipses the geometric means of both axes. The last may be empty: a Gaussian's.
+    stretch_nodes, stretch95_nodes : tuple of float
+        Factors of the two radii at the nodes of the score: what is doubtful lies further off
+        than its error tells, since a fluctuation made it. Empty: one.
     """
 
     weights: tuple[float, ...] = ()
@@ -45,6 +48,8 @@ class Calibration:
     error_nodes_deg: tuple[float, ...] = ()
     radius_nodes_deg: tuple[float, ...] = ()
     radius95_nodes_deg: tuple[float, ...] = ()
+    stretch_nodes: tuple[float, ...] = ()
+    stretch95_nodes: tuple[float, ...] = ()
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Calibration:
@@ -62,8 +67,9 @@ class Calibration:
         return asdict(self)
 
     def score(self, centers: Centers) -> np.ndarray:
-        """Number (N,) that ranks centres: larger is more surely real."""
-        return features(centers) @ np.asarray(self.weights)
+        """Number (N,) that ranks centres: larger is surer; raw, the logit of the peak."""
+        every = features(centers)
+        return every @ np.asarray(self.weights) if self.weights else every[:, 0]
 
     def probability(self, centers: Centers, lat_deg: np.ndarray) -> np.ndarray:
         """Probability (N,) that each centre is a source of ideal TS above 9."""
@@ -76,16 +82,24 @@ class Calibration:
             result[here] = np.interp(score[here], self.score_nodes, nodes)
         return result
 
-    def radius68_deg(self, error_deg: np.ndarray) -> np.ndarray:
-        """68% radius (N,), degrees, of the position error per axis."""
-        return self._radius(error_deg, self.radius_nodes_deg, R68_OF_SIGMA)
+    def radius68_deg(self, error_deg: np.ndarray, score: np.ndarray) -> np.ndarray:
+        """68% radius (N,), degrees, by position error per axis and `score`, both (N,)."""
+        radius = self._radius(error_deg, self.radius_nodes_deg, R68_OF_SIGMA)
+        return radius * self._stretch(score, self.stretch_nodes)
 
-    def radius95_deg(self, error_deg: np.ndarray) -> np.ndarray:
-        """95% radius (N,), degrees, of the position error per axis; never below the 68% one."""
+    def radius95_deg(self, error_deg: np.ndarray, score: np.ndarray) -> np.ndarray:
+        """95% radius (N,), degrees, likewise; never below the 68% one."""
+        radius68 = self.radius68_deg(error_deg, score)
         if not self.radius95_nodes_deg:
-            return self.radius68_deg(error_deg) * (R95_OF_SIGMA / R68_OF_SIGMA)
+            return radius68 * (R95_OF_SIGMA / R68_OF_SIGMA)
         radius95 = self._radius(error_deg, self.radius95_nodes_deg, R95_OF_SIGMA)
-        return np.maximum(radius95, self.radius68_deg(error_deg))
+        return np.maximum(radius95 * self._stretch(score, self.stretch95_nodes), radius68)
+
+    def _stretch(self, score: np.ndarray, nodes: tuple[float, ...]) -> np.ndarray:
+        if not nodes:
+            return np.ones(np.shape(score))
+        stretch: np.ndarray = np.interp(score, self.score_nodes, nodes)
+        return stretch
 
     def _radius(self, error_deg: np.ndarray, nodes: tuple[float, ...], raw: float) -> np.ndarray:
         if not self.error_nodes_deg:

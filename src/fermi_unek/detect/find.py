@@ -117,8 +117,9 @@ def _candidates(
     listed: np.ndarray,
 ) -> Candidates:
     lon, lat = lon[listed], lat[listed]
-    radius = calibration.radius68_deg(found.error_deg[listed])
-    radius95 = calibration.radius95_deg(found.error_deg[listed])
+    error, score = found.error_deg[listed], calibration.score(found)[listed]
+    radius = calibration.radius68_deg(error, score)
+    radius95 = calibration.radius95_deg(error, score)
     stretch = np.sqrt(found.elongation[listed])
     return Candidates(
         lon_deg=lon,

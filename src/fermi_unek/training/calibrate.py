@@ -26,10 +26,16 @@ from .bank import COARSE_ORDERS, ShardRecipe, make_sky_model
 REAL_TS = 9.0
 MATCH_DEG = 0.3
 _NODES = 25
-_ERROR_NODES = 9
+_STRETCH_NODES = 9
+_ERROR_NODES = 5
 _TIE_BREAK = 0.01
 _LEAST_IN_BAND = 50
 _LEAST_IN_GROUP = 20
+_LEAST_RATIO = 1e-3
+_FAINT_TS = 16.0
+_FAINT_WEIGHT = 3.0
+"""Of real centres below that TS in the radii: rare among those of their score, they lie furthest
+off, and their ellipses should hold them too."""
 
 
 @dataclass(frozen=True)
@@ -128,41 +134,62 @@ def fit_calibration(skies: Sequence[Judged]) -> Calibration:
         # strictly increasing: on the flat steps of the fit the score still ranks
         level = _TIE_BREAK * np.arange(len(nodes)) / len(nodes)
         rows.append(tuple(float(p) for p in steps * (1.0 - _TIE_BREAK) + level))
-    errors, radii, radii95 = _fit_errors(skies)
     return Calibration(
         weights=tuple(float(w) for w in weights),
         score_nodes=tuple(float(n) for n in nodes),
         probability_nodes=tuple(rows),
-        error_nodes_deg=errors,
-        radius_nodes_deg=radii,
-        radius95_nodes_deg=radii95,
+        **_fit_errors(skies, x[real] @ weights, nodes),
     )
 
 
 def _fit_errors(
-    skies: Sequence[Judged],
-) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """68% and 95% radii in bins of the position error, from how many errors the truth is off.
+    skies: Sequence[Judged], score: np.ndarray, score_nodes: np.ndarray
+) -> dict[str, tuple[float, ...]]:
+    """Tables of the 68% and 95% radii: from how many errors the truth is off.
 
-    In units of the error, since the outermost bins are wide.
+    First as a function of `score`, of all real centres, then, what that leaves, in bins of the
+    error; in units of the error, since the outermost bins are wide.
     """
-    error = np.concatenate([s.centers.error_deg[s.real] for s in skies])
-    distance = np.concatenate([s.distance_deg[s.real] for s in skies])
-    groups = np.array_split(np.argsort(error), _ERROR_NODES)
-    groups = [group for group in groups if len(group) >= _LEAST_IN_GROUP]
-    if not groups:
-        return (1.0,), (R68_OF_SIGMA,), (R95_OF_SIGMA,)
-    nodes = tuple(float(np.median(error[group])) for group in groups)
-    radii, radii95 = (
-        np.maximum.accumulate(
-            [
-                node * np.quantile(distance[group] / error[group], level)
-                for node, group in zip(nodes, groups, strict=True)
-            ]
+    error, distance, ts = (
+        np.concatenate([values[one.real] for one, values in zip(skies, columns, strict=True)])
+        for columns in (
+            [one.centers.error_deg for one in skies],
+            [one.distance_deg for one in skies],
+            [one.ts for one in skies],
         )
-        for level in (0.68, 0.95)
     )
-    return nodes, tuple(radii.tolist()), tuple(radii95.tolist())
+    by_score, by_error = _groups(score, _STRETCH_NODES), _groups(error, _ERROR_NODES)
+    if not by_error:
+        return {
+            "error_nodes_deg": (1.0,),
+            "radius_nodes_deg": (R68_OF_SIGMA,),
+            "radius95_nodes_deg": (R95_OF_SIGMA,),
+        }
+    weight = np.where(ts < _FAINT_TS, _FAINT_WEIGHT, 1.0)
+    places = [float(np.median(score[group])) for group in by_score]
+    nodes = np.array([np.median(error[group]) for group in by_error])
+    tables = {"error_nodes_deg": nodes}
+    for name, level in (("", 0.68), ("95", 0.95)):
+        ratio = np.maximum(distance / error, _LEAST_RATIO)
+        stretches = [weighted_quantile(ratio[g], weight[g], level) for g in by_score]
+        ratio /= np.interp(score, places, stretches)
+        rest = [weighted_quantile(ratio[g], weight[g], level) for g in by_error]
+        tables[f"radius{name}_nodes_deg"] = np.maximum.accumulate(nodes * rest)
+        tables[f"stretch{name}_nodes"] = np.interp(score_nodes, places, stretches)
+    return {name: tuple(values.tolist()) for name, values in tables.items()}
+
+
+def _groups(values: np.ndarray, number: int) -> list[np.ndarray]:
+    """Indices of equally many values each, in rising order; none where there are too few."""
+    groups = np.array_split(np.argsort(values), number)
+    return groups if len(groups[-1]) >= _LEAST_IN_GROUP else []
+
+
+def weighted_quantile(values: np.ndarray, weights: np.ndarray, level: float) -> float:
+    """Value below which `level` of the weights (N,) of the values (N,) lies."""
+    order = np.argsort(values)
+    below = np.cumsum(weights[order]) - 0.5 * weights[order]
+    return float(np.interp(level * weights.sum(), below, values[order]))
 
 
 def judge_sky(
