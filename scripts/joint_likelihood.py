@@ -176,13 +176,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=8001)
     parser.add_argument("--background", default="v07")
     parser.add_argument("--data", default="../shared/data")
-    parser.add_argument("--listed", action="store_true", help="no sources fainter than DR2's")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     diffuse = by_name(options.background, options.data, "front")
-    model = build_sky_model(
-        dr2_population(rng, tail=not options.listed), diffuse, load_instrument(), "front"
-    )
+    model = build_sky_model(dr2_population(rng), diffuse, load_instrument(), "front")
     sky = simulate_counts(model, YEARS, np.random.default_rng([options.seed, 2]))
     truth = {
         "ts": model.ideal_ts.sum(axis=1) * YEARS,
