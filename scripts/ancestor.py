@@ -47,6 +47,8 @@ MOST_CLUSTERS = 50
 REACH_PIXELS = 2
 PENALTY = -10.0
 
+SETTLING_BATCHES = 100
+
 
 def to_pixels(counts: np.ndarray) -> np.ndarray:
     """Photons (n, n) of a patch in 64 x 64 pixels: summed, or shared out evenly."""
@@ -111,6 +113,40 @@ def example(shard: Shard, index: int, rng: np.random.Generator) -> tuple[np.ndar
     return np.rot90(photons, turns, (1, 2)).copy(), np.rot90(mask, turns).copy()
 
 
+def draw(
+    shards: list[Shard], size: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Photons (size, 5, 64, 64) and masks (size, 64, 64) of patches drawn at random."""
+    chosen = [shards[i] for i in rng.integers(len(shards), size=size)]
+    pairs = [example(one, int(rng.integers(len(one))), rng) for one in chosen]
+    photons, mask = (torch.from_numpy(np.stack(part).astype(np.float32))
+                     for part in zip(*pairs, strict=True))  # fmt: skip
+    return photons, mask
+
+
+def settle(network: UNet, shards: list[Shard], size: int, rng: np.random.Generator) -> None:
+    """Set the statistics of batch normalisation to the median over batches.
+
+    Plain counts of the brightest patches would carry their running mean far above what most
+    batches of the training were normalised with.
+    """
+    layers = [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
+    momenta = [one.momentum for one in layers]
+    seen: list[list[tuple[Tensor, Tensor]]] = []
+    network.train()
+    for layer in layers:
+        layer.momentum = 1.0
+    with torch.no_grad():
+        for _ in range(SETTLING_BATCHES):
+            network(draw(shards, size, rng)[0])
+            seen.append([(one.running_mean.clone(), one.running_var.clone()) for one in layers])
+    for layer, momentum, batches in zip(layers, momenta, zip(*seen, strict=True), strict=True):
+        layer.momentum = momentum
+        means, variances = (torch.stack(part) for part in zip(*batches, strict=True))
+        layer.running_mean.copy_(means.median(dim=0).values)
+        layer.running_var.copy_(variances.median(dim=0).values)
+
+
 def train(options: argparse.Namespace) -> None:
     """Train for some minutes; the learning rate falls to nothing at their end."""
     shards = [one for one in open_bank(options.bank) if one.recipe.event_type == "front"]
@@ -124,14 +160,16 @@ def train(options: argparse.Namespace) -> None:
         spent, step = saved["seconds"], saved["step"]
     rng = np.random.default_rng([options.seed, step])
     whole = options.minutes * 60.0
+
+    def save() -> None:
+        torch.save({"network": network.state_dict(), "optimizer": optimizer.state_dict(),
+                    "seconds": spent, "step": step}, options.model)  # fmt: skip
+
     last, losses = time.monotonic(), []
     while spent < whole:
         for group in optimizer.param_groups:
             group["lr"] = options.lr * 0.5 * (1.0 + math.cos(math.pi * min(spent / whole, 1.0)))
-        chosen = [shards[i] for i in rng.integers(len(shards), size=options.batch)]
-        pairs = [example(one, int(rng.integers(len(one))), rng) for one in chosen]
-        photons, mask = (torch.from_numpy(np.stack(part).astype(np.float32))
-                         for part in zip(*pairs, strict=True))  # fmt: skip
+        photons, mask = draw(shards, options.batch, rng)
         loss = nn.functional.binary_cross_entropy_with_logits(network(photons), mask)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -143,8 +181,9 @@ def train(options: argparse.Namespace) -> None:
         if step % options.every == 0 or spent >= whole:
             print(f"step {step}, {spent:.0f} s, loss {np.mean(losses):.4f}", flush=True)
             losses = []
-            torch.save({"network": network.state_dict(), "optimizer": optimizer.state_dict(),
-                        "seconds": spent, "step": step}, options.model)  # fmt: skip
+            save()
+    settle(network, shards, options.batch, rng)
+    save()
 
 
 def scan_clusters(score: np.ndarray, seed: int = 0) -> np.ndarray:
