@@ -17,7 +17,14 @@ from bench_patches import fake_sky, peak_gb
 
 from fermi_unek.detect.centers import METHODS, find_centers
 from fermi_unek.detect.find import find_candidates
-from fermi_unek.detect.skymask import _BATCH, MASK_ORDER, SkyMask, _Blend, run_network
+from fermi_unek.detect.skymask import (
+    _BATCH,
+    MASK_ORDER,
+    SkyMask,
+    _Blend,
+    run_network,
+    turns_of,
+)
 from fermi_unek.errors import InputError
 from fermi_unek.nets.localizer import Localizer
 from fermi_unek.nets.weights import load_localizer
@@ -55,10 +62,12 @@ def search(sky: SkyCounts, network: Localizer, frames: Sequence[PatchFrame]) -> 
 
     cutter, blend = PatchCutter(sky), _Blend()
     lap("cutter")
-    for start in range(0, len(frames), _BATCH):
+    starts = range(0, len(frames), _BATCH)
+    # as in a whole sky, however many of its patches are timed
+    for start, turns in zip(starts, turns_of(len(starts), len(sky_grid())), strict=True):
         patches = [cutter.cut(frame) for frame in frames[start : start + _BATCH]]
         lap("cut")
-        planes = run_network(network, patches)
+        planes = run_network(network, patches, turns=turns)
         lap("network")
         for patch, part in zip(patches, planes, strict=True):
             blend.add(patch, part)

@@ -1,4 +1,4 @@
-"""What one thing at a time changes: exposure, centre finder, orientations, coarse pixels.
+"""What one thing at a time changes: exposure, centre finder, patches, coarse pixels.
 
 One simulated sky of DR2 and its faint tail, searched with everything as `find` does it, and again
 with one thing changed. Every list is cut where it is as pure as asked for (sources of ideal TS over
@@ -29,6 +29,7 @@ from fermi_unek.simulate.instrument import load_instrument
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
 from fermi_unek.simulate.truth import truth_table
+from fermi_unek.sky import grid
 from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.recount import counted_in_orders
 from fermi_unek.training.bank import COARSE_ORDERS
@@ -43,7 +44,8 @@ class Change:
     name: str
     years: float = 10.0
     centers: str = "kmeans"
-    turns: tuple[int, ...] = skymask.TURNS
+    grid: tuple[float, int] = (grid.GRID_REACH_DEG, grid._RINGS)
+    few: int = skymask.FEW_PATCHES
     recount: Callable[[SkyCounts], SkyCounts] = lambda sky: sky
 
 
@@ -54,17 +56,24 @@ def _coarse(orders: tuple[int, ...]) -> Callable[[SkyCounts], SkyCounts]:
 CHANGES = (
     Change("as find does it: FRONT, ten years"),
     Change("peaks in place of K-means", centers="peaks"),
-    Change("one orientation of four", turns=(0,)),
-    Change("all eight orientations", turns=tuple(range(8))),
+    Change("each patch in four orientations", few=10_000),
+    Change("half as many patches", grid=(3.7, 28)),
+    Change("a third, in four orientations", grid=(4.5, 24), few=10_000),
     *(Change(f"counted at orders {o}", recount=_coarse(o)) for o in COARSE_ORDERS),
     Change("twice the FRONT exposure", years=20.0),
 )
 
 
+def set_grid(change: Change) -> None:
+    """Let the sky be looked at in the patches and orientations of a change."""
+    grid.GRID_REACH_DEG, grid._RINGS = change.grid
+    grid.sky_grid.cache_clear()
+    skymask.FEW_PATCHES = change.few
+
+
 def benches(model: SkyModel, options: argparse.Namespace) -> Iterator[tuple[Change, Bench]]:
     """Search the sky with each change; it is drawn anew only where the live time changes."""
     drawn: dict[float, SkyCounts] = {}
-    usual = skymask.TURNS
     for change in CHANGES:
         config = FindConfig(
             threshold=0.02, model=options.model, reference="none", classify=False,
@@ -75,10 +84,10 @@ def benches(model: SkyModel, options: argparse.Namespace) -> Iterator[tuple[Chan
             rng = np.random.default_rng([options.seed, 1])
             drawn[change.years] = simulate_counts(model, change.years, rng, config.region)
         try:
-            skymask.TURNS = change.turns
+            set_grid(change)
             catalog = search(change.recount(drawn[change.years]), config, load_tools(config))
         finally:
-            skymask.TURNS = usual
+            set_grid(CHANGES[0])
         yield change, Bench(catalog, truth_table(model, change.years), 0.3)
 
 

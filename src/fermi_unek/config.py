@@ -334,9 +334,6 @@ class TrainClassifierConfig(Config):
         Diffuse models that the skies take in turn.
     skies, sky_seed, calibration_skies : int
         Simulated skies, seed of the first, and further skies of DR2 to calibrate on.
-    turns : int
-        Orientations in which the localizer looks at the skies to train on; those to calibrate on
-        are searched as `find` does it.
     workers : int
         Processes that simulate and search skies.
     epochs, batch : int
@@ -366,7 +363,6 @@ class TrainClassifierConfig(Config):
     skies: int = Field(10, ge=1)
     sky_seed: int = Field(3_000_001, ge=0)
     calibration_skies: int = Field(3, ge=0)
-    turns: int = Field(1, ge=1, le=4)
     workers: int = Field(1, ge=1)
     epochs: int = Field(14, ge=1)
     batch: int = Field(256, ge=1)

@@ -8,6 +8,7 @@ import pytest
 from sky_samples import random_vectors
 
 from fermi_unek.errors import InputError
+from fermi_unek.sky.bins import PATCH_DEG
 from fermi_unek.sky.coverage import circle_coverage, coverage_vectors
 from fermi_unek.sky.frame import PatchFrame, lonlat_to_vectors
 from fermi_unek.sky.grid import (
@@ -49,8 +50,14 @@ def distances(points: np.ndarray) -> np.ndarray:
 
 
 def test_every_point_lies_well_inside_a_patch_of_a_grid_of_moderate_size(distances):
-    assert 509 < len(sky_grid()) < 850
+    assert 1650 < len(sky_grid()) < 2200
     assert distances.min(axis=0).max() <= GRID_REACH_DEG
+
+
+def test_a_point_is_seen_by_nearly_five_patches_on_average_and_by_two_at_least(distances):
+    seen = (distances < PATCH_DEG / 2).sum(axis=0)
+    assert seen.min() >= 2
+    assert 4.5 < seen.mean() < 5.5
 
 
 def test_the_owner_is_the_nearest_patch_in_the_tangent_plane(points, distances):
@@ -84,7 +91,7 @@ def test_a_large_circle_takes_the_grid_patches_that_own_its_points(lon, lat):
     covered = coverage_vectors(np.flatnonzero(circle_coverage(lon, lat, 9.0)))
     nearest = np.min([tangent_distance(frame, covered) for frame in grid], axis=0)
     assert nearest.max() <= GRID_REACH_DEG
-    assert 1 < len(grid) < 16
+    assert 12 < len(grid) < 30
     assert set(grid) <= set(sky_grid())
 
 

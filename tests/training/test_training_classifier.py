@@ -37,7 +37,6 @@ from fermi_unek.training.classifier_bank import (
     doubtful,
     examples_path,
     load_examples,
-    looking,
     make_examples,
     save_examples,
     source_of,
@@ -371,9 +370,8 @@ def test_what_another_localizer_found_is_another_file():
         for sha in ("ab" * 9, "cd")
     )
     path = examples_path("b", sky, one)
-    assert path == Path("b/localizer-v9-abababab/class0000005-own-boosted-turns4.npz")
+    assert path == Path("b/localizer-v9-abababab/class0000005-own-boosted.npz")
     assert examples_path("b", sky, other) != path
-    assert examples_path("b", sky, one, (0,)).name == "class0000005-own-boosted-turns1.npz"
 
 
 FIELD = (30.0, 50.0, 4.0)
@@ -442,8 +440,8 @@ def test_a_kept_sky_is_searched_once_for_each_localizer(tmp_path, small_model, m
 
     monkeypatch.setattr(classifier_bank, "raw_centers", found)
     localizer = LocalizerFile(None, {}, {"model": "l", "sha256": "ab"})
-    path = make_examples(ClassSky(5, "own"), localizer, tmp_path, None, turns=(0,))
-    assert make_examples(ClassSky(5, "own"), localizer, tmp_path, None, turns=(0,)) == path
+    path = make_examples(ClassSky(5, "own"), localizer, tmp_path, None)
+    assert make_examples(ClassSky(5, "own"), localizer, tmp_path, None) == path
     assert len(calls) == 1
     given = load_examples([path])
     np.testing.assert_array_equal(given.label, [0, 0, 0, FAKE])
@@ -471,17 +469,6 @@ def test_a_candidate_at_a_source_too_faint_to_count_is_doubtful():
     assert doubtful(faint, truth).all()
     assert not doubtful(-faint[:1], truth).any()
     assert DOUBTFUL > UNCLASSED
-
-
-def test_the_localizer_looks_in_fewer_orientations_within_the_block_only():
-    from fermi_unek.detect import skymask
-
-    usual = skymask.TURNS
-    with looking((0,)):
-        assert skymask.TURNS == (0,)
-    with looking(None):
-        assert usual == skymask.TURNS
-    assert usual == skymask.TURNS
 
 
 @pytest.fixture(scope="module")
@@ -525,11 +512,8 @@ def test_a_classifier_is_trained_from_a_sky_to_a_calibrated_file(tmp_path, monke
     bank.mkdir()
     settings = config(out=tmp_path / "run", bank=bank, skies=1, calibration_skies=1, epochs=1)
     localizer = load_localizer()
-    for sky, turns in (
-        *((sky, (0,)) for sky in training.training_skies(settings)),
-        *((sky, None) for sky in training.calibration_skies(settings)),
-    ):
-        path = examples_path(bank, sky, localizer, turns)
+    for sky in (*training.training_skies(settings), *training.calibration_skies(settings)):
+        path = examples_path(bank, sky, localizer)
         path.parent.mkdir(exist_ok=True)
         save_examples(examples(), path)
     weights = train_classifier(settings)

@@ -26,9 +26,12 @@ MASK_ORDER = 10
 """HEALPIX order of the blended mask (0.057 deg, finer than the network's pixels)."""
 
 _NSIDE = 2**MASK_ORDER
-_TAPER_DEG = 1.5
+_TAPER_DEG = 3.0
 TURNS: tuple[int, ...] = (0, 3, 4, 7)
-"""Orientations in which a patch is shown to the network."""
+"""Orientations in which patches are shown to the network, see `turns_of`."""
+
+FEW_PATCHES = 100
+"""Grids of no more patches are shown in all orientations."""
 
 _BATCH = 16
 _LEAST = 0.01
@@ -89,23 +92,44 @@ def sky_mask(
     cutter = PatchCutter(sky)
     blend = _Blend()
     batches = [frames[start : start + _BATCH] for start in range(0, len(frames), _BATCH)]
+    turns = turns_of(len(batches), len(frames))
     if scheduler is not None:
         cut = [[cutter.cut(frame) for frame in batch] for batch in batches]
-        work = partial(run_network, network, device=device)
-        every = map_tasks(work, cut, scheduler=scheduler, label="searching", progress=progress)
+        work = partial(_run_batch, network, device)
+        tasks = list(zip(cut, turns, strict=True))
+        every = map_tasks(work, tasks, scheduler=scheduler, label="searching", progress=progress)
         for patches, output in zip(cut, every, strict=True):
             blend.add_all(patches, output)
         return blend.result()
 
-    def judged(batch: Sequence[PatchFrame]) -> tuple[list[Patch], np.ndarray]:
+    def judged(batch: Sequence[PatchFrame], shown: Sequence[int]) -> tuple[list[Patch], np.ndarray]:
         patches = [cutter.cut(frame) for frame in batch]
-        return patches, run_network(network, patches, device)
+        return patches, run_network(network, patches, device, shown)
 
     with _workers(device) as pool:
-        ready = pool.map(judged, batches)
+        ready = pool.map(judged, batches, turns)
         for patches, output in progress(ready, total=len(batches), label="searching"):
             blend.add_all(patches, output)
     return blend.result()
+
+
+def turns_of(n_batches: int, n_patches: int) -> list[tuple[int, ...]]:
+    """Orientations in which each batch is shown to the network.
+
+    Patches that overlap say more of a place than one patch turned about, since each sees other
+    surroundings. Where there are many, batches take turns; where there are few, each patch is
+    shown in every orientation, since there may be no other.
+    """
+    if n_patches <= FEW_PATCHES:
+        return [TURNS] * n_batches
+    return [(TURNS[number % len(TURNS)],) for number in range(n_batches)]
+
+
+def _run_batch(
+    network: Localizer, device: str, task: tuple[Sequence[Patch], tuple[int, ...]]
+) -> np.ndarray:
+    patches, turns = task
+    return run_network(network, patches, device, turns)
 
 
 @contextmanager

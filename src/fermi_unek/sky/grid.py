@@ -2,8 +2,9 @@
 
 Grid patches are unrotated squares in rings of constant Galactic latitude with a patch on either
 pole. Their side is 10 degrees, yet every point of the sky lies within `GRID_REACH_DEG` of the
-tangent point of some patch along both tangent axes, so that each point is seen by at least one
-patch with half a degree to spare.
+tangent point of some patch along both tangent axes: a patch that sees two and a half degrees
+around it, as far as photons of 300 MeV spread. Nearly four others see it too, and what a network
+says of it is their mean.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from .bins import PATCH_DEG
 from .coverage import check_circle, circle_coverage, coverage_vectors
 from .frame import PatchFrame, lonlat_to_vectors, vectors_to_lonlat
 
-GRID_REACH_DEG = 4.5
+GRID_REACH_DEG = 2.5
 """Largest tangent-plane offset, degrees along either axis, from a point to its owner's centre."""
 
 SINGLE_REACH_DEG = 4.8
 """A field within this of one tangent point, along both axes, is searched as a single patch."""
 
-_RINGS = 24  # two of them are the poles; 180 / 23 = 7.83 degrees apart
+_RINGS = 42  # two of them are the poles; 180 / 41 = 4.39 degrees apart
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from .. import __version__
 from ..classify.classes import as_input
 from ..config import TrainClassifierConfig
-from ..detect.skymask import TURNS
 from ..errors import ConfigError, InputError
 from ..nets.classifier import (
     N_CLASSES,
@@ -124,10 +123,7 @@ def search_skies(
 def _search(sky: ClassSky, config: TrainClassifierConfig) -> Path:
     # a process of its own loads its own network
     localizer = load_localizer(config.localizer)
-    turns = TURNS[: config.turns] if sky.kind != "dr2" else None
-    return make_examples(
-        sky, localizer, config.bank, config.data, skies=config.sky_folder, turns=turns
-    )
+    return make_examples(sky, localizer, config.bank, config.data, skies=config.sky_folder)
 
 
 def training_skies(config: TrainClassifierConfig) -> list[ClassSky]:

@@ -7,8 +7,7 @@ within the matching radius: such a candidate is neither (`DOUBTFUL`) and teaches
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from scipy.spatial import cKDTree
 from ..classify.evidence import Evidence, assemble, exposure_per_year
 from ..classify.photometry import measure
 from ..classify.stamps import ANCESTOR, NARROW, WIDE, coverage_of, cut_stamps
-from ..detect import skymask
 from ..detect.calibration import Calibration
 from ..detect.centers import Centers
 from ..detect.find import raw_centers
@@ -90,17 +88,14 @@ class Examples:
         return Examples(self.evidence.select(rows), *(getattr(self, n)[rows] for n in names))
 
 
-def examples_path(
-    bank: str | Path, sky: ClassSky, localizer: LocalizerFile, turns: Sequence[int] | None = None
-) -> Path:
+def examples_path(bank: str | Path, sky: ClassSky, localizer: LocalizerFile) -> Path:
     """File of what a localizer finds on one sky; its name and checksum are those of the folder.
 
     A localizer that was calibrated anew finds other probabilities, and is another.
     """
     history = localizer.provenance
     finder = f"{history.get('model', 'localizer')}-{history.get('sha256', '')[:8]}"
-    looked = len(skymask.TURNS if turns is None else turns)
-    return Path(bank) / finder / f"{sky.name}-turns{looked}.npz"
+    return Path(bank) / finder / f"{sky.name}.npz"
 
 
 def make_examples(
@@ -110,7 +105,6 @@ def make_examples(
     data_dir: str | Path | None,
     *,
     skies: str | Path | None = None,
-    turns: Sequence[int] | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Search a sky of ten years and keep the candidates; no work if they are there.
@@ -119,17 +113,14 @@ def make_examples(
     ----------
     skies : path or None
         Folder of simulated skies; one that is missing is made. None is ``skies`` in the bank.
-    turns : sequence of int or None
-        Orientations in which the localizer looks; one is four times as quick as the default.
     """
-    path = examples_path(bank, sky, localizer, turns)
+    path = examples_path(bank, sky, localizer)
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = make_class_sky(sky, skies or Path(bank) / "skies", data_dir, progress)
     counts, truth = load_class_sky(kept)
-    with looking(turns):
-        found = raw_centers(counts, localizer, None, progress=progress)
+    found = raw_centers(counts, localizer, None, progress=progress)
     save_examples(judged_examples(counts, truth, found, localizer, sky.seed), path)
     return path
 
@@ -143,18 +134,6 @@ def judged_examples(
     probability = calibration.probability(found, lat)
     judged = judge(found, lat, truth.vectors, truth.ts)
     return examples_of(counts, truth, judged, probability, seed)
-
-
-@contextmanager
-def looking(turns: Sequence[int] | None) -> Iterator[None]:
-    """Let the localizer look in other orientations than its default within a block."""
-    usual = skymask.TURNS
-    if turns is not None:
-        skymask.TURNS = tuple(turns)
-    try:
-        yield
-    finally:
-        skymask.TURNS = usual
 
 
 def examples_of(
