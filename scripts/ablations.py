@@ -43,6 +43,7 @@ class Change:
 
     name: str
     years: float = 10.0
+    event_type: str = "front"
     centers: str = "kmeans"
     grid: tuple[float, int] = (grid.GRID_REACH_DEG, grid._RINGS)
     few: int = skymask.FEW_PATCHES
@@ -61,6 +62,7 @@ CHANGES = (
     Change("a third, in four orientations", grid=(4.5, 24), few=10_000),
     *(Change(f"counted at orders {o}", recount=_coarse(o)) for o in COARSE_ORDERS),
     Change("twice the FRONT exposure", years=20.0),
+    Change("FRONT and BACK", event_type="all"),
 )
 
 
@@ -71,21 +73,31 @@ def set_grid(change: Change) -> None:
     skymask.FEW_PATCHES = change.few
 
 
-def benches(model: SkyModel, options: argparse.Namespace) -> Iterator[tuple[Change, Bench]]:
-    """Search the sky with each change; it is drawn anew only where the live time changes."""
-    drawn: dict[float, SkyCounts] = {}
+def model_of(event_type: str, options: argparse.Namespace) -> SkyModel:
+    """The sky in photons of an event type; the sources are the same."""
+    config = SimulateConfig(seed=options.seed, background=options.background, evtype=event_type)
+    sources = find_population(config, np.random.default_rng([options.seed, 0]))
+    return build_sky_model(sources, find_background(config), load_instrument(), event_type)
+
+
+def benches(options: argparse.Namespace) -> Iterator[tuple[Change, Bench]]:
+    """Search the sky with each change; it is drawn anew only where its photons change."""
+    drawn: dict[tuple[float, str], tuple[SkyModel, SkyCounts]] = {}
     for change in CHANGES:
         config = FindConfig(
             threshold=0.02, model=options.model, reference="none", classify=False,
             centers=change.centers, region=options.region,
         )  # fmt: skip
-        if change.years not in drawn:
+        photons = (change.years, change.event_type)
+        if photons not in drawn:
             drawn.clear()
+            model = model_of(change.event_type, options)
             rng = np.random.default_rng([options.seed, 1])
-            drawn[change.years] = simulate_counts(model, change.years, rng, config.region)
+            drawn[photons] = model, simulate_counts(model, change.years, rng, config.region)
+        model, sky = drawn[photons]
         try:
             set_grid(change)
-            catalog = search(change.recount(drawn[change.years]), config, load_tools(config))
+            catalog = search(change.recount(sky), config, load_tools(config))
         finally:
             set_grid(CHANGES[0])
         yield change, Bench(catalog, truth_table(model, change.years), 0.3)
@@ -130,11 +142,8 @@ def main() -> None:
     parser.add_argument("--region", help="LON,LAT,RADIUS instead of the whole sky")
     parser.add_argument("-o", "--output", type=Path, help="table to write")
     options = parser.parse_args()
-    config = SimulateConfig(seed=options.seed, background=options.background)
-    sources = find_population(config, np.random.default_rng([options.seed, 0]))
-    model = build_sky_model(sources, find_background(config), load_instrument(), "front")
     rows = []
-    for change, bench in benches(model, options):
+    for change, bench in benches(options):
         print(f"{change.name}: {len(bench.probability)} candidates", flush=True)
         rows += rows_of(change, bench)
     table = Table(rows=rows)

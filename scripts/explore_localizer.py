@@ -159,7 +159,8 @@ class Judge:
         cut = Cut(bench, cut_for(bench, bench.counted_detections, PURITY))
         tables = completeness_tables(cut) | headline_tables(bench, PURITY)
         signif = tables["completeness_signif"]
-        signif = signif[(signif["band"] == "all") & (signif["Signif_Avg_low_edge"] < 10.0)]
+        edge = next(name for name in signif.colnames if name.endswith("_low_edge"))
+        signif = signif[(signif["band"] == "all") & (signif[edge] < 10.0)]
         line = {"DR2 4-10 sigma": float(np.average(signif["completeness"], weights=signif["n"]))}
         for part in ("|b|>20", "|b|<20"):
             table = tables["headline"]
