@@ -453,7 +453,7 @@ def main() -> None:
     if args.only in (None, "shipped"):
         lines += shipped(args.weights, test, args.output, None)
     if args.only in (None, "gains", "rivals"):
-        train = load_examples(sorted(args.bank.glob("class*-boosted-*.npz")))
+        train = load_examples(sorted(args.bank.glob("class*-boosted*.npz")))
         train = train.select(np.random.default_rng(0).permutation(len(train))[: args.most])
         train = replace(train)
         if args.only in (None, "rivals"):
