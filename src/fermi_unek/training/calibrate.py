@@ -26,14 +26,14 @@ from .bank import COARSE_ORDERS, ShardRecipe, make_sky_model
 REAL_TS = 9.0
 MATCH_DEG = 0.3
 _NODES = 25
-_STRETCH_NODES = 9
-_ERROR_NODES = 5
+_STRETCH_NODES = 5
+_ERROR_NODES = 12
 _TIE_BREAK = 0.01
 _LEAST_IN_BAND = 50
 _LEAST_IN_GROUP = 20
 _LEAST_RATIO = 1e-3
 _FAINT_TS = 16.0
-_FAINT_WEIGHT = 3.0
+_FAINT_WEIGHT = 2.5
 """Of real centres below that TS in the radii: rare among those of their score, they lie furthest
 off, and their ellipses should hold them too."""
 
