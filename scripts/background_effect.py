@@ -1,6 +1,6 @@
 """How much the diffuse background matters: networks against backgrounds, as a table.
 
-    scripts/background_effect.py FOLDER [--models localizer-v3 FILE ...] [--tests own v07 ...]
+    scripts/background_effect.py FOLDER [--models NAME FILE ...] [--tests own v07 ...]
     scripts/background_effect.py FOLDER --train configs/train-localizer.yaml [--on own v07 ...]
 
 The first call simulates one new sky over each background, searches it with each network and
@@ -18,6 +18,7 @@ import numpy as np
 
 from fermi_unek.config import FindConfig, SimulateConfig, TrainConfig, load_yaml
 from fermi_unek.evaluate import Scores, score
+from fermi_unek.nets.weights import DEFAULT_LOCALIZER
 from fermi_unek.pipeline import load_tools, search
 from fermi_unek.progress import bar
 from fermi_unek.simulate.command import find_background, find_population
@@ -119,7 +120,7 @@ def main() -> None:
     if options.train is not None:
         base = load_yaml(options.train, TrainConfig)
         models += [str(train_on(one, base, options.folder)) for one in options.on]
-    models = models or ["localizer-v3"]
+    models = models or [DEFAULT_LOCALIZER]
     results = {}
     for name in options.tests:
         config = SimulateConfig.model_validate(

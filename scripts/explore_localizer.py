@@ -99,7 +99,7 @@ def _input(function: Callable[..., Tensor]) -> tuple[Any, str, Any]:
 
 
 RUNS = {
-    "usual": Run("as localizer-v3: cross entropy, a little dice, discs of 0.22 deg, TS above 9"),
+    "usual": Run("as localizer-v4: cross entropy, a little dice, discs of 0.22 deg, TS above 9"),
     "narrow": Run("half the filters", {"widths": (24, 40, 56, 80)}),
     "wide": Run("1.35 times the filters", {"widths": (64, 108, 152, 216)}),
     "no_filter": Run("no matched filter among the inputs", changes=(_input(without_contrast),)),
