@@ -8,7 +8,7 @@ tell what is learnt faster, not what is best in the end.
     python scripts/explore_localizer.py BANK FOLDER [--only NAME,NAME] [--steps 1500] [--list]
 
 A run that is in the folder already is not repeated; the table of all is printed at the end and kept
-as FOLDER/runs.ecsv.
+as FOLDER/runs.ecsv. `--also localizer-v4` judges a network that was trained elsewhere likewise.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Judge:
         sources = find_population(config, np.random.default_rng([seed, 0]))
         return build_sky_model(sources, find_background(config), load_instrument(), "front")
 
-    def scores(self, weights: Path) -> dict[str, float]:
+    def scores(self, weights: Path | str) -> dict[str, float]:
         """Completeness and positions of a weights file on the second sky."""
         raw = load_localizer(weights)
         calibrated = replace(raw, calibration=self._calibration(raw, self.skies[0]))
@@ -187,13 +187,14 @@ def train(run: Run, folder: Path, options: argparse.Namespace) -> Path:
         **{"out": folder, "bank": options.bank, "steps": options.steps, "batch": 12, "lr": 2e-3,
            "seed": 5, **shares, **run.config}
     )  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
     return localizer.run_training(config, folder / "checkpoint.pt")
 
 
 def table_of(folder: Path) -> Table:
-    """Table of all runs in a folder, in the order of `RUNS`."""
-    lines = [folder / name / "scores.json" for name in RUNS]
+    """Table of all runs in a folder, in the order of `RUNS`, and what else was judged."""
+    others = sorted(one.parent.name for one in folder.glob("*/scores.json"))
+    names = dict.fromkeys([*RUNS, *others])
+    lines = [folder / name / "scores.json" for name in names]
     return Table(rows=[json.loads(path.read_text()) for path in lines if path.exists()])
 
 
@@ -202,24 +203,27 @@ def main() -> None:
     parser.add_argument("bank", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", help="names of runs, with commas")
+    parser.add_argument("--also", nargs="*", default=[], help="names of localizers to judge too")
     parser.add_argument("--list", action="store_true", help="print what is there and stop")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--background", default="v07")
     parser.add_argument("--seeds", type=int, nargs=2, default=(8101, 8102))
     options = parser.parse_args()
-    wanted = options.only.split(",") if options.only else list(RUNS)
+    wanted = options.only.split(",") if options.only else [] if options.also else list(RUNS)
     judge_of_runs = None
-    for name in () if options.list else wanted:
-        run, folder = RUNS[name], options.folder / name
+    for name in () if options.list else (*wanted, *options.also):
+        run, folder = RUNS.get(name, Run("trained elsewhere")), options.folder / name
         if (folder / "scores.json").exists():
             continue
+        folder.mkdir(parents=True, exist_ok=True)
         with changed(run.changes):
-            weights = train(run, folder, options)
+            weights = train(run, folder, options) if name in RUNS else name
             if judge_of_runs is None:
                 judge_of_runs = Judge(tuple(options.seeds), options.background)
             line = {"run": name, "what": run.told} | judge_of_runs.scores(weights)
-        seconds = float(load_localizer(weights).provenance["seconds"])
-        line |= {"steps": options.steps, "minutes": round(seconds / 60.0, 1)}
+        history = load_localizer(weights).provenance
+        minutes = round(float(history["seconds"]) / 60.0, 1)
+        line |= {"steps": int(history["steps"]), "minutes": minutes}
         (folder / "scores.json").write_text(json.dumps(line))
         print(json.dumps(line), flush=True)
     table = table_of(options.folder)
