@@ -131,7 +131,11 @@ def tell(table: Table) -> None:
         print(f"\n{name} at purity {PURITY:g}, from {', '.join(f'{e:.3g}' for e in edges)}")
         for change in dict.fromkeys(block["change"].tolist()):
             rows = block[block["change"] == change]
-            print(f"{change:<40} " + " ".join(f"{v:.3f}" for v in rows["rate"]))
+            line = " ".join(f"{v:.3f}" for v in rows["rate"])
+            if name == "completeness_signif":
+                below = rows[rows["low_edge"] < 10.0]
+                line += f"   4-10: {np.average(below['rate'], weights=below['n']):.3f}"
+            print(f"{change:<40} {line}")
 
 
 def main() -> None:
