@@ -286,6 +286,8 @@ class TrainConfig(Config):
         Seed of the first sky; the others count on from it.
     start : path or None
         Weights file to go on from, with a fresh optimizer; None starts at random.
+    template : str
+        Diffuse model of which the network keeps a template; blank for a network without.
     ten_years, absent, fields : float
         Shares of examples at ten years, without some energy bins, cut to a field; see
         `training.feed.Shares`.
@@ -310,6 +312,7 @@ class TrainConfig(Config):
     seed: int = Field(0, ge=0)
     sky_seed: int = Field(1000, ge=0)
     start: Path | None = None
+    template: str = ""
     ten_years: float = Field(0.5, ge=0.0, le=1.0)
     absent: float = Field(0.28, ge=0.0, le=1.0)
     fields: float = Field(0.25, ge=0.0, le=1.0)

@@ -71,8 +71,10 @@ class BrightSpots(nn.Module):
         self.moments = torch.stack([kernel, kernel * place[None], kernel * place[:, None]])[:, None]
         self.full = full
 
+    template: tuple[torch.Tensor, ...] = ()
+
     def planes(
-        self, counts: Sequence[torch.Tensor], masks: Sequence[torch.Tensor]
+        self, counts: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], template: None = None
     ) -> list[torch.Tensor]:
         return list(counts)
 

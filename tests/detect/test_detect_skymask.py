@@ -22,11 +22,12 @@ from fermi_unek.detect.skymask import (
     turns_of,
 )
 from fermi_unek.errors import ConfigError
-from fermi_unek.sky.bins import NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
+from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
 from fermi_unek.sky.coverage import circle_coverage
 from fermi_unek.sky.frame import PatchFrame, lonlat_to_vectors
 from fermi_unek.sky.grid import sky_grid, tangent_distance
 from fermi_unek.sky.patches import cut_patch
+from fermi_unek.sky.template import template_from_maps
 from fermi_unek.training.feed import _turned_target, target_planes
 
 NSIDE = 2**MASK_ORDER
@@ -61,8 +62,10 @@ class Says(nn.Module):
         super().__init__()
         self.said = [torch.from_numpy(p.astype(np.float32)) for p in planes]
 
+    template: tuple[torch.Tensor, ...] = ()
+
     def planes(
-        self, counts: Sequence[torch.Tensor], masks: Sequence[torch.Tensor]
+        self, counts: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], template: None = None
     ) -> list[torch.Tensor]:
         return list(counts)
 
@@ -335,3 +338,23 @@ def test_a_scheduler_that_does_not_answer_is_refused(monkeypatch):
     sky = sky_of(place(10.0, 3.0), np.random.default_rng(1))
     with pytest.raises(ConfigError, match="no dask scheduler answers"):
         sky_mask(sky, BrightSpots(), [PatchFrame(10.0, 2.0)], scheduler="tcp://127.0.0.1:9")
+
+
+def test_a_network_with_a_template_is_given_it_where_the_patch_lies(rng):
+    z = hp.pix2vec(256, np.arange(hp.nside2npix(256)), nest=True)[2]
+    template = template_from_maps(np.tile(np.exp(z), (N_BINS, 1)))
+    given = []
+
+    class Knows(Says):
+        def planes(self, counts, masks, template=None):
+            given.append(template)
+            return super().planes(counts, masks)
+
+    network = Knows(says(0.5))
+    network.template = tuple(torch.from_numpy(one) for one in template.maps)
+    frames = [PatchFrame(40.0, 20.0), PatchFrame(41.0, -20.0)]
+    sky = sky_of(place(40.0, 20.0), rng)
+    run_network(network, [cut_patch(sky, frame) for frame in frames])
+    for row, frame in enumerate(frames):
+        for plane, cut in zip(given[0], template.cut(frame), strict=True):
+            np.testing.assert_array_equal(plane[row].numpy(), cut)

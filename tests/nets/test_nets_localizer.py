@@ -9,13 +9,16 @@ import torch
 from fermi_unek.nets.localizer import (
     BIN_PIXELS,
     OUTPUT_PLANES,
+    TEMPLATE_SIZES,
     BinInput,
     Localizer,
     LocalizerShape,
+    expected_counts,
 )
 from fermi_unek.nets.localizer import N_BINS as NET_BINS
 from fermi_unek.simulate.instrument import load_instrument
 from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
+from fermi_unek.sky.template import TEMPLATE_NSIDES, TEMPLATE_PIXELS
 from fermi_unek.training.localizer import input_kernels
 
 Planes = list[torch.Tensor]
@@ -142,3 +145,84 @@ def test_planes_of_a_turned_patch_are_the_turned_planes(network):
     for plane, other, mirrored in zip(planes, turned, flipped, strict=True):
         torch.testing.assert_close(other, plane.mT, rtol=1e-3, atol=1e-3)
         torch.testing.assert_close(mirrored, plane.flip(-1), rtol=1e-3, atol=1e-3)
+
+
+# --- the template of the diffuse emission
+
+
+@pytest.fixture(scope="module")
+def told(network: Localizer) -> Localizer:
+    """The same network with a template."""
+    torch.manual_seed(2)
+    told = Localizer(LocalizerShape((8, 8, 8, 8), template=True))
+    told.inputs.load_state_dict(network.inputs.state_dict())
+    return told.eval()
+
+
+def templates(number: int = 2) -> Planes:
+    """Templates that rise threefold from the first to the last column."""
+    return [torch.linspace(1.0, 3.0, n).expand(number, n, n) for n in TEMPLATE_PIXELS]
+
+
+def test_the_level_of_a_template_changes_nothing(told):
+    counts, masks = patches(7)
+    with torch.inference_mode():
+        one = told(counts, masks, templates())
+        other = told(counts, masks, [50.0 * t for t in templates()])
+        flat = told(counts, masks, [torch.ones_like(t) for t in templates()])
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    assert float((one - flat).abs().max()) > 1e-3
+
+
+def test_expected_counts_have_the_level_of_the_patch_and_the_shape_of_the_template():
+    rng = np.random.default_rng(5)
+    template = templates(1)[3]
+    truth = torch.nn.functional.interpolate(template[None], 128, mode="bilinear")[0] * 4.0
+    counts = torch.from_numpy(rng.poisson(truth.numpy())).float()
+    expected = expected_counts(counts, torch.ones_like(counts), template)
+    torch.testing.assert_close(expected, truth, rtol=0.03, atol=0.0)
+
+
+def test_a_bright_source_does_not_raise_what_is_expected():
+    counts = torch.full((1, 128, 128), 2.0)
+    counts[0, 60:68, 60:68] += 500.0
+    expected = expected_counts(counts, torch.ones_like(counts), torch.ones(1, 64, 64))
+    torch.testing.assert_close(expected, torch.full_like(counts, 2.0), rtol=0.01, atol=0.0)
+
+
+def test_nothing_is_expected_off_the_field_or_of_an_absent_bin(told):
+    counts, masks = patches(8)
+    masks[4] = torch.zeros_like(masks[4])
+    masks[5][:, :50] = 0.0
+    for b in (4, 5):
+        expected = expected_counts(counts[b], masks[b], templates()[b])
+        assert not expected[masks[b] == 0].any()
+        assert torch.isfinite(expected).all()
+    with torch.inference_mode():
+        assert torch.isfinite(told(counts, masks, templates())).all()
+
+
+def test_the_contrast_with_a_right_template_is_even_and_with_a_wrong_one_is_not(told):
+    module = told.inputs[3]
+    truth = torch.nn.functional.interpolate(templates(1)[3][None], 128, mode="bilinear")[0] * 9.0
+    mask = torch.ones_like(truth)
+    right = module(truth, mask, templates(1)[3])[0, 4, 20:-20, 20:-20]
+    wrong = module(truth, mask, templates(1)[3].flip(-1))[0, 4, 20:-20, 20:-20]
+    assert float(right.abs().max()) < 0.1
+    assert float(wrong.abs().max()) > 0.5
+
+
+def test_every_parameter_of_a_network_with_a_template_takes_part_in_the_output(told):
+    torch.manual_seed(0)
+    network = Localizer(told.shape)
+    network.inputs.load_state_dict(told.inputs.state_dict())
+    network(*patches(9), templates()).square().sum().backward()
+    idle = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert idle == []
+
+
+def test_maps_of_the_template_are_those_of_the_sky():
+    assert TEMPLATE_SIZES == tuple(12 * nside**2 for nside in TEMPLATE_NSIDES)
+    network = Localizer(LocalizerShape((8, 8, 8, 8), template=True))
+    assert tuple(one.shape for one in network.template) == tuple((n,) for n in TEMPLATE_SIZES)
+    assert Localizer(LocalizerShape((8, 8, 8, 8))).template == ()

@@ -48,6 +48,16 @@ def test_a_network_read_back_is_the_one_that_was_written(network, saved):
         )
 
 
+def test_the_template_of_a_network_comes_back(tmp_path):
+    network = Localizer(LocalizerShape(SHAPE.widths, template=True))
+    for b, one in enumerate(network.template):
+        one.copy_(torch.linspace(0.5, 2.0 + b, len(one)))
+    loaded = load_localizer(save_localizer(network, tmp_path / "told.safetensors", {})).network
+    assert loaded.shape == network.shape
+    for one, other in zip(loaded.template, network.template, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_history_checksum_and_calibration_come_back(saved):
     loaded = load_localizer(str(saved))
     checksum = hashlib.sha256(saved.read_bytes()).hexdigest()

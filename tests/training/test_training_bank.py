@@ -51,6 +51,22 @@ def test_a_shard_holds_the_patches_and_the_sources_in_them(quick, tmp_path):
     assert sum(len(shard.truth(i).x) for i in range(len(shard))) > 20
 
 
+def test_a_shard_says_where_its_patches_lie(quick, tmp_path):
+    shard = Shard(make_shard(RECIPE, tmp_path / "sky", None))
+    for index in range(len(shard)):
+        frame, truth = shard.frame(index), shard.truth(index)
+        told = truth_in(quick, frame)
+        np.testing.assert_allclose(truth.x, told.x, atol=1e-4)
+        np.testing.assert_allclose(truth.y, told.y, atol=1e-4)
+
+
+def test_a_shard_of_an_older_bank_does_not_know_where_its_patches_lie(quick, tmp_path):
+    folder = make_shard(RECIPE, tmp_path / "sky", None)
+    (folder / "frames.npy").unlink()
+    with pytest.raises(InputError, match="does not say where its patches lie; make the bank anew"):
+        Shard(folder).frame(0)
+
+
 def test_patches_and_truth_of_a_shard_belong_together(quick, tmp_path):
     shard = Shard(make_shard(RECIPE, tmp_path / "sky", None))
     for index in range(len(shard)):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import healpy as hp
 import numpy as np
 import pytest
 import torch
-from training_samples import write_shard
+from training_samples import random_sky, tiny_bank, write_shard
 
 from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS
-from fermi_unek.training import feed
-from fermi_unek.training.bank import BANK_YEARS, Shard
+from fermi_unek.sky.template import TEMPLATE_PIXELS, template_from_maps
+from fermi_unek.training import bank, feed
+from fermi_unek.training.bank import BANK_YEARS, Shard, open_bank
 from fermi_unek.training.feed import (
     DISC_PIXELS,
     Batch,
@@ -311,8 +313,9 @@ def test_an_error_after_some_batches_comes_after_them(shard, monkeypatch):
     calls = []
 
     def failing(
-        shard: Shard, index: int, rng: np.random.Generator, shares: Shares | None
+        shard: Shard, index: int, rng: np.random.Generator, shares: Shares | None, template: None
     ) -> feed.Example:
+        assert template is None
         calls.append(index)
         if len(calls) > 4:
             raise ValueError("a broken patch")
@@ -345,3 +348,28 @@ def test_shards_that_appear_during_a_run_are_taken_up(shard, tmp_path: Path):
 
     list(batches(open_shards, 99, 102, 1, 0))
     assert len(opened) == 2
+
+
+# --- the template
+
+
+def test_the_template_is_cut_where_the_patch_lies_and_turned_with_it(tmp_path, monkeypatch):
+    model = random_sky(4, 300)
+    monkeypatch.setattr(bank, "make_sky_model", lambda recipe, data_dir: model)
+    shard = open_bank(tiny_bank(tmp_path))[0]
+    z = hp.pix2vec(256, np.arange(hp.nside2npix(256)), nest=True)[2]
+    template = template_from_maps(np.tile(np.exp(z), (N_BINS, 1)))
+    fixed(monkeypatch, np.ones(N_BINS))
+    plain = template.cut(shard.frame(1))
+    for flips in range(8):
+        given = example(shard, 1, Flips(flips), Shares(), template)
+        for plane, turned in zip(plain, given.template, strict=True):
+            plane = plane[:, ::-1] if flips & 1 else plane
+            plane = plane[::-1] if flips & 2 else plane
+            np.testing.assert_array_equal(turned, plane.T if flips & 4 else plane)
+    batch = stack([given, given])
+    assert [t.shape for t in batch.template] == [(2, n, n) for n in TEMPLATE_PIXELS]
+
+
+def test_without_a_template_a_batch_has_none(shard):
+    assert stack([example(shard, 0, np.random.default_rng(1))]).template is None

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import healpy as hp
 import numpy as np
 import pytest
 import torch
 from training_samples import RECIPE, WIDTHS, random_sky, tiny_bank, tiny_config
 
 from fermi_unek.errors import ConfigError
-from fermi_unek.nets.localizer import LocalizerShape
+from fermi_unek.nets.localizer import Localizer, LocalizerShape
 from fermi_unek.nets.weights import load_localizer
 from fermi_unek.simulate.instrument import load_instrument
+from fermi_unek.sky.bins import NATIVE_PIXELS
+from fermi_unek.sky.template import TEMPLATE_PIXELS
 from fermi_unek.training import bank as bank_module
 from fermi_unek.training import localizer
 from fermi_unek.training.bank import open_bank
@@ -23,6 +26,7 @@ from fermi_unek.training.localizer import (
     input_kernels,
     run_training,
     schedule,
+    start_from,
     train_localizer,
 )
 
@@ -198,3 +202,41 @@ def test_the_matched_filter_of_each_bin_is_the_psf_and_the_background_wider():
 
 def _places(kernel: np.ndarray) -> np.ndarray:
     return np.arange(len(kernel)) - len(kernel) // 2
+
+
+# --- the template
+
+
+def test_a_network_with_a_template_is_trained_and_keeps_it(tmp_path, monkeypatch):
+    sky = random_sky(1, 300)
+    monkeypatch.setattr(bank_module, "make_sky_model", lambda recipe, data_dir: sky)
+    config = tiny_config(tmp_path / "run", tmp_path / "bank", steps=2, template="own")
+    loaded = load_localizer(train_localizer(config))
+    assert loaded.network.shape == LocalizerShape(WIDTHS, template=True)
+    assert loaded.provenance["template"] == "own"
+    wide = loaded.network.template[0].float()
+    assert float(wide.mean()) == pytest.approx(1.0, rel=1e-3)
+    # the plane is far brighter than the poles
+    lat = np.degrees(np.pi / 2 - hp.pix2ang(128, np.arange(len(wide)), nest=True)[0])
+    assert float(wide[np.abs(lat) < 2].mean()) > 5 * float(wide[np.abs(lat) > 60].mean())
+
+
+def test_a_network_with_a_template_starts_as_one_without_says(tmp_path):
+    torch.manual_seed(3)
+    old = Localizer(LocalizerShape(WIDTHS)).eval()
+    new = Localizer(LocalizerShape(WIDTHS, template=True)).eval()
+    start_from(new, old)
+    rng = np.random.default_rng(0)
+    counts = [torch.from_numpy(rng.poisson(3.0, (2, n, n))).float() for n in NATIVE_PIXELS]
+    masks = [torch.ones_like(c) for c in counts]
+    template = [torch.from_numpy(rng.random((2, n, n))).float() for n in TEMPLATE_PIXELS]
+    with torch.inference_mode():
+        torch.testing.assert_close(new(counts, masks, template), old(counts, masks))
+
+
+def test_a_network_of_other_widths_is_no_start():
+    with pytest.raises(ConfigError, match=r"cannot start from one of"):
+        start_from(
+            Localizer(LocalizerShape((8, 8, 8, 12), template=True)),
+            Localizer(LocalizerShape(WIDTHS, template=True)),
+        )

@@ -21,6 +21,7 @@ from ..sky.bins import N_BINS, OUTPUT_PIXELS, PATCH_DEG
 from ..sky.counts import SkyCounts
 from ..sky.frame import PatchFrame
 from ..sky.patches import Patch, PatchCutter
+from ..sky.template import SkyTemplate
 
 MASK_ORDER = 10
 """HEALPIX order of the blended mask (0.057 deg, finer than the network's pixels)."""
@@ -157,9 +158,10 @@ def run_network(
     """
     counts = [_stack([p.counts[b] * p.mask[b] for p in patches], device) for b in range(N_BINS)]
     masks = [_stack([p.mask[b] for p in patches], device) for b in range(N_BINS)]
+    template = cut_template(network, [p.frame for p in patches], device)
     turns = turns or TURNS
     with torch.inference_mode(), half_precision(device):
-        inputs = network.planes(counts, masks)
+        inputs = network.planes(counts, masks, template)
         output = torch.zeros(())
         for turn in turns:
             turned = network.judge([_turned(plane, turn) for plane in inputs])
@@ -168,6 +170,17 @@ def run_network(
         output[:, 3] = torch.exp(output[:, 3].clamp(-4.0, 3.0))
     planes: np.ndarray = output.cpu().numpy()
     return planes
+
+
+def cut_template(
+    network: Localizer, frames: Sequence[PatchFrame], device: str = "cpu"
+) -> list[torch.Tensor] | None:
+    """The network's diffuse template in some patches, six tensors (B, t_b, t_b), if it has one."""
+    if not network.template:
+        return None
+    template = SkyTemplate(tuple(one.cpu().numpy() for one in network.template))
+    cut = [template.cut(frame) for frame in frames]
+    return [_stack([planes[b] for planes in cut], device) for b in range(N_BINS)]
 
 
 def _turned(plane: torch.Tensor, turn: int) -> torch.Tensor:

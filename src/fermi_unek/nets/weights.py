@@ -76,7 +76,9 @@ def load_localizer(name_or_path: str | Path | None = None) -> LocalizerFile:
     """
     network, calibration, provenance = read_weights(
         "localizer",
-        lambda shape: Localizer(LocalizerShape(tuple(shape["widths"]))),
+        lambda shape: Localizer(
+            LocalizerShape(tuple(shape["widths"]), bool(shape.get("template", False)))
+        ),
         find_model(name_or_path, DEFAULT_LOCALIZER),
     )
     # torch's type hints do not know the keyword

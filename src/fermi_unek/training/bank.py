@@ -88,9 +88,30 @@ class Shard:
         truth = np.load(self.folder / "truth.npz")
         self._truth = {name: truth[name] for name in truth.files}
         self.recipe = ShardRecipe(**json.loads((self.folder / "recipe.json").read_text()))
+        self._frames = self._read_frames()
 
     def __len__(self) -> int:
         return len(self.counts[0])
+
+    def _read_frames(self) -> np.ndarray | None:
+        # banks made before networks had templates do not say where their patches lie
+        path = self.folder / "frames.npy"
+        return np.load(path) if path.exists() else None
+
+    def frame(self, index: int) -> PatchFrame:
+        """Where patch `index` lies.
+
+        Raises
+        ------
+        InputError
+            When the shard does not say.
+        """
+        if self._frames is None:
+            raise InputError(
+                f"{self.folder} does not say where its patches lie; make the bank anew to train a "
+                "network with a template"
+            )
+        return PatchFrame(*self._frames[index].tolist())
 
     def truth(self, index: int) -> Truth:
         """Sources of patch `index`."""
@@ -174,7 +195,7 @@ def make_shard(recipe: ShardRecipe, folder: str | Path, data_dir: str | Path | N
     model = make_sky_model(recipe, data_dir)
     rng = np.random.default_rng([recipe.seed, 1])
     stacks: list[list[np.ndarray]] = [[] for _ in range(N_BINS)]
-    truths = []
+    truths, frames = [], []
     for frame in random_frames(recipe.n_patches, rng):
         # two in three of the coarse ones follow the first convention
         orders = COARSE_ORDERS[int(rng.random() < 1 / 3)] if rng.random() < recipe.coarse else None
@@ -182,6 +203,8 @@ def make_shard(recipe: ShardRecipe, folder: str | Path, data_dir: str | Path | N
         for stack, counts in zip(stacks, patch.counts, strict=True):
             stack.append(np.minimum(counts, 65535).astype(np.uint16))
         truths.append(truth_in(model, frame))
+        frames.append((frame.lon_deg, frame.lat_deg, frame.rotation_deg))
+    np.save(temporary / "frames.npy", np.array(frames).reshape(-1, 3))
     for b, stack in enumerate(stacks):
         np.save(temporary / f"counts{b}.npy", np.stack(stack))
     offsets = np.cumsum([0] + [len(t.x) for t in truths])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
+from ..sky.template import SkyTemplate
 from .bank import BANK_YEARS, Shard
 
 DISC_PIXELS = 0.22 / PATCH_DEG * OUTPUT_PIXELS
@@ -38,20 +39,27 @@ class Example:
     target : float32 array (4, 128, 128)
         Source mask (0, 1), weight of each pixel in the loss, offset to the source in columns
         and rows (pixels, zero off the mask).
+    template : list of six float32 arrays (t_b, t_b), or None
+        What the network knows of the diffuse emission there.
     """
 
     counts: list[np.ndarray]
     masks: list[np.ndarray]
     target: np.ndarray
+    template: list[np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples stacked: six tensors (B, n_b, n_b) twice, and (B, 4, 128, 128)."""
+    """Examples stacked: six tensors (B, n_b, n_b) twice, (B, 4, 128, 128), and the template.
+
+    The template is six tensors (B, t_b, t_b), or None.
+    """
 
     counts: list[Tensor]
     masks: list[Tensor]
     target: Tensor
+    template: list[Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,11 @@ class Shares:
 
 
 def example(
-    shard: Shard, index: int, rng: np.random.Generator, shares: Shares | None = None
+    shard: Shard,
+    index: int,
+    rng: np.random.Generator,
+    shares: Shares | None = None,
+    template: SkyTemplate | None = None,
 ) -> Example:
     """A patch of the shard at a random live time, with random masks, flips and turns."""
     shares = shares or Shares()
@@ -95,7 +107,10 @@ def example(
     observed = _field_mask(field, OUTPUT_PIXELS)
     planes = target_planes(truth.x, truth.y, ts)
     planes[1] *= observed
-    return Example(counts, masks, _turned_target(planes, flips))
+    cut = None
+    if template is not None:
+        cut = [_turned(plane, flips) for plane in template.cut(shard.frame(index))]
+    return Example(counts, masks, _turned_target(planes, flips), cut)
 
 
 def draw_kept_fractions(rng: np.random.Generator, shares: Shares) -> np.ndarray:
@@ -194,11 +209,17 @@ def _turned_target(planes: np.ndarray, flips: int) -> np.ndarray:
 
 def stack(examples: list[Example]) -> Batch:
     """One batch of several examples."""
+    cut = [e.template for e in examples if e.template is not None]
     return Batch(
-        [torch.from_numpy(np.stack([e.counts[b] for e in examples])) for b in range(N_BINS)],
-        [torch.from_numpy(np.stack([e.masks[b] for e in examples])) for b in range(N_BINS)],
+        _stacked([e.counts for e in examples]),
+        _stacked([e.masks for e in examples]),
         torch.from_numpy(np.stack([e.target for e in examples])),
+        _stacked(cut) if cut else None,
     )
+
+
+def _stacked(planes: list[list[np.ndarray]]) -> list[Tensor]:
+    return [torch.from_numpy(np.stack([one[b] for one in planes])) for b in range(N_BINS)]
 
 
 def batches(
@@ -208,6 +229,7 @@ def batches(
     size: int,
     seed: int,
     shares: Shares | None = None,
+    template: SkyTemplate | None = None,
 ) -> Iterator[Batch]:
     """Batches number `first` to `last`, drawn in a thread while the network works.
 
@@ -226,7 +248,7 @@ def batches(
                 rng = np.random.default_rng([seed, number])
                 chosen = rng.integers(len(shards), size=size)
                 drawn = [
-                    example(shards[i], int(rng.integers(len(shards[i]))), rng, shares)
+                    example(shards[i], int(rng.integers(len(shards[i]))), rng, shares, template)
                     for i in chosen
                 ]
                 batch: Batch | Exception = stack(drawn)

@@ -22,9 +22,12 @@ from ..nets.localizer import BIN_PIXELS, BinInput, Localizer, LocalizerShape
 from ..nets.precision import half_precision
 from ..nets.weights import load_localizer, save_localizer
 from ..progress import silent
+from ..simulate.diffuse import by_name
 from ..simulate.instrument import ResponseTables, load_instrument
-from ..simulate.skymodel import mean_psf
+from ..simulate.population import complete, dr2_table
+from ..simulate.skymodel import build_sky_model, mean_psf
 from ..sky.bins import PATCH_DEG
+from ..sky.template import SkyTemplate, template_from_maps
 from .bank import BANK_YEARS, Shard, ShardRecipe, default_recipes, make_bank, open_bank
 from .calibrate import calibrate_weights
 from .feed import Batch, Shares, batches
@@ -36,6 +39,7 @@ _CALIBRATION_SEEDS = 1_000_000
 _WARM_UP = 200
 _AVERAGE = 0.998
 _WIDE = 3.0
+_FIRST_CONVOLUTIONS = ("down0.0.weight", "down1.0.weight")
 _KERNEL_RADIUS_DEG = (3.0, 1.8, 1.2, 0.8, 0.5, 0.4)
 
 
@@ -104,6 +108,7 @@ def run_training(
         config.batch,
         config.seed,
         shares,
+        template_of(trainer.network),
     )
     log = checkpoint.with_name("log.jsonl")
     for batch in progress(feed, total=config.steps - trainer.step, label="training"):
@@ -118,6 +123,7 @@ def run_training(
         "batch": str(config.batch),
         "seed": str(config.seed),
         "started from": str(config.start or "random weights"),
+        "template": config.template or "none",
         "seconds": f"{trainer.seconds:.0f}",
     }
     return save_localizer(trainer.averaged, checkpoint.with_name("weights.safetensors"), history)
@@ -129,14 +135,17 @@ class Trainer:
     def __init__(self, config: TrainConfig, shards: list[Shard]) -> None:
         torch.manual_seed(config.seed)
         self.config = config
-        self.network = Localizer(LocalizerShape(config.widths))
+        shape = LocalizerShape(config.widths, bool(config.template))
+        self.network = Localizer(shape)
         # torch's type hints do not know the keyword
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.start is None:
             fit_inputs(self.network, shards, np.random.default_rng(config.seed))
         else:
-            self.network.load_state_dict(load_localizer(config.start).network.state_dict())
-        self.averaged = Localizer(LocalizerShape(config.widths))
+            start_from(self.network, load_localizer(config.start).network)
+        if config.template:
+            fit_template(self.network, config.template, config.data)
+        self.averaged = Localizer(shape)
         self.averaged.load_state_dict(self.network.state_dict())
         self.averaged.eval()
         self.optimizer = torch.optim.AdamW(
@@ -154,7 +163,7 @@ class Trainer:
             group["lr"] = self.config.lr * schedule(self.step, self.config.steps)
         self.network.train()
         with half_precision():
-            output = self.network(batch.counts, batch.masks)
+            output = self.network(batch.counts, batch.masks, batch.template)
         loss, parts = localizer_loss(output.float(), batch.target)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -173,7 +182,8 @@ class Trainer:
         )
         with torch.no_grad():
             for mean, current in pairs:
-                if mean.dtype.is_floating_point:
+                # the template, in half precision, does not change
+                if mean.dtype == torch.float32:
                     mean.lerp_(current, 1.0 - decay)
                 else:
                     mean.copy_(current)
@@ -225,6 +235,43 @@ def schedule(step: int, steps: int) -> float:
     """Learning rate over its peak: a short rise, then a cosine down to one percent."""
     rise = min(1.0, (step + 1) / min(_WARM_UP, max(steps // 5, 1)))
     return rise * (0.01 + 0.99 * 0.5 * (1.0 + float(np.cos(np.pi * step / steps))))
+
+
+def start_from(network: Localizer, start: Localizer) -> None:
+    """Give a network the weights of another, which may lack the template.
+
+    What the first convolutions are given beside what the other knew weighs nothing at first.
+
+    Raises
+    ------
+    ConfigError
+        When the two differ otherwise.
+    """
+    state = network.state_dict()
+    given = dict(start.state_dict())
+    for name in () if start.shape.template else _FIRST_CONVOLUTIONS:
+        old, more = given[name], state[name].shape[1] - given[name].shape[1]
+        given[name] = torch.cat([old, old.new_zeros(old.shape[0], more, *old.shape[2:])], dim=1)
+    try:
+        network.load_state_dict({**state, **given})
+    except RuntimeError as error:
+        raise ConfigError(
+            f"a network of shape {network.shape} cannot start from one of {start.shape}"
+        ) from error
+
+
+def fit_template(network: Localizer, name: str, data_dir: Path | None) -> None:
+    """Set the diffuse template: a diffuse model as FRONT sees it, without any source."""
+    diffuse = by_name(name, data_dir)
+    model = build_sky_model(complete(dr2_table()[:0]), diffuse, load_instrument(), "front")
+    for own, one in zip(network.template, template_from_maps(model.background).maps, strict=True):
+        own.copy_(torch.from_numpy(one))
+
+
+def template_of(network: Localizer) -> SkyTemplate | None:
+    """The network's template as the feed wants it."""
+    maps = tuple(one.numpy() for one in network.template)
+    return SkyTemplate(maps) if maps else None
 
 
 def fit_inputs(network: Localizer, shards: list[Shard], rng: np.random.Generator) -> None:
