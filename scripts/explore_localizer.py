@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,7 +35,7 @@ from fermi_unek.evaluate.counting import completeness_tables
 from fermi_unek.evaluate.headline import Cut, cut_for, headline_tables
 from fermi_unek.nets import localizer as nets_localizer
 from fermi_unek.nets.weights import LocalizerFile, load_localizer
-from fermi_unek.simulate.command import find_background, find_population
+from fermi_unek.simulate.command import find_background, find_data, find_population
 from fermi_unek.simulate.instrument import load_instrument
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
@@ -70,6 +70,7 @@ def heat_map(x: np.ndarray, y: np.ndarray, ts: np.ndarray) -> np.ndarray:
 _discs = feed.target_planes
 _usual_loss = losses.localizer_loss
 _usual_input = nets_localizer.BinInput.forward
+_usual_judge = nets_localizer.Localizer.judge
 
 
 def focal_loss(output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, float]]:
@@ -88,10 +89,50 @@ def focal_loss(output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, float]
     return loss - plain + focal, parts
 
 
-def without_contrast(module: nets_localizer.BinInput, counts: Tensor, mask: Tensor) -> Tensor:
+Template = Tensor | None
+
+
+def without_contrast(
+    module: nets_localizer.BinInput, counts: Tensor, mask: Tensor, template: Template = None
+) -> Tensor:
     """Input planes of a bin whose matched filter is left out."""
-    planes = _usual_input(module, counts, mask)
+    planes = _usual_input(module, counts, mask, template)
     return torch.stack([planes[:, 0], torch.zeros_like(planes[:, 1]), planes[:, 2]], dim=1)
+
+
+def by_exposure(
+    module: nets_localizer.BinInput, counts: Tensor, mask: Tensor, template: Template = None
+) -> Tensor:
+    """Input planes of a bin whose stabilised counts are less those of the patch's mean.
+
+    That takes out live time and exposure, of which the mean tells all but the isotropic level.
+    """
+    planes = _usual_input(module, counts, mask, template)
+    even = nets_localizer.expected_counts(counts * mask, mask, torch.ones_like(counts))
+    above = torch.sqrt(counts * mask + 0.375) - torch.sqrt(even + 0.375)
+    return torch.stack([torch.asinh(2.0 * above) * mask, planes[:, 1], planes[:, 2]], dim=1)
+
+
+def coarse_pixels(
+    module: nets_localizer.BinInput, counts: Tensor, mask: Tensor, template: Template = None
+) -> Tensor:
+    """Input planes of a bin whose pixels are 0.16 degrees at the least."""
+    if counts.shape[-1] == 128:
+        counts, mask = (F.avg_pool2d(one, 2) for one in (counts * mask, mask))
+        counts, mask = (
+            one.repeat_interleave(2, -1).repeat_interleave(2, -2) for one in (counts, mask)
+        )
+        mask = (mask == 1.0).to(mask.dtype)
+    return _usual_input(module, counts, mask, template)
+
+
+def shallow_judge(network: nets_localizer.Localizer, planes: Sequence[Tensor]) -> Tensor:
+    """What the network says without its lowest level, which sees furthest."""
+    lowest = network.down3.register_forward_hook(lambda module, given, out: torch.zeros_like(out))
+    try:
+        return _usual_judge(network, planes)
+    finally:
+        lowest.remove()
 
 
 def _input(function: Callable[..., Tensor]) -> tuple[Any, str, Any]:
@@ -115,6 +156,13 @@ RUNS = {
     ),
     "bright": Run("sources above TS 16 marked", changes=((feed, "LOWEST_TS", 16.0),)),
     "faint": Run("sources above TS 4 marked", changes=((feed, "LOWEST_TS", 4.0),)),
+    "template": Run("a template of the diffuse emission, v07", {"template": "v07"}),
+    "exposure": Run("counts relative to the mean of the patch", changes=(_input(by_exposure),)),
+    "pixels": Run("pixels of 0.16 deg above 2 GeV too", changes=(_input(coarse_pixels),)),
+    "shallow": Run(
+        "no level of 8 pixels, half the context",
+        changes=((nets_localizer.Localizer, "judge", shallow_judge),),
+    ),
     "ten_years": Run(
         "ten years of whole patches only", {"ten_years": 1.0, "absent": 0.0, "fields": 0.0}
     ),
@@ -185,7 +233,7 @@ def train(run: Run, folder: Path, options: argparse.Namespace) -> Path:
     shares = {"ten_years": 0.7, "absent": 0.15, "fields": 0.12}
     config = TrainConfig(
         **{"out": folder, "bank": options.bank, "steps": options.steps, "batch": 12, "lr": 2e-3,
-           "seed": 5, **shares, **run.config}
+           "seed": 5, "data": find_data(), **shares, **run.config}
     )  # fmt: skip
     return localizer.run_training(config, folder / "checkpoint.pt")
 

@@ -47,8 +47,9 @@ def test_a_bright_cloud_lies_where_the_frame_puts_it():
 
 def test_the_level_of_the_maps_is_left_out_and_each_bin_has_a_mean_of_one():
     levels = np.array([1e8, 1e5, 1e3, 1.0, 1e-3, 1e-6])[:, None]
-    plain, scaled = (template_from_maps(maps) for maps in (gradient_maps(), levels * gradient_maps()))
-    for one, other, nside in zip(plain.maps, scaled.maps, TEMPLATE_NSIDES, strict=True):
+    plain = template_from_maps(gradient_maps()).maps
+    scaled = template_from_maps(levels * gradient_maps()).maps
+    for one, other, nside in zip(plain, scaled, TEMPLATE_NSIDES, strict=True):
         assert one.shape == (hp.nside2npix(nside),)
         np.testing.assert_allclose(one, other, rtol=2e-3)
         assert one.astype(float).mean() == pytest.approx(1.0, rel=1e-3)
