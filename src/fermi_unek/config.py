@@ -293,6 +293,9 @@ class TrainConfig(Config):
         `training.feed.Shares`.
     coarse : float
         Share of the patches whose photons are placed as coarse count files would give them.
+    structure : float
+        Scatter, on scales below ten degrees, of the Galactic emission of the skies about their
+        diffuse model; see `simulate.diffuse.vary`.
     calibration_skies : int
         Further whole skies on which probability and position error are calibrated
         afterwards; 0 leaves them raw.
@@ -317,6 +320,7 @@ class TrainConfig(Config):
     absent: float = Field(0.28, ge=0.0, le=1.0)
     fields: float = Field(0.25, ge=0.0, le=1.0)
     coarse: float = Field(0.5, ge=0.0, le=1.0)
+    structure: float = Field(0.1, ge=0.0, le=1.0)
     calibration_skies: int = Field(3, ge=0)
 
 

@@ -9,6 +9,7 @@ import pytest
 from training_samples import RECIPE, random_sky, sky_of, tiny_bank
 
 from fermi_unek.errors import InputError
+from fermi_unek.simulate.diffuse import DiffuseModel
 from fermi_unek.simulate.photons import render_patch
 from fermi_unek.simulate.skymodel import SkyModel
 from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS
@@ -130,6 +131,20 @@ def test_recipes_take_backgrounds_in_turn_and_every_fourth_sky_is_front_and_back
     assert [r.event_type for r in recipes] == (["front"] * 3 + ["all"]) * 2
     assert len({shard_path(tmp_path, r) for r in recipes}) == 8
     assert {r.n_patches for r in recipes} == {5}
+
+
+def test_how_far_a_sky_departs_from_its_diffuse_model_is_said_by_its_recipe(monkeypatch):
+    told = []
+
+    def heard(diffuse: DiffuseModel, rng: np.random.Generator, structure_sigma: float) -> None:
+        told.append(structure_sigma)
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr(bank, "vary", heard)
+    for recipe in (*default_recipes(1, 5, 100, ["own"], structure=0.03), RECIPE):
+        with pytest.raises(RuntimeError, match="enough"):
+            make_sky_model(recipe, None)
+    assert told == [0.03, 0.1]
 
 
 @pytest.mark.parametrize(

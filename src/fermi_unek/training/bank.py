@@ -51,6 +51,8 @@ class ShardRecipe:
         Whether DR2's extended sources are in the sky.
     coarse : float
         Share of the patches whose photons are placed as coarse count files would give them.
+    structure : float
+        How far the Galactic emission departs from the background's, see `simulate.diffuse.vary`.
     """
 
     seed: int
@@ -59,6 +61,7 @@ class ShardRecipe:
     n_patches: int
     extended: bool = False
     coarse: float = 0.5
+    structure: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ def default_recipes(
     first_seed: int,
     backgrounds: Sequence[str],
     coarse: float = 0.5,
+    structure: float = 0.1,
 ) -> list[ShardRecipe]:
     """One shard a sky; backgrounds take turns.
 
@@ -138,6 +142,7 @@ def default_recipes(
             n_patches=patches_per_sky,
             extended=i % 2 == 0,
             coarse=coarse,
+            structure=structure,
         )
         for i in range(n_skies)
     ]
@@ -152,7 +157,7 @@ def make_sky_model(recipe: ShardRecipe, data_dir: str | Path | None) -> SkyModel
     """The sky of a shard: new sources over a varied background."""
     rng = np.random.default_rng(recipe.seed)
     diffuse = by_name(recipe.background, data_dir, recipe.event_type)
-    diffuse = vary(diffuse, rng)
+    diffuse = vary(diffuse, rng, structure_sigma=recipe.structure)
     sources = resampled_population(rng)
     model = build_sky_model(sources, diffuse, load_instrument(), recipe.event_type)
     return with_extended(model, rng) if recipe.extended else model

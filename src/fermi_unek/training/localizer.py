@@ -72,7 +72,12 @@ def train_localizer(
     if config.threads:
         torch.set_num_threads(config.threads)
     recipes = default_recipes(
-        config.skies, config.patches, config.sky_seed, config.backgrounds, config.coarse
+        config.skies,
+        config.patches,
+        config.sky_seed,
+        config.backgrounds,
+        config.coarse,
+        config.structure,
     )
     for recipe in progress(recipes, total=len(recipes), label="skies"):
         make_bank([recipe], config.bank, config.data)
