@@ -125,6 +125,19 @@ def test_the_contrast_is_greatest_at_a_source_and_unchanged_by_the_live_time(net
         assert divmod(int(planes[0, 1].argmax()), n_pixels) == (20, 41)
 
 
+def test_patches_of_one_mask_are_judged_as_patches_of_several(network):
+    counts, masks = patches(11, 3)
+    for mask in masks:
+        mask[:, :, : mask.shape[-1] // 4] = 0.0
+    together = network.planes(counts, masks)
+    masks = [mask.clone() for mask in masks]
+    for mask in masks:
+        mask[2] = 0.0
+    for plane, other in zip(together, network.planes(counts, masks), strict=True):
+        torch.testing.assert_close(other[:2], plane[:2], rtol=1e-5, atol=1e-5)
+        assert not other[2].any()
+
+
 def test_an_even_sky_has_no_contrast_even_at_the_edge_of_the_field(network):
     n_pixels = BIN_PIXELS[3]
     mask = torch.ones((1, n_pixels, n_pixels))

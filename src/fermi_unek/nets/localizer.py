@@ -101,8 +101,10 @@ class BinInput(nn.Module):
     def forward(self, counts: Tensor, mask: Tensor, template: Tensor | None = None) -> Tensor:
         """(B, n, n) counts and mask to (B, 3, n, n), with a template (B, t, t) to (B, 5, n, n)."""
         counts = counts * mask
-        core = self._mean(counts, mask, "core")
-        background = self._mean(counts, mask, "wide").clamp_min(0.0)
+        # smoothing a mask takes as long as smoothing counts; most batches share one
+        shared = mask[:1] if bool((mask == mask[:1]).all()) else mask
+        core = self._mean(counts, shared, "core")
+        background = self._mean(counts, shared, "wide").clamp_min(0.0)
         planes = [self._stable(counts), self._contrast(core, background), torch.ones_like(mask)]
         if template is not None:
             expected = expected_counts(counts, mask, template)
