@@ -1,4 +1,4 @@
-"""What one thing at a time changes: exposure, centre finder, patches, coarse pixels.
+"""What one thing at a time changes: exposure, centre finder, patches, template, coarse pixels.
 
 One simulated sky of DR2 and its faint tail, searched with everything as `find` does it, and again
 with one thing changed. Every list is cut where it is as pure as asked for (sources of ideal TS over
@@ -48,6 +48,7 @@ class Change:
     grid: tuple[float, int] = (grid.GRID_REACH_DEG, grid._RINGS)
     few: int = skymask.FEW_PATCHES
     recount: Callable[[SkyCounts], SkyCounts] = lambda sky: sky
+    model: str | None = None
 
 
 def _coarse(orders: tuple[int, ...]) -> Callable[[SkyCounts], SkyCounts]:
@@ -60,6 +61,7 @@ CHANGES = (
     Change("each patch in four orientations", few=10_000),
     Change("half as many patches", grid=(3.7, 28)),
     Change("a third, in four orientations", grid=(4.5, 24), few=10_000),
+    Change("no template: localizer-v4", model="localizer-v4"),
     *(Change(f"counted at orders {o}", recount=_coarse(o)) for o in COARSE_ORDERS),
     Change("twice the FRONT exposure", years=20.0),
     Change("FRONT and BACK", event_type="all"),
@@ -85,7 +87,7 @@ def benches(options: argparse.Namespace) -> Iterator[tuple[Change, Bench]]:
     drawn: dict[tuple[float, str], tuple[SkyModel, SkyCounts]] = {}
     for change in CHANGES:
         config = FindConfig(
-            threshold=0.02, model=options.model, reference="none", classify=False,
+            threshold=0.02, model=change.model or options.model, reference="none", classify=False,
             centers=change.centers, region=options.region,
         )  # fmt: skip
         photons = (change.years, change.event_type)

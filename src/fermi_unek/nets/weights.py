@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..outputs import replacing
 from .localizer import Localizer, LocalizerShape
 
-DEFAULT_LOCALIZER = "localizer-v4"
+DEFAULT_LOCALIZER = "localizer-v5"
 
 COARSE_LOCALIZER = "localizer-v3-coarse"
 """For photons that were counted in pixels wider than the network's own."""
