@@ -21,7 +21,7 @@ from .localizer import Localizer, LocalizerShape
 
 DEFAULT_LOCALIZER = "localizer-v5"
 
-COARSE_LOCALIZER = "localizer-v3-coarse"
+COARSE_LOCALIZER = "localizer-v5-coarse"
 """For photons that were counted in pixels wider than the network's own."""
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
