@@ -9,7 +9,7 @@ from pathlib import Path
 from .classifier import Classifier, ClassifierShape
 from .weights import find_model, read_weights, write_weights
 
-DEFAULT_CLASSIFIER = "classifier-v3"
+DEFAULT_CLASSIFIER = "classifier-v4"
 
 
 @dataclass(frozen=True)
