@@ -13,6 +13,7 @@ from fermi_unek.nets.localizer import (
     BinInput,
     Localizer,
     LocalizerShape,
+    _asinh,
     expected_counts,
 )
 from fermi_unek.nets.localizer import N_BINS as NET_BINS
@@ -123,6 +124,11 @@ def test_the_contrast_is_greatest_at_a_source_and_unchanged_by_the_live_time(net
         planes = network.inputs[3](scale * counts, torch.ones_like(counts))
         assert planes.shape == (1, 3, n_pixels, n_pixels)
         assert divmod(int(planes[0, 1].argmax()), n_pixels) == (20, 41)
+
+
+def test_inputs_are_linear_near_the_mean_and_logarithmic_far_above():
+    x = torch.linspace(-40.0, 400.0, 10_001)
+    torch.testing.assert_close(_asinh(x), torch.asinh(x), rtol=1e-5, atol=1e-6)
 
 
 def test_patches_of_one_mask_are_judged_as_patches_of_several(network):
