@@ -209,6 +209,13 @@ def test_a_bright_source_does_not_raise_what_is_expected():
     torch.testing.assert_close(expected, torch.full_like(counts, 2.0), rtol=0.01, atol=0.0)
 
 
+def test_a_field_in_a_sky_of_zeros_has_its_own_level():
+    counts = torch.zeros(1, 128, 128)
+    counts[:, :, 64:] = 3.0
+    expected = expected_counts(counts, torch.ones_like(counts), torch.ones(1, 64, 64))
+    torch.testing.assert_close(expected, torch.full_like(counts, 3.0), rtol=1e-3, atol=0.0)
+
+
 def test_nothing_is_expected_off_the_field_or_of_an_absent_bin(told):
     counts, masks = patches(8)
     masks[4] = torch.zeros_like(masks[4])

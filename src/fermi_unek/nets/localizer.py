@@ -26,6 +26,7 @@ _TEMPLATE_PLANES = 2
 _BLOCKS = 8
 _OUTLIER_SIGMA = 2.0
 _TEMPLATE_ERROR = 0.15
+_SURELY_SEEN = 10.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ def expected_counts(counts: Tensor, mask: Tensor, template: Tensor) -> Tensor:
     """The template at the level that explains the counts of a patch, photons per pixel.
 
     The level is one number for the patch, from blocks of it without those that hold far more
-    than their share: these have bright sources.
+    than their share, which have bright sources, and without those that are empty where many
+    photons are due, which were not observed, whatever the mask says.
 
     Parameters
     ----------
@@ -156,16 +158,23 @@ def expected_counts(counts: Tensor, mask: Tensor, template: Tensor) -> Tensor:
     block = n_pixels // _BLOCKS
     seen = F.avg_pool2d(counts * mask, block) * block**2
     share = F.avg_pool2d(template * mask, block) * block**2
-    used = torch.ones_like(seen)
+    level = _level(seen, share, torch.ones_like(seen))
+    # a file of the whole sky may hold a field's photons alone: no chance leaves such blocks empty
+    observed = ((seen > 0) | (level * share < _SURELY_SEEN)).to(seen.dtype)
+    used = observed
     for _ in range(3):
-        least = 1e-6 * share.sum(dim=(1, 2), keepdim=True) + 1e-12
-        level = (seen * used).sum(dim=(1, 2), keepdim=True) / torch.maximum(
-            (share * used).sum(dim=(1, 2), keepdim=True), least
-        )
+        level = _level(seen, share, used)
         hope = level * share
         error = torch.sqrt(hope + (_TEMPLATE_ERROR * hope) ** 2)
-        used = (seen <= hope + _OUTLIER_SIGMA * error + 1.0).to(seen.dtype)
+        used = observed * (seen <= hope + _OUTLIER_SIGMA * error + 1.0)
     return level * template * mask
+
+
+def _level(seen: Tensor, share: Tensor, used: Tensor) -> Tensor:
+    """Counts over template, (B, 1, 1), of the blocks (B, 8, 8) that are used."""
+    least = 1e-6 * share.sum(dim=(1, 2), keepdim=True) + 1e-12
+    told = (share * used).sum(dim=(1, 2), keepdim=True)
+    return (seen * used).sum(dim=(1, 2), keepdim=True) / torch.maximum(told, least)
 
 
 class Localizer(nn.Module):
