@@ -14,26 +14,19 @@ import healpy as hp
 import numpy as np
 import torch
 from bench_patches import fake_sky, peak_gb
+from fermi_unek.training.localizer.train.skies import ShardRecipe, make_sky_model
 
 from fermi_unek.detect.centers import METHODS, find_centers
 from fermi_unek.detect.find import find_candidates
-from fermi_unek.detect.skymask import (
-    _BATCH,
-    MASK_ORDER,
-    SkyMask,
-    _Blend,
-    run_network,
-    turns_of,
-)
+from fermi_unek.detect.skymask import _BATCH, MASK_ORDER, SkyMask, _Blend, run_network, turns_of
 from fermi_unek.errors import InputError
 from fermi_unek.nets.localizer import Localizer
 from fermi_unek.nets.weights import load_localizer
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.counts import SkyCounts
-from fermi_unek.sky.frame import PatchFrame
-from fermi_unek.sky.grid import sky_grid
-from fermi_unek.sky.patches import PatchCutter
-from fermi_unek.training.bank import ShardRecipe, make_sky_model
+from fermi_unek.sky.geometry.frame import PatchFrame
+from fermi_unek.sky.geometry.grid import sky_grid
+from fermi_unek.sky.geometry.patches import PatchCutter
 
 
 def simulated_sky(years: float) -> SkyCounts:

@@ -14,8 +14,8 @@ import numpy as np
 
 from fermi_unek.sky.bins import NATIVE_ORDERS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
-from fermi_unek.sky.grid import sky_grid
-from fermi_unek.sky.patches import PatchCutter
+from fermi_unek.sky.geometry.grid import sky_grid
+from fermi_unek.sky.geometry.patches import PatchCutter
 
 PHOTONS = (24e6, 16e6, 8e6, 4e6, 0.7e6, 0.25e6)
 

@@ -18,7 +18,7 @@ import numpy as np
 from astropy.io import fits
 
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV
-from fermi_unek.sky.readers import read_sky
+from fermi_unek.sky.io.readers import read_sky
 
 PHOTONS = (24e6, 16e6, 8e6, 4e6, 0.7e6, 0.25e6)
 

@@ -23,15 +23,15 @@ import numpy as np
 from astropy.table import Table
 
 from fermi_unek.catalog import Candidates, Catalog, build_catalog, read_catalog, write_catalog
+from fermi_unek.catalog.spectra import differential_flux
 from fermi_unek.config import RefitConfig, SimulateConfig
 from fermi_unek.evaluate import read_truth_table
 from fermi_unek.evaluate.match import match
+from fermi_unek.measure import refit_to_file
 from fermi_unek.pipeline import find_to_file
-from fermi_unek.refit import refit_to_file
 from fermi_unek.simulate.command import simulate_to_dir
-from fermi_unek.simulate.spectra import differential_flux
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV
-from fermi_unek.sky.frame import lonlat_to_vectors
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 IDEAL_TS = ((25.0, 50.0), (50.0, 100.0), (100.0, np.inf), (25.0, np.inf))
 

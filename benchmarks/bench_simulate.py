@@ -19,8 +19,8 @@ import numpy as np
 from astropy.io import fits
 
 from fermi_unek.config import SimulateConfig
-from fermi_unek.simulate.command import find_background
-from fermi_unek.simulate.instrument import load_instrument
+from fermi_unek.diffuse.named import choose
+from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.simulate.population import resampled_population
 from fermi_unek.simulate.sky import simulate_counts, simulate_photons
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
@@ -33,7 +33,7 @@ CENTRE = (60.0, 40.0)
 def make_model(background: str) -> SkyModel:
     model = build_sky_model(
         resampled_population(np.random.default_rng(0)),
-        find_background(SimulateConfig(background=background)),
+        choose(background),
         load_instrument(),
     )
     model.ideal_ts  # noqa: B018  (kept in the model)

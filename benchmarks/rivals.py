@@ -34,19 +34,19 @@ from gammapy.modeling.models import SkyModel as GammapyModel
 
 from fermi_unek.catalog import Candidates, Catalog, build_catalog
 from fermi_unek.config import FindConfig, SimulateConfig
+from fermi_unek.diffuse.named import DIFFUSE_NSIDE, choose
 from fermi_unek.evaluate.bench import Bench
 from fermi_unek.evaluate.headline import TS_EDGES
 from fermi_unek.evaluate.rates import Rate
+from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, load_instrument, mean_psf
 from fermi_unek.pipeline import Tools, load_tools, search
-from fermi_unek.simulate.command import find_background, find_population
-from fermi_unek.simulate.diffuse import DIFFUSE_NSIDE
-from fermi_unek.simulate.instrument import FINE_ENERGIES_MEV, load_instrument
+from fermi_unek.simulate.command import find_population
 from fermi_unek.simulate.sky import simulate_counts
-from fermi_unek.simulate.skymodel import SkyModel, build_sky_model, mean_psf
+from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
 from fermi_unek.simulate.truth import truth_table
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV, N_BINS
 from fermi_unek.sky.counts import SkyCounts
-from fermi_unek.sky.coverage import circle_coverage
+from fermi_unek.sky.geometry.coverage import circle_coverage
 
 SEEN_DEG, MAPPED_DEG, COUNTED_DEG = 9.0, 7.0, 5.0
 """Radius of the photons, half the width of the TS map, radius within which is counted."""
@@ -60,7 +60,12 @@ def sky_of(seed: int, population: str, background: str) -> SkyModel:
     """The simulated sky from which all fields are drawn."""
     config = SimulateConfig(seed=seed, population=population, background=background)
     sources = find_population(config, np.random.default_rng([seed, 0]))
-    return build_sky_model(sources, find_background(config), load_instrument(), "front")
+    return build_sky_model(
+        sources,
+        choose(config.background, config.evtype, config.isotropic),
+        load_instrument(),
+        "front",
+    )
 
 
 def centres(number: int, rng: np.random.Generator) -> list[tuple[float, float]]:

@@ -20,9 +20,9 @@ import numpy as np
 from astropy.io import fits
 from scipy.optimize import nnls
 
-from fermi_unek.simulate import diffuse_own as own
-from fermi_unek.simulate.diffuse_files import read_isotropic
-from fermi_unek.simulate.diffuse_model import integrate_power_laws
+from fermi_unek.diffuse import own as own
+from fermi_unek.diffuse.files import read_isotropic
+from fermi_unek.diffuse.model import integrate_power_laws
 
 TARGET = Path(__file__).resolve().parents[1] / "src/fermi_unek/data/own_diffuse.json"
 NODES_MEV = np.geomspace(100.0, 1e6, 17)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import logsumexp
 
-from fermi_unek.simulate.shipped import DR2_FILE, shipped_columns
+from fermi_unek.catalog.shipped import DR2_FILE, shipped_columns
 from fermi_unek.simulate.variability import (
     N_HISTORY,
     Process,

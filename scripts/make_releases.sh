@@ -16,7 +16,7 @@ shift
 python=${PYTHON:-.venv/bin/python}
 data=${FERMI_UNEK_DATA:-../shared/data}
 target=${TARGET:-catalogs}
-# the sky of the localizer's model card (scripts/evaluate_localizer.sh)
+# the sky of the localizer's model card (studies/evaluate_localizer.sh)
 seed=9001
 mkdir -p "$scratch" "$target"
 

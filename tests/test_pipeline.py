@@ -83,7 +83,7 @@ def stages(monkeypatch):
     for name, functions in {
         "fermi_unek.nets.classifier_weights": {"load_classifier": load_classifier},
         "fermi_unek.classify.classes": {"classify": classify},
-        "fermi_unek.sky.readers": {"read_sky": read_sky},
+        "fermi_unek.sky.io.readers": {"read_sky": read_sky},
         "fermi_unek.nets.weights": {
             "load_localizer": load_localizer,
             "DEFAULT_LOCALIZER": "stand-in",

@@ -79,7 +79,7 @@ gta = Analysis(config)
 # With Fermitools and photons this is ``gta.setup()``, and ``gta.optimize()`` after it.
 
 from fermi_unek.pipeline import demo_sample, read_photons
-from fermi_unek.sky.writers import write_wcs_counts
+from fermi_unek.sky.io.writers import write_wcs_counts
 
 if fermitools:
     gta.setup()

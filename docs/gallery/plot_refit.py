@@ -28,8 +28,8 @@ from fermi_unek.config import FindConfig, RefitConfig
 from fermi_unek.errors import UnekWarning
 from fermi_unek.evaluate import read_truth_table
 from fermi_unek.evaluate.match import match
+from fermi_unek.measure import refit_catalog
 from fermi_unek.pipeline import demo_sample, read_photons, search
-from fermi_unek.refit import refit_catalog
 
 warnings.simplefilter("ignore", UnekWarning)  # tells that "own" is not the model of the real sky
 cubes, truth_file = demo_sample()

@@ -467,7 +467,7 @@ def train(
         raise click.UsageError("--skies-only is for the classifier; a localizer keeps its patches")
     if network == "classifier":
         settings = load_yaml(config_file, TrainClassifierConfig)
-        from .training.classifier import simulate_skies, train_classifier
+        from .training.classifier.train import simulate_skies, train_classifier
 
         if skies_only:
             made = simulate_skies(settings, progress=session.progress)
@@ -476,7 +476,7 @@ def train(
         weights = train_classifier(settings, resume=resume, progress=session.progress)
     else:
         config = load_yaml(config_file, TrainConfig)
-        from .training.localizer import train_localizer
+        from .training.localizer.train import train_localizer
 
         weights = train_localizer(config, resume=resume, progress=session.progress)
     session.tell(f"weights written to {weights}")
@@ -636,7 +636,7 @@ def refit(
     INPUT are the photons or cubes that the catalog was found in.
     """
     config = build(RefitConfig, options)
-    from .refit import refit_to_file
+    from .measure import refit_to_file
 
     after = refit_to_file(
         catalog, inputs, output, config, overwrite=overwrite, progress=session.progress

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .config import BinConfig, FindConfig, InjectConfig, ReportConfig, SimulateConfig, build
+from .config import BinConfig, FindConfig, InjectConfig, ReportConfig, build
 from .errors import InputError, OutputError, UnekWarning
 from .outputs import check_file, check_folder, staging
 from .progress import Progress, silent
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .catalog.record import Catalog
     from .evaluate import Scores
     from .evaluate.injection import Injection
-    from .simulate.exposure import ExposureFile
+    from .irf.exposure import ExposureFile
     from .sky.counts import SkyCounts
 
 Inputs = str | Path | Sequence[str | Path]
@@ -82,7 +82,7 @@ def read_photons(
     They are kept year by year where the files hold times and something asks for it, or where
     `config` names yearly cubes.
     """
-    from .sky.readers import read_sky
+    from .sky.io.readers import read_sky
 
     config = config or FindConfig()
 
@@ -149,7 +149,7 @@ class Tools:
 
     def localizer_for(self, sky: SkyCounts) -> Any:
         """The localizer that was trained for pixels such as the photons were counted in."""
-        from .sky.parts import counted_coarsely
+        from .sky.io.parts import counted_coarsely
 
         return self.coarse if self.coarse is not None and counted_coarsely(sky) else self.localizer
 
@@ -185,7 +185,7 @@ def load_tools(config: FindConfig) -> Tools:
 def _load_exposure(config: FindConfig) -> ExposureFile | None:
     if config.exposure is None:
         return None
-    from .simulate.exposure import read_exposure
+    from .irf.exposure import read_exposure
 
     exposure = read_exposure(config.exposure)
     if not config.classify:
@@ -358,7 +358,7 @@ def bin_to_file(
     """
     output = check_file(output, overwrite)
     sky = read_photons(photons, config, progress)
-    from .sky.skyfile import write_sky
+    from .sky.io.skyfile import write_sky
 
     write_sky(sky, output, overwrite=overwrite)
     return sky
@@ -374,7 +374,7 @@ def describe(item: str) -> str:
     """
     from .catalog.io import SOURCES_HDU, read_catalog
     from .report import describe_catalog, describe_sky
-    from .sky.files import open_fits, resolve_inputs
+    from .sky.io.files import open_fits, resolve_inputs
 
     path = Path(item)
     if not item.startswith("@") and (not path.exists() or _is_safetensors(path)):
@@ -407,7 +407,7 @@ def inject_to_folder(
     """
     from .evaluate.files import INJECTION_FILES, write_injection
     from .evaluate.injection import inject
-    from .simulate.exposure import instrument_for
+    from .irf.exposure import instrument_for
 
     folder = check_folder(folder, INJECTION_FILES, overwrite)
     # where they are is asked, not what they are
@@ -418,11 +418,10 @@ def inject_to_folder(
     years = config.years or sky.livetime_years
     if not years > 0:
         raise InputError(f"{inputs}: the live time is not in the input, give it as --years")
-    observation = SimulateConfig(years=years, exposure=config.exposure, evtype=sky.event_type)
     injection = inject(
         sky,
         lambda counts: search(counts, looking, tools),
-        instrument_for(observation),
+        instrument_for(config.exposure, None, years, sky.event_type),
         years,
         np.array(config.flux),
         config.number,
@@ -439,7 +438,7 @@ def where_looked(
     sky: SkyCounts, region: tuple[float, float, float] | None = None
 ) -> np.ndarray | None:
     """NESTED Galactic coverage of any energy bin inside `region`; None is the whole sky."""
-    from .sky.coverage import circle_coverage, intersect, unite
+    from .sky.geometry.coverage import circle_coverage, intersect, unite
 
     covered = reduce(unite, [one.coverage for one in sky.bins if one is not None])
     return covered if region is None else intersect(covered, circle_coverage(*region))
@@ -467,7 +466,7 @@ def _provenance(
     sky: SkyCounts, config: FindConfig, localizer: Any, tools: Tools
 ) -> dict[str, object]:
     """What the catalog's header says of how it came about."""
-    from .sky.files import checksum
+    from .sky.io.files import checksum
 
     settings = config.model_dump(exclude={"report"}, exclude_defaults=False)
     told = {f"setting {key}": value for key, value in settings.items() if value not in (None, ())}

@@ -16,7 +16,7 @@ from fermi_unek.catalog.build import (
 )
 from fermi_unek.catalog.schema import COLUMNS, FLAG_IN_EXTENDED, FLAG_NEAR_EDGE, FLAG_SWARM
 from fermi_unek.errors import InputError
-from fermi_unek.sky.frame import vectors_to_lonlat
+from fermi_unek.sky.geometry.frame import vectors_to_lonlat
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import torch
 from astropy.table import Table
 
 from fermi_unek.classify.evidence import Evidence
+from fermi_unek.diffuse.named import DIFFUSE_NSIDE, DiffuseModel
+from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.nets.classifier import Classifier, ClassifierShape
-from fermi_unek.simulate.diffuse import DIFFUSE_NSIDE, DiffuseModel
-from fermi_unek.simulate.instrument import load_instrument
 from fermi_unek.simulate.population import complete
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
 from fermi_unek.sky.bins import N_BINS, NATIVE_ORDERS

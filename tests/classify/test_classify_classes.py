@@ -21,11 +21,11 @@ from fermi_unek.classify.evidence import (
     layer_years,
 )
 from fermi_unek.errors import InputError, UnekWarning
+from fermi_unek.irf.exposure import ExposureFile
+from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, load_instrument, sin_declination
 from fermi_unek.nets.classifier_weights import ClassifierFile
-from fermi_unek.simulate.exposure import ExposureFile
-from fermi_unek.simulate.instrument import FINE_ENERGIES_MEV, load_instrument, sin_declination
 from fermi_unek.simulate.sky import simulate_counts
-from fermi_unek.sky.frame import lonlat_to_vectors
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 FIELD = (30.0, 50.0, 6.0)
 

@@ -10,7 +10,7 @@ from fermi_unek.classify.photometry import CORE_DEG, measure, neighbour_offsets_
 from fermi_unek.classify.stamps import WIDE, coverage_of, cut_stamps
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.bins import N_BINS
-from fermi_unek.sky.frame import lonlat_to_vectors
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 YEARS = 4.0
 

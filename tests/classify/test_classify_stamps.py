@@ -11,9 +11,9 @@ from fermi_unek.classify.stamps import ANCESTOR, NARROW, WIDE, Geometry, coverag
 from fermi_unek.errors import InputError
 from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import BinCounts, SkyCounts
-from fermi_unek.sky.coverage import circle_coverage
-from fermi_unek.sky.frame import lonlat_to_vectors, vectors_to_lonlat
-from fermi_unek.sky.patches import photon_vectors
+from fermi_unek.sky.geometry.coverage import circle_coverage
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
+from fermi_unek.sky.geometry.patches import photon_vectors
 
 PLACES = np.array([[40.0, 10.0], [359.9, -88.0]])
 

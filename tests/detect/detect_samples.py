@@ -15,7 +15,7 @@ from fermi_unek.detect.skymask import MASK_ORDER, SkyMask
 from fermi_unek.nets.weights import LocalizerFile
 from fermi_unek.sky.bins import N_BINS, NATIVE_ORDERS, OUTPUT_PIXELS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
-from fermi_unek.sky.frame import lonlat_to_vectors
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 PHOTONS = 300
 """Photons of a bright source in the top bin."""

@@ -8,12 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fermi_unek.detect.calibration import (
-    R68_OF_SIGMA,
-    Calibration,
-    features,
-    latitude_band,
-)
+from fermi_unek.detect.calibration import R68_OF_SIGMA, Calibration, features, latitude_band
 from fermi_unek.detect.centers import Centers
 from fermi_unek.errors import InputError
 

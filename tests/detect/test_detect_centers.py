@@ -22,7 +22,7 @@ from fermi_unek.detect.centers import (
 )
 from fermi_unek.detect.skymask import MASK_ORDER, SkyMask
 from fermi_unek.errors import ConfigError
-from fermi_unek.sky.frame import lonlat_to_vectors, vectors_to_lonlat
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 
 NSIDE = 2**MASK_ORDER
 both = pytest.mark.parametrize("method", METHODS)

@@ -8,7 +8,7 @@ from fermi_unek.detect.calibration import Calibration
 from fermi_unek.detect.centers import Centers
 from fermi_unek.detect.ellipses import ellipses, offsets_deg, round_distance_deg, tangent_axes
 from fermi_unek.detect.find import _candidates
-from fermi_unek.sky.frame import lonlat_to_vectors, vectors_to_lonlat
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 
 PLACES = [(0.0, 0.0), (123.4, -45.0), (10.0, 89.0), (200.0, -88.0), (359.9, 30.0)]
 

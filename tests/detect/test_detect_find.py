@@ -14,9 +14,9 @@ from fermi_unek.detect.find import covers, find_candidates, near_edge, raw_cente
 from fermi_unek.errors import ConfigError, InputError
 from fermi_unek.sky.bins import OUTPUT_PIXELS, PATCH_DEG
 from fermi_unek.sky.counts import SkyCounts
-from fermi_unek.sky.coverage import N_COVERAGE, circle_coverage, unite
-from fermi_unek.sky.frame import lonlat_to_vectors
-from fermi_unek.sky.grid import covering_grid, tangent_distance
+from fermi_unek.sky.geometry.coverage import N_COVERAGE, circle_coverage, unite
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
+from fermi_unek.sky.geometry.grid import covering_grid, tangent_distance
 
 FIELD = (83.0, -30.0, 4.0)
 

@@ -9,18 +9,12 @@ from scipy.optimize import minimize
 
 from fermi_unek.detect.centers import Centers
 from fermi_unek.detect.ellipses import ellipses, tangent_axes
-from fermi_unek.detect.refine import (
-    RADIUS_DEG,
-    most_likely_places,
-    near_pixels,
-    refine_centers,
-)
-from fermi_unek.simulate.instrument import load_instrument
+from fermi_unek.detect.refine import RADIUS_DEG, most_likely_places, near_pixels, refine_centers
+from fermi_unek.irf.instrument import load_instrument, mean_psf
 from fermi_unek.simulate.photons import displace
-from fermi_unek.simulate.skymodel import mean_psf
 from fermi_unek.sky.bins import N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
-from fermi_unek.sky.frame import lonlat_to_vectors
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 BIN = 3
 FRONT = load_instrument().front

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from detect_samples import PHOTONS, BrightSpots, place, separation_deg, sky_of
+from fermi_unek.training.localizer.train.dataset import _turned_target, target_planes
 from torch import nn
 
 from fermi_unek.detect import skymask
@@ -21,14 +22,13 @@ from fermi_unek.detect.skymask import (
     sky_mask,
     turns_of,
 )
+from fermi_unek.diffuse.template import template_from_maps
 from fermi_unek.errors import ConfigError
 from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
-from fermi_unek.sky.coverage import circle_coverage
-from fermi_unek.sky.frame import PatchFrame, lonlat_to_vectors
-from fermi_unek.sky.grid import sky_grid, tangent_distance
-from fermi_unek.sky.patches import cut_patch
-from fermi_unek.sky.template import template_from_maps
-from fermi_unek.training.feed import _turned_target, target_planes
+from fermi_unek.sky.geometry.coverage import circle_coverage
+from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
+from fermi_unek.sky.geometry.grid import sky_grid, tangent_distance
+from fermi_unek.sky.geometry.patches import cut_patch
 
 NSIDE = 2**MASK_ORDER
 

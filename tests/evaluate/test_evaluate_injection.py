@@ -10,10 +10,10 @@ from fermi_unek.config import InjectConfig
 from fermi_unek.errors import ConfigError, InputError, OutputError
 from fermi_unek.evaluate.files import INJECTION_FILES
 from fermi_unek.evaluate.injection import APART_DEG, inject, random_places
-from fermi_unek.simulate.instrument import load_instrument
+from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.sky.bins import NATIVE_ORDERS
 from fermi_unek.sky.counts import BinCounts, SkyCounts
-from fermi_unek.sky.frame import lonlat_to_vectors
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 FIELD = 80.0, 30.0, 9.0
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from fermi_unek.training.localizer.train.train import input_kernels
 
+from fermi_unek.diffuse.template import TEMPLATE_NSIDES, TEMPLATE_PIXELS
+from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.nets.localizer import (
     BIN_PIXELS,
     OUTPUT_PLANES,
@@ -17,10 +20,7 @@ from fermi_unek.nets.localizer import (
     expected_counts,
 )
 from fermi_unek.nets.localizer import N_BINS as NET_BINS
-from fermi_unek.simulate.instrument import load_instrument
 from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
-from fermi_unek.sky.template import TEMPLATE_NSIDES, TEMPLATE_PIXELS
-from fermi_unek.training.localizer import input_kernels
 
 Planes = list[torch.Tensor]
 

@@ -37,7 +37,7 @@ from fermi_unek.plugins.fermipy import (
     find_sources,
     to_catalog,
 )
-from fermi_unek.sky.writers import write_healpix_counts, write_wcs_counts
+from fermi_unek.sky.io.writers import write_healpix_counts, write_wcs_counts
 
 pytestmark = pytest.mark.filterwarnings("ignore::fermi_unek.errors.UnekWarning")
 

@@ -32,15 +32,10 @@ from plugin_samples import (
 from fermi_unek.catalog import read_catalog, write_catalog
 from fermi_unek.config import FindConfig
 from fermi_unek.errors import ConfigError, InputError, UnekWarning
-from fermi_unek.plugins.gammapy import (
-    SourceCatalogUNEK,
-    SourceTable,
-    UNEKSourceEstimator,
-    register,
-)
+from fermi_unek.plugins.gammapy import SourceCatalogUNEK, SourceTable, UNEKSourceEstimator, register
 from fermi_unek.plugins.maps import read_datasets
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV
-from fermi_unek.sky.writers import write_wcs_counts
+from fermi_unek.sky.io.writers import write_wcs_counts
 
 SKYDIR = SkyCoord(*CENTRE, unit="deg", frame="galactic")
 NETWORK_AXIS = MapAxis.from_energy_edges(ENERGY_EDGES_MEV * u.MeV)

@@ -7,7 +7,7 @@ from fermi_unek.catalog.build import build_catalog
 from fermi_unek.catalog.candidates import Candidates
 from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
-from fermi_unek.sky.frame import lonlat_to_vectors
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 
 def cone_mask(lon, lat, radius):

@@ -16,8 +16,8 @@ from fermi_unek.report.around import (
     packed_stamp,
     stamps,
 )
-from fermi_unek.sky.frame import PatchFrame, lonlat_to_vectors
-from fermi_unek.sky.patches import cut_patch
+from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
+from fermi_unek.sky.geometry.patches import cut_patch
 
 HERE = (350.0, 60.0)
 

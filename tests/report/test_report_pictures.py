@@ -9,7 +9,7 @@ from fermi_unek.catalog.candidates import Candidates
 from fermi_unek.report import describe_catalog, describe_sky, draw_sky, summary_line
 from fermi_unek.report.photons import covered_cone, photons_to_draw
 from fermi_unek.report.plots import field_image, field_wcs
-from fermi_unek.sky.frame import lonlat_to_vectors
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 NONE = (np.array([]), np.array([]))
 

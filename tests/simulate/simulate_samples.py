@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+from fermi_unek.diffuse.named import DIFFUSE_NSIDE, DiffuseModel
+from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.simulate import command
-from fermi_unek.simulate.diffuse import DIFFUSE_NSIDE, DiffuseModel
-from fermi_unek.simulate.instrument import load_instrument
 from fermi_unek.simulate.population import complete
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
-from fermi_unek.sky.coverage import coverage_vectors
+from fermi_unek.sky.geometry.coverage import coverage_vectors
 
 ISO_AT_1_GEV = 4e-10
 
@@ -72,7 +72,7 @@ def small_model(event_type: str = "front") -> SkyModel:
 
 def put_in_place_of_any_sky(monkeypatch: pytest.MonkeyPatch, model: SkyModel) -> None:
     """Make `simulate_to_dir` draw from this model whatever the configuration says."""
-    monkeypatch.setattr(command, "find_background", lambda _: None)
+    monkeypatch.setattr(command, "choose", lambda *_: None)
     monkeypatch.setattr(command, "find_population", lambda *_: None)
     monkeypatch.setattr(command, "build_sky_model", lambda *_, **__: model)
 

@@ -21,23 +21,20 @@ from simulate_samples import (
 )
 
 from fermi_unek.config import SimulateConfig
+from fermi_unek.diffuse import named
+from fermi_unek.diffuse.named import ISO_FILES, choose
 from fermi_unek.errors import ConfigError, InputError, OutputError
 from fermi_unek.evaluate.files import read_truth_table
 from fermi_unek.simulate import command, writing
 from fermi_unek.simulate.command import simulate_to_dir
-from fermi_unek.simulate.diffuse import ISO_FILES
 from fermi_unek.simulate.population import read_population
 from fermi_unek.simulate.truth import LOWEST_TS, truth_table, write_truth
-from fermi_unek.simulate.writing import (
-    FIELD_PROJECTIONS,
-    WHOLE_SKY_PROJECTIONS,
-    cube_geometry,
-)
+from fermi_unek.simulate.writing import FIELD_PROJECTIONS, WHOLE_SKY_PROJECTIONS, cube_geometry
 from fermi_unek.sky.bins import MISSION_START_MET, N_BINS, NATIVE_PIXELS, PATCH_DEG, YEAR_S
-from fermi_unek.sky.coverage import inside_circle
-from fermi_unek.sky.frame import lonlat_to_vectors
-from fermi_unek.sky.readers import read_sky
-from fermi_unek.sky.wcs import vectors_to_pixels
+from fermi_unek.sky.geometry.coverage import inside_circle
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
+from fermi_unek.sky.io.readers import read_sky
+from fermi_unek.sky.io.wcs import vectors_to_pixels
 
 REGION = (21.0, 0.0, 4.0)
 FORMATS = ("healpix", "wcs", "photons")
@@ -403,7 +400,7 @@ def test_the_truth_tells_the_light_curves(quick, tmp_path):
 def test_extended_sources_join_the_sky_and_are_told_beside_the_truth(tmp_path, monkeypatch):
     seen = []
     alone = power_laws([(80.0, 25.0)], [3e-8])
-    monkeypatch.setattr(command, "find_background", lambda _: None)
+    monkeypatch.setattr(command, "choose", lambda *_: None)
     monkeypatch.setattr(command, "find_population", lambda *_: alone)
     monkeypatch.setattr(
         command,
@@ -424,7 +421,7 @@ def test_extended_sources_join_the_sky_and_are_told_beside_the_truth(tmp_path, m
 
 
 def test_a_list_that_is_not_there_is_told_before_anything_is_drawn(tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "find_background", lambda _: None)
+    monkeypatch.setattr(command, "choose", lambda *_: None)
     with pytest.raises(InputError, match="no such file"):
         simulate_to_dir(config(population="none.fits"), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -432,21 +429,21 @@ def test_a_list_that_is_not_there_is_told_before_anything_is_drawn(tmp_path, mon
 
 def test_the_background_is_v07_where_its_files_are_and_own_elsewhere(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(command, "by_name", lambda name, data, kind: asked.append((name, data)))
+    monkeypatch.setattr(named, "by_name", lambda name, data, kind: asked.append((name, data)))
     for name in ("FERMI_DIR", "FERMI_DIFFUSE_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FERMI_UNEK_DATA", str(tmp_path))
-    command.find_background(config(background="auto"))
+    choose("auto")
     with pytest.raises(ConfigError, match="set FERMI_UNEK_DATA"):
-        command.find_background(config(background="v07"))
+        choose("v07")
     (tmp_path / "diffuse").mkdir()
     (tmp_path / "diffuse" / "gll_iem_v07_240x131.fits").touch()
-    command.find_background(config(background="auto"))
-    command.find_background(config(background="own-7"))
+    choose("auto")
+    choose("own-7")
     assert asked == [("own", None), ("v07", tmp_path), ("own-7", tmp_path)]
     monkeypatch.delenv("FERMI_UNEK_DATA")
-    assert command.find_data() is None
+    assert named.find_data() is None
 
 
 @pytest.mark.parametrize(
@@ -457,36 +454,36 @@ def test_the_official_model_is_taken_where_an_analyst_has_it(
     monkeypatch, tmp_path, variable, folder
 ):
     asked = []
-    monkeypatch.setattr(command, "official", lambda *paths: asked.append(paths))
+    monkeypatch.setattr(named, "official", lambda *paths: asked.append(paths))
     for name in ("FERMI_DIR", "FERMI_DIFFUSE_DIR"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigError, match="neither in \\$FERMI_DIFFUSE_DIR nor in"):
-        command.find_background(config(background="official"))
+        choose("official")
     monkeypatch.setenv(variable, str(tmp_path))
     place = tmp_path / folder
     place.mkdir(parents=True, exist_ok=True)
-    galactic, isotropic = place / command.OFFICIAL, place / ISO_FILES["back"]
+    galactic, isotropic = place / named.OFFICIAL, place / ISO_FILES["back"]
     galactic.touch()
     with pytest.raises(ConfigError, match="is not beside it; give --isotropic"):
-        command.find_background(config(background="official", evtype="back"))
+        choose("official", event_type="back")
     isotropic.touch()
     for name in ("auto", "official", str(galactic)):
-        command.find_background(config(background=name, evtype="back"))
+        choose(name, event_type="back")
     mine = tmp_path / "mine.txt"
-    command.find_background(config(background="auto", isotropic=mine))
+    choose("auto", isotropic=mine)
     assert asked == [*[(str(galactic), isotropic)] * 3, (str(galactic), mine)]
 
 
 def test_an_isotropic_spectrum_of_the_analysts_takes_the_place_of_the_models(tmp_path):
     (tmp_path / "iso.txt").write_text("100 1e-7 1e-9\n1000 1e-9 1e-11\n100000 1e-13 1e-15\n")
-    model = command.find_background(config(isotropic=tmp_path / "iso.txt"))
+    model = choose("own", isotropic=tmp_path / "iso.txt")
     assert model.name == "own"
     np.testing.assert_allclose(model.isotropic_intensity([1000.0]), 1e-9, rtol=1e-6)
 
 
 def test_an_unknown_background_is_told():
     with pytest.raises(ConfigError, match="'milky' is none of"):
-        command.find_background(config(background="milky"))
+        choose("milky")
 
 
 # outputs ---------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import kstest
 from simulate_samples import BRIGHT, MIDDLE, OUTSIDE, power_laws, small_model
 
-from fermi_unek.simulate.instrument import FINE_ENERGIES_MEV, PSF_X, load_instrument
+from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, PSF_X, load_instrument
 from fermi_unek.simulate.photons import (
     _sources_density,
     displace,
@@ -17,8 +17,8 @@ from fermi_unek.simulate.photons import (
     render_patch,
 )
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV, N_BINS, NATIVE_PIXELS
-from fermi_unek.sky.frame import PatchFrame, lonlat_to_vectors
-from fermi_unek.sky.patches import pixel_histogram
+from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
+from fermi_unek.sky.geometry.patches import pixel_histogram
 
 FRAME = PatchFrame(21.0, 0.0, 30.0)
 

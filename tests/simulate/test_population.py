@@ -13,6 +13,7 @@ from astropy.io import fits
 from astropy.table import Table
 from simulate_samples import power_laws
 
+from fermi_unek.catalog.spectra import photon_flux
 from fermi_unek.errors import InputError
 from fermi_unek.simulate import population
 from fermi_unek.simulate.population import (
@@ -23,7 +24,6 @@ from fermi_unek.simulate.population import (
     read_population,
     resampled_population,
 )
-from fermi_unek.simulate.spectra import photon_flux
 
 CATALOGS = Path(fermipy.__file__).parent / "data" / "catalogs"
 

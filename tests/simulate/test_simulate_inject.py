@@ -4,12 +4,12 @@ import healpy as hp
 import numpy as np
 import pytest
 
+from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.simulate.inject import add_sources, power_law_sources
-from fermi_unek.simulate.instrument import load_instrument
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV, N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import BinCounts, SkyCounts
-from fermi_unek.sky.coverage import circle_coverage
-from fermi_unek.sky.frame import lonlat_to_vectors
+from fermi_unek.sky.geometry.coverage import circle_coverage
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 PLACE = 120.0, 45.0
 
@@ -49,7 +49,7 @@ def test_photons_come_at_the_rate_of_flux_and_exposure():
     front = load_instrument().front
     exposure = front.exposure_at(lonlat_to_vectors(*(np.array([p]) for p in PLACE)))[:, 0] * 10.0
     # far from the edges of a wide bin energy dispersion moves few photons
-    from fermi_unek.simulate.instrument import FINE_ENERGIES_MEV
+    from fermi_unek.irf.instrument import FINE_ENERGIES_MEV
 
     low, high = ENERGY_EDGES_MEV[3:5]
     flux = 1e-6 * (1 / low - 1 / high) / (1e-3 - 1e-5)

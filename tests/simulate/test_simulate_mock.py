@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from astropy.table import Table, vstack
 
+from fermi_unek.catalog import shipped
+from fermi_unek.catalog.shipped import DR2_FILE, shipped_columns
+from fermi_unek.catalog.spectra import photon_flux
+from fermi_unek.diffuse.model import DIFFUSE_NSIDE
 from fermi_unek.errors import InputError
-from fermi_unek.simulate import shipped
-from fermi_unek.simulate.diffuse_model import DIFFUSE_NSIDE
 from fermi_unek.simulate.extended import extended_model, extended_table, source_pixels
 from fermi_unek.simulate.mock import CLASSES, Law, dr2_classes, laws, mock_population
 from fermi_unek.simulate.population import resampled_population
-from fermi_unek.simulate.shipped import DR2_FILE, shipped_columns
-from fermi_unek.simulate.spectra import photon_flux
-from fermi_unek.sky.frame import lonlat_to_vectors
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 NEBULAE = ("pwn", "snr", "spp")
 

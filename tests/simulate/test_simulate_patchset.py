@@ -12,8 +12,8 @@ from fermi_unek.simulate import command
 from fermi_unek.simulate.command import simulate_to_dir
 from fermi_unek.simulate.patchset import COUNTS, PatchSet, random_frames
 from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS
-from fermi_unek.sky.coverage import inside_circle
-from fermi_unek.sky.frame import lonlat_to_vectors
+from fermi_unek.sky.geometry.coverage import inside_circle
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 REGION = (21.0, 0.0, 3.0)
 

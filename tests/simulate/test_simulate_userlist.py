@@ -14,9 +14,9 @@ from astropy.table import Table
 from fermipy.spectrum import PowerLaw as FermipyPowerLaw
 from gammapy.modeling import models as gm
 
+from fermi_unek.catalog.spectra import differential_flux, photon_flux
 from fermi_unek.errors import InputError, UnekWarning
 from fermi_unek.simulate.population import dr2_table
-from fermi_unek.simulate.spectra import differential_flux, photon_flux
 from fermi_unek.simulate.userlist import integral_power_law, read_user_list
 
 CATALOGS = Path(fermipy.__file__).parent / "data" / "catalogs"

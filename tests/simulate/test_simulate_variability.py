@@ -7,8 +7,8 @@ import pytest
 from astropy.table import Table, vstack
 from scipy.stats import ks_2samp
 
+from fermi_unek.catalog.shipped import DR2_FILE, shipped_columns
 from fermi_unek.simulate.population import dr2_population
-from fermi_unek.simulate.shipped import DR2_FILE, shipped_columns
 from fermi_unek.simulate.variability import (
     dr2_yearly_factors,
     fractional_variability,

@@ -26,10 +26,10 @@ from fermi_unek.sky.bins import (
     NATIVE_PIXELS,
     YEAR_S,
 )
-from fermi_unek.sky.coverage import circle_coverage, inside_circle
-from fermi_unek.sky.frame import PatchFrame, lonlat_to_vectors
-from fermi_unek.sky.patches import cut_patch
-from fermi_unek.sky.readers import read_sky
+from fermi_unek.sky.geometry.coverage import circle_coverage, inside_circle
+from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
+from fermi_unek.sky.geometry.patches import cut_patch
+from fermi_unek.sky.io.readers import read_sky
 
 REGION = (21.0, 0.0, 7.7)
 

@@ -16,16 +16,11 @@ from simulate_samples import (
     small_model,
 )
 
-from fermi_unek.simulate.diffuse import DiffuseModel, by_name
-from fermi_unek.simulate.instrument import FINE_ENERGIES_MEV, load_instrument, sin_declination
+from fermi_unek.catalog.spectra import fine_flux
+from fermi_unek.diffuse.named import DiffuseModel, by_name
+from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, load_instrument, mean_psf, sin_declination
 from fermi_unek.simulate.population import dr2_population, resampled_population
-from fermi_unek.simulate.skymodel import (
-    build_sky_model,
-    ideal_ts,
-    mean_psf,
-    unresolved_flux,
-)
-from fermi_unek.simulate.spectra import fine_flux
+from fermi_unek.simulate.skymodel import build_sky_model, ideal_ts, unresolved_flux
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV
 
 

@@ -20,12 +20,12 @@ from sky_samples import (
 from fermi_unek.errors import InputError, OutputError
 from fermi_unek.sky.bins import MISSION_START_MET, NATIVE_ORDERS, YEAR_S
 from fermi_unek.sky.counts import BinCounts, SkyCounts, bin_from_pixels
-from fermi_unek.sky.coverage import circle_coverage, estimated_coverage
-from fermi_unek.sky.dss import merged_years, read_selection
-from fermi_unek.sky.files import checksum, open_fits, stream_table, write_fits
-from fermi_unek.sky.parts import PixelSum, merge_pixels
-from fermi_unek.sky.readers import read_sky
-from fermi_unek.sky.skyfile import cut_region, load_sky, write_sky
+from fermi_unek.sky.geometry.coverage import circle_coverage, estimated_coverage
+from fermi_unek.sky.io.dss import merged_years, read_selection
+from fermi_unek.sky.io.files import checksum, open_fits, stream_table, write_fits
+from fermi_unek.sky.io.parts import PixelSum, merge_pixels
+from fermi_unek.sky.io.readers import read_sky
+from fermi_unek.sky.io.skyfile import cut_region, load_sky, write_sky
 
 
 def read(path, **options):

@@ -9,9 +9,9 @@ from sky_samples import random_vectors
 
 from fermi_unek.errors import InputError
 from fermi_unek.sky.bins import PATCH_DEG
-from fermi_unek.sky.coverage import circle_coverage, coverage_vectors
-from fermi_unek.sky.frame import PatchFrame, lonlat_to_vectors
-from fermi_unek.sky.grid import (
+from fermi_unek.sky.geometry.coverage import circle_coverage, coverage_vectors
+from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
+from fermi_unek.sky.geometry.grid import (
     GRID_REACH_DEG,
     SINGLE_REACH_DEG,
     covering_grid,

@@ -21,10 +21,10 @@ from sky_samples import (
 
 from fermi_unek.errors import InputError, OutputError, UnekWarning
 from fermi_unek.sky.bins import NATIVE_ORDERS
-from fermi_unek.sky.coverage import circle_coverage
-from fermi_unek.sky.readers import read_sky
-from fermi_unek.sky.resample import transfer
-from fermi_unek.sky.writers import write_healpix_counts
+from fermi_unek.sky.geometry.coverage import circle_coverage
+from fermi_unek.sky.geometry.resample import transfer
+from fermi_unek.sky.io.readers import read_sky
+from fermi_unek.sky.io.writers import write_healpix_counts
 
 
 def read(path, **options):
@@ -296,7 +296,7 @@ def test_a_large_table_is_read_in_little_memory(tmp_path, monkeypatch):
     for column in columns:
         column.array[::5000] = 2
     path = write_table(tmp_path / "a.fits", columns, NSIDE=256)
-    monkeypatch.setattr("fermi_unek.sky.files.stream_table.__defaults__", (2**20,))
+    monkeypatch.setattr("fermi_unek.sky.io.files.stream_table.__defaults__", (2**20,))
     size = path.stat().st_size
     tracemalloc.start()
     sky = read(path)

@@ -11,12 +11,18 @@ from sky_samples import random_vectors, sky_of, vectors_near
 from fermi_unek.errors import InputError
 from fermi_unek.sky.bins import N_BINS, NATIVE_ORDERS, NATIVE_PIXELS
 from fermi_unek.sky.counts import BinCounts, SkyCounts
-from fermi_unek.sky.coverage import circle_coverage
-from fermi_unek.sky.frame import PatchFrame, lonlat_to_vectors
-from fermi_unek.sky.grid import covering_grid, owner, sky_grid
-from fermi_unek.sky.patches import Patch, PatchCutter, cut_patch, photon_vectors, pixel_histogram
-from fermi_unek.sky.readers import read_sky
-from fermi_unek.sky.writers import write_healpix_counts, write_wcs_counts
+from fermi_unek.sky.geometry.coverage import circle_coverage
+from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
+from fermi_unek.sky.geometry.grid import covering_grid, owner, sky_grid
+from fermi_unek.sky.geometry.patches import (
+    Patch,
+    PatchCutter,
+    cut_patch,
+    photon_vectors,
+    pixel_histogram,
+)
+from fermi_unek.sky.io.readers import read_sky
+from fermi_unek.sky.io.writers import write_healpix_counts, write_wcs_counts
 
 FRAMES = [
     PatchFrame(0.0, 0.0),

@@ -11,8 +11,8 @@ from sky_samples import write_ft1
 
 from fermi_unek.errors import InputError, UnekWarning
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV, MISSION_START_MET, YEAR_S
-from fermi_unek.sky.coverage import circle_coverage
-from fermi_unek.sky.readers import read_sky
+from fermi_unek.sky.geometry.coverage import circle_coverage
+from fermi_unek.sky.io.readers import read_sky
 
 RNG = np.random.default_rng(0)
 POS = ("POS(RA,DEC)", "CIRCLE(0,0,180)")

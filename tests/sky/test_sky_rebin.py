@@ -9,7 +9,7 @@ from sky_samples import BIN_EDGES
 
 from fermi_unek.errors import InputError, UnekWarning
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV
-from fermi_unek.sky.rebin import covered_fraction, observed_bins, plan_rebin, warn_moved
+from fermi_unek.sky.io.rebin import covered_fraction, observed_bins, plan_rebin, warn_moved
 
 
 def channels(edges: list[float]) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 from fermi_unek.errors import InputError
 from fermi_unek.sky.bins import N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
-from fermi_unek.sky.parts import counted_coarsely
+from fermi_unek.sky.io.parts import counted_coarsely
 from fermi_unek.sky.recount import counted_in_orders
 
 ORDERS = (7, 7, 8, 9, 10, 12)

@@ -11,13 +11,13 @@ from gammapy.maps import Map, MapAxis, WcsGeom
 from sky_samples import BIN_EDGES, bounds_table, sky_of, vectors_near, write_ccube
 
 from fermi_unek.errors import InputError, OutputError, UnekWarning
-from fermi_unek.sky.coverage import circle_coverage, coverage_vectors
-from fermi_unek.sky.frame import PatchFrame, lonlat_to_vectors
-from fermi_unek.sky.grid import tangent_distance
-from fermi_unek.sky.patches import cut_patch
-from fermi_unek.sky.readers import read_sky
-from fermi_unek.sky.wcs import pixels_to_vectors, wcs_coverage
-from fermi_unek.sky.writers import write_wcs_counts
+from fermi_unek.sky.geometry.coverage import circle_coverage, coverage_vectors
+from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
+from fermi_unek.sky.geometry.grid import tangent_distance
+from fermi_unek.sky.geometry.patches import cut_patch
+from fermi_unek.sky.io.readers import read_sky
+from fermi_unek.sky.io.wcs import pixels_to_vectors, wcs_coverage
+from fermi_unek.sky.io.writers import write_wcs_counts
 
 
 def read(path, **options):

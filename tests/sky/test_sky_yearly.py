@@ -11,8 +11,8 @@ import pytest
 from fermi_unek.errors import InputError
 from fermi_unek.sky.bins import N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
-from fermi_unek.sky.frame import PatchFrame
-from fermi_unek.sky.patches import PatchCutter
+from fermi_unek.sky.geometry.frame import PatchFrame
+from fermi_unek.sky.geometry.patches import PatchCutter
 from fermi_unek.sky.yearly import YearlyCutter
 
 

@@ -9,6 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from fermi_unek.training.localizer.train.calibrate import (
+    Judged,
+    calibrate_weights,
+    fit_calibration,
+    judge,
+    weighted_quantile,
+)
+from fermi_unek.training.localizer.train.skies import ShardRecipe
 from training_samples import WIDTHS, random_sky
 
 from fermi_unek.detect.calibration import Calibration, features
@@ -19,16 +27,8 @@ from fermi_unek.nets.localizer import Localizer, LocalizerShape
 from fermi_unek.nets.weights import load_localizer, save_localizer
 from fermi_unek.sky.bins import N_BINS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
-from fermi_unek.sky.frame import lonlat_to_vectors, vectors_to_lonlat
-from fermi_unek.training import calibrate
-from fermi_unek.training.bank import ShardRecipe
-from fermi_unek.training.calibrate import (
-    Judged,
-    calibrate_weights,
-    fit_calibration,
-    judge,
-    weighted_quantile,
-)
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
+from fermi_unek.training.localizer.train import calibrate
 
 TRUE_WEIGHTS = np.array([1.2, 1.5, -0.8, 0.3])
 

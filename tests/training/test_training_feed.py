@@ -9,13 +9,7 @@ import healpy as hp
 import numpy as np
 import pytest
 import torch
-from training_samples import random_sky, tiny_bank, write_shard
-
-from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS
-from fermi_unek.sky.template import TEMPLATE_PIXELS, template_from_maps
-from fermi_unek.training import bank, feed
-from fermi_unek.training.bank import BANK_YEARS, Shard, open_bank
-from fermi_unek.training.feed import (
+from fermi_unek.training.localizer.train.dataset import (
     DISC_PIXELS,
     Batch,
     Shares,
@@ -26,6 +20,13 @@ from fermi_unek.training.feed import (
     stack,
     target_planes,
 )
+from fermi_unek.training.localizer.train.skies import BANK_YEARS, Shard, open_bank
+from training_samples import random_sky, tiny_bank, write_shard
+
+from fermi_unek.diffuse.template import TEMPLATE_PIXELS, template_from_maps
+from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS
+from fermi_unek.training.localizer.train import dataset as feed
+from fermi_unek.training.localizer.train import skies as bank
 
 SURE = 400.0
 

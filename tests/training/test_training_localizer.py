@@ -9,19 +9,9 @@ import healpy as hp
 import numpy as np
 import pytest
 import torch
-from training_samples import RECIPE, WIDTHS, random_sky, tiny_bank, tiny_config
-
-from fermi_unek.errors import ConfigError
-from fermi_unek.nets.localizer import Localizer, LocalizerShape
-from fermi_unek.nets.weights import load_localizer
-from fermi_unek.simulate.instrument import load_instrument
-from fermi_unek.sky.bins import NATIVE_PIXELS
-from fermi_unek.sky.template import TEMPLATE_PIXELS
-from fermi_unek.training import bank as bank_module
-from fermi_unek.training import localizer
-from fermi_unek.training.bank import open_bank
-from fermi_unek.training.feed import batches
-from fermi_unek.training.localizer import (
+from fermi_unek.training.localizer.train.dataset import batches
+from fermi_unek.training.localizer.train.skies import open_bank
+from fermi_unek.training.localizer.train.train import (
     Trainer,
     input_kernels,
     run_training,
@@ -29,6 +19,16 @@ from fermi_unek.training.localizer import (
     start_from,
     train_localizer,
 )
+from training_samples import RECIPE, WIDTHS, random_sky, tiny_bank, tiny_config
+
+from fermi_unek.diffuse.template import TEMPLATE_PIXELS
+from fermi_unek.errors import ConfigError
+from fermi_unek.irf.instrument import load_instrument
+from fermi_unek.nets.localizer import Localizer, LocalizerShape
+from fermi_unek.nets.weights import load_localizer
+from fermi_unek.sky.bins import NATIVE_PIXELS
+from fermi_unek.training.localizer.train import skies as bank_module
+from fermi_unek.training.localizer.train import train as localizer
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from fermi_unek.training.localizer.train.dataset import target_planes
 
-from fermi_unek.training.feed import target_planes
-from fermi_unek.training.losses import localizer_loss
+from fermi_unek.training.loss import localizer_loss
 
 
 @pytest.fixture

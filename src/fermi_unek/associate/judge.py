@@ -23,7 +23,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from scipy.spatial import cKDTree
 
-from ..sky.frame import vectors_to_lonlat
+from ..sky.geometry.frame import vectors_to_lonlat
 from .priors import GAMMA_PRIOR, families_of, prior
 from .records import Kind, Objects, Places, Surroundings
 

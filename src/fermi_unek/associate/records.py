@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ..errors import InputError
-from ..sky.frame import lonlat_to_vectors
+from ..sky.geometry.frame import lonlat_to_vectors
 
 Kind = Literal["counterpart", "gamma"]
 """Whether objects compete for ASSOC1, or are gamma-ray sources seen before (ASSOC_4FGL ...)."""

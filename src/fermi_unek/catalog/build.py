@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from .. import __version__
 from ..errors import InputError
-from ..sky.frame import lonlat_to_vectors
+from ..sky.geometry.frame import lonlat_to_vectors
 from .candidates import Candidates
 from .record import Catalog, HeaderValue
 from .schema import (

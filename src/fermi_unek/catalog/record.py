@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from ..errors import InputError
 from ..sky.bins import COVERAGE_ORDER
-from ..sky.frame import lonlat_to_vectors
+from ..sky.geometry.frame import lonlat_to_vectors
 from .schema import COLUMNS, DEFAULT_YEAR_EDGES_MET
 
 HeaderValue = str | int | float | bool

@@ -12,11 +12,11 @@ import torch
 
 from ..catalog import Candidates
 from ..errors import UnekWarning
+from ..irf.exposure import ExposureFile
 from ..nets.classifier import Classifier, ClassifierInput
 from ..nets.classifier_weights import ClassifierFile
-from ..simulate.exposure import ExposureFile
 from ..sky.counts import SkyCounts
-from ..sky.frame import lonlat_to_vectors
+from ..sky.geometry.frame import lonlat_to_vectors
 from .calibration import ClassCalibration
 from .evidence import MOST_YEARS, Evidence, gather
 

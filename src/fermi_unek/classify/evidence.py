@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..errors import InputError, UnekWarning
-from ..simulate.exposure import ExposureFile
-from ..simulate.instrument import FINE_ENERGIES_MEV, Instrument, load_instrument
+from ..irf.exposure import ExposureFile
+from ..irf.instrument import FINE_ENERGIES_MEV, Instrument, load_instrument
 from ..sky.bins import N_BINS
 from ..sky.counts import SkyCounts
 from .photometry import Photometry, measure

@@ -14,10 +14,9 @@ from functools import lru_cache
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..simulate.instrument import load_instrument
-from ..simulate.skymodel import mean_psf
+from ..irf.instrument import load_instrument, mean_psf
 from ..sky.bins import N_BINS
-from ..sky.frame import PatchFrame, vectors_to_lonlat
+from ..sky.geometry.frame import PatchFrame, vectors_to_lonlat
 from .stamps import WIDE, Geometry
 
 NEIGHBOURS = 6

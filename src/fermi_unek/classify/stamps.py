@@ -16,8 +16,8 @@ import numpy as np
 from ..errors import InputError
 from ..sky.bins import COVERAGE_ORDER, N_BINS
 from ..sky.counts import BinCounts, SkyCounts
-from ..sky.frame import PatchFrame, vectors_to_lonlat
-from ..sky.patches import photon_vectors
+from ..sky.geometry.frame import PatchFrame, vectors_to_lonlat
+from ..sky.geometry.patches import photon_vectors
 
 _CELL_ORDERS = (6, 6, 6, 7, 8, 8)  # cells a quarter to a half of the stamp's side
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..sky.frame import vectors_to_lonlat
+from ..sky.geometry.frame import vectors_to_lonlat
 from .centers import Centers
 
 

@@ -15,9 +15,9 @@ from ..nets.weights import LocalizerFile
 from ..progress import silent
 from ..sky.bins import COVERAGE_ORDER
 from ..sky.counts import SkyCounts
-from ..sky.coverage import circle_coverage, inside_circle, intersect
-from ..sky.frame import vectors_to_lonlat
-from ..sky.grid import covering_grid
+from ..sky.geometry.coverage import circle_coverage, inside_circle, intersect
+from ..sky.geometry.frame import vectors_to_lonlat
+from ..sky.geometry.grid import covering_grid
 from .calibration import Calibration
 from .centers import METHODS, Centers, find_centers
 from .ellipses import tangent_axes

@@ -14,8 +14,7 @@ import healpy as hp
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from ..simulate.instrument import ResponseTables, load_instrument
-from ..simulate.skymodel import mean_psf
+from ..irf.instrument import ResponseTables, load_instrument, mean_psf
 from ..sky.counts import BinCounts, SkyCounts
 from .centers import Centers
 from .ellipses import ellipses, offsets_deg, tangent_axes
@@ -45,7 +44,7 @@ DOUBT = 0.1
 likelier to have drawn the centre off its source than errors tell. With it ellipses hold 68% at
 every TS.
 
-`scripts/position_errors.py` prints what other values of the three would do."""
+`studies/position_errors.py` prints what other values of the three would do."""
 
 
 @dataclass(frozen=True)

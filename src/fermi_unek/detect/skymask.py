@@ -13,15 +13,15 @@ import healpy as hp
 import numpy as np
 import torch
 
+from ..diffuse.template import SkyTemplate
 from ..nets.localizer import Localizer
 from ..nets.precision import half_precision
 from ..parallel import map_tasks
 from ..progress import silent
 from ..sky.bins import N_BINS, OUTPUT_PIXELS, PATCH_DEG
 from ..sky.counts import SkyCounts
-from ..sky.frame import PatchFrame
-from ..sky.patches import Patch, PatchCutter
-from ..sky.template import SkyTemplate
+from ..sky.geometry.frame import PatchFrame
+from ..sky.geometry.patches import Patch, PatchCutter
 
 MASK_ORDER = 10
 """HEALPIX order of the blended mask (0.057 deg, finer than the network's pixels)."""

@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from ..catalog.build import nearest
 from ..catalog.record import Catalog
-from ..sky.frame import lonlat_to_vectors
+from ..sky.geometry.frame import lonlat_to_vectors
 from .bench import EDGE_MARGIN_DEG, place
 from .counting import LATITUDE_EDGES, RADII_DEG, SIGNIF_EDGES
 from .extended import Extended, extended_lines

@@ -6,18 +6,10 @@ import numpy as np
 from astropy.table import Table
 from scipy.spatial import cKDTree
 
-from ..sky.frame import lonlat_to_vectors
+from ..sky.geometry.frame import lonlat_to_vectors
 from .bench import Bench, Cut, column
 from .headline import TS_EDGES
-from .rates import (
-    bin_name,
-    binned,
-    latitude_bands,
-    point_of_curve,
-    rate_of,
-    rate_table,
-    with_error,
-)
+from .rates import bin_name, binned, latitude_bands, point_of_curve, rate_of, rate_table, with_error
 
 FLUX_EDGES = (0.0, *(float(f) for f in 10.0 ** np.arange(-11.0, -7.9, 0.25)), np.inf)
 """Photon flux 1 to 100 GeV, cm-2 s-1."""

@@ -16,14 +16,14 @@ from astropy.table import Table, vstack
 from ..catalog.build import nearest
 from ..catalog.record import Catalog
 from ..errors import InputError
+from ..irf.instrument import Instrument
 from ..progress import Progress, silent
 from ..simulate.inject import add_sources, power_law_sources
-from ..simulate.instrument import Instrument
 from ..sky.bins import COVERAGE_ORDER
 from ..sky.counts import SkyCounts
-from ..sky.coverage import N_COVERAGE
-from ..sky.frame import vectors_to_lonlat
-from ..sky.resample import places_in_pixels
+from ..sky.geometry.coverage import N_COVERAGE
+from ..sky.geometry.frame import vectors_to_lonlat
+from ..sky.geometry.resample import places_in_pixels
 from .bench import EDGE_MARGIN_DEG, Bench, Cut, place
 from .positions import offsets, pair_table
 from .rates import rate_of

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from ..errors import InputError
 from ..sky.bins import COVERAGE_ORDER
-from ..sky.frame import lonlat_to_vectors
+from ..sky.geometry.frame import lonlat_to_vectors
 from .ladder import Ladder, Steps, climb
 
 SKY_SHIFTS_DEG = (-30.0, -20.0, -10.0, 10.0, 20.0, 30.0)

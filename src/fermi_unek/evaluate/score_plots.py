@@ -10,14 +10,7 @@ from astropy.table import Table
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .plots import (
-    BAND_COLOURS,
-    binned_rate,
-    curve_with_band,
-    edges_as_ticks,
-    error_bars,
-    save,
-)
+from .plots import BAND_COLOURS, binned_rate, curve_with_band, edges_as_ticks, error_bars, save
 from .rates import bin_name
 from .scores import Scores
 

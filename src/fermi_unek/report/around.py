@@ -10,15 +10,10 @@ from dataclasses import dataclass
 import healpy as hp
 import numpy as np
 
-from ..sky.bins import (
-    COVERAGE_ORDER,
-    ENERGY_EDGES_MEV,
-    NATIVE_PIXELS,
-    PATCH_DEG,
-)
+from ..sky.bins import COVERAGE_ORDER, ENERGY_EDGES_MEV, NATIVE_PIXELS, PATCH_DEG
 from ..sky.counts import SkyCounts
-from ..sky.frame import PatchFrame, lonlat_to_vectors
-from ..sky.patches import PatchCutter
+from ..sky.geometry.frame import PatchFrame, lonlat_to_vectors
+from ..sky.geometry.patches import PatchCutter
 
 STAMP_PIXELS = tuple(n * 5 // 16 for n in NATIVE_PIXELS)
 """Pixels along the side of a stamp per energy bin, of the network's own size."""

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from ..sky.bins import COVERAGE_ORDER
 from ..sky.counts import SkyCounts
-from ..sky.frame import PatchFrame, lonlat_to_vectors, vectors_to_lonlat
+from ..sky.geometry.frame import PatchFrame, lonlat_to_vectors, vectors_to_lonlat
 from .photons import WIDEST_FIELD_DEG, covered_cone, photons_to_draw
 
 SKY_ORDER = 8

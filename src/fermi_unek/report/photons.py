@@ -7,8 +7,8 @@ import numpy as np
 
 from ..sky.bins import ENERGY_EDGES_MEV
 from ..sky.counts import SkyCounts
-from ..sky.coverage import coverage_vectors
-from ..sky.frame import vectors_to_lonlat
+from ..sky.geometry.coverage import coverage_vectors
+from ..sky.geometry.frame import vectors_to_lonlat
 
 PICTURE_ORDER = 10
 """HEALPIX order (0.06 deg) counts are brought to before they are drawn."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..outputs import replacing
 from ..sky.counts import SkyCounts
-from ..sky.frame import vectors_to_lonlat
+from ..sky.geometry.frame import vectors_to_lonlat
 from .photons import WIDEST_FIELD_DEG, covered_cone, photons_to_draw
 
 if TYPE_CHECKING:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from astropy.table import Table, vstack
 
 from ..config import SimulateConfig
-from ..errors import ConfigError
+from ..diffuse.named import choose
+from ..irf.exposure import instrument_for
 from ..outputs import check_folder, staging
 from ..progress import Progress, silent
-from .diffuse import ISO_FILES, DiffuseModel, by_name, official, read_isotropic
-from .exposure import instrument_for
 from .extended import SHAPE_COLUMNS, extended_model, extended_table, split_compact
 from .mock import mock_population
 from .population import dr2_population, resampled_population
@@ -26,15 +23,12 @@ from .variability import dr2_yearly_factors
 from .writing import Draw, file_names, write_sky_files
 
 TRUTH = "truth.fits"
-OFFICIAL = "gll_iem_v07.fits"
 
 POPULATIONS = {
     "dr2": dr2_population,
     "mock": mock_population,
     "resampled": resampled_population,
 }
-
-_FILES_OF_OURS = ("v07", "model_O", "model_A")
 
 
 def simulate_to_dir(
@@ -85,7 +79,7 @@ def simulate_to_dir(
     # each step has random numbers of its own
     seeds = np.random.SeedSequence(config.seed).spawn(4)
     for_sources, for_photons, for_files, for_curves = map(np.random.default_rng, seeds)
-    background = find_background(config)
+    background = choose(config.background, config.evtype, config.isotropic)
     sources = find_population(config, for_sources)
     extended = None
     if config.extended:
@@ -94,7 +88,7 @@ def simulate_to_dir(
     model = build_sky_model(
         sources,
         background,
-        instrument_for(config),
+        instrument_for(config.exposure, config.caldb, config.years, config.evtype),
         config.evtype,
         extended=None if extended is None else extended_model(extended),
     )
@@ -140,71 +134,6 @@ def find_factors(
         unknown = np.asarray(sources["CLASS1"]).astype(str) == ""
         factors[unknown & ~np.char.startswith(names, "4FGL")] = 1.0
     return factors
-
-
-def find_background(config: SimulateConfig) -> DiffuseModel:
-    """The diffuse model of a configuration, with the isotropic spectrum it names.
-
-    ``auto`` is the analyst's own gll_iem_v07 where $FERMI_DIFFUSE_DIR or $FERMI_DIR has it, else
-    v07 where the package's data are, else own.
-
-    Raises
-    ------
-    ConfigError
-        The name is not known, or its files are not there.
-    InputError
-        A file cannot be used.
-    """
-    data = find_data()
-    name = config.background
-    found = find_official(OFFICIAL)
-    if name == "auto":
-        name = str(found) if found else "v07" if data else "own"
-    elif name == "official":
-        if found is None:
-            raise ConfigError(
-                f"background 'official': {OFFICIAL} is neither in $FERMI_DIFFUSE_DIR nor in "
-                "$FERMI_DIR/refdata/fermi/galdiffuse; give its path"
-            )
-        name = str(found)
-    if Path(name).suffix in (".fits", ".fit", ".gz"):
-        return official(name, _isotropic_file(config, Path(name)))
-    if data is None and name in _FILES_OF_OURS:
-        raise ConfigError(
-            f"background {name!r} needs the Fermi diffuse files; set FERMI_UNEK_DATA to the folder "
-            "that holds diffuse/, or take background 'own'"
-        )
-    model = by_name(name, data, config.evtype)
-    if config.isotropic is None:
-        return model
-    energies, intensity = read_isotropic(config.isotropic)
-    return replace(model, iso_energies_mev=energies, iso_intensity=intensity)
-
-
-def find_official(name: str) -> Path | None:
-    """A file of the Fermi diffuse models in $FERMI_DIFFUSE_DIR or the Fermitools' folder."""
-    own, tools = os.environ.get("FERMI_DIFFUSE_DIR"), os.environ.get("FERMI_DIR")
-    folders = [Path(own)] if own else []
-    folders += [Path(tools) / "refdata" / "fermi" / "galdiffuse"] if tools else []
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
-
-
-def _isotropic_file(config: SimulateConfig, galactic: Path) -> Path:
-    """The isotropic spectrum that goes with an analyst's Galactic model."""
-    if config.isotropic is not None:
-        return config.isotropic
-    name = ISO_FILES[config.evtype]
-    found = galactic.parent / name if (galactic.parent / name).is_file() else find_official(name)
-    if found is None:
-        raise ConfigError(f"background {galactic}: {name} is not beside it; give --isotropic FILE")
-    return found
-
-
-def find_data() -> Path | None:
-    """Folder with the Fermi diffuse files: $FERMI_UNEK_DATA or else ../shared/data."""
-    named = os.environ.get("FERMI_UNEK_DATA")
-    folder = Path(named) if named else Path("../shared/data")
-    return folder if (folder / "diffuse" / "gll_iem_v07_240x131.fits").is_file() else None
 
 
 def _extended_columns(table: Table) -> list[str]:

@@ -17,11 +17,11 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
-from ..sky.frame import lonlat_to_vectors
-from .diffuse_model import DIFFUSE_NSIDE, DiffuseModel
+from ..catalog.shipped import DR2_FILE, shipped_columns, shipped_path
+from ..catalog.spectra import differential_flux
+from ..diffuse.model import DIFFUSE_NSIDE, DiffuseModel
+from ..sky.geometry.frame import lonlat_to_vectors
 from .population import COLUMNS, complete
-from .shipped import DR2_FILE, shipped_columns, shipped_path
-from .spectra import differential_flux
 
 TEMPLATES = "Extended_8years/Templates"
 """Where fermipy has the maps that 4FGL-DR2 names."""

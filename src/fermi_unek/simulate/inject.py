@@ -8,14 +8,14 @@ import healpy as hp
 import numpy as np
 from astropy.table import Table
 
+from ..catalog.spectra import fine_flux
+from ..irf.instrument import Instrument
 from ..sky.bins import COVERAGE_ORDER, N_BINS
 from ..sky.counts import BinCounts, SkyCounts
-from ..sky.parts import merge_pixels
-from .instrument import Instrument
+from ..sky.io.parts import merge_pixels
 from .photons import draw_source_photons
 from .population import SPECTRAL_COLUMNS, complete
 from .skymodel import SkyModel
-from .spectra import fine_flux
 
 PIVOT_MEV = 1000.0
 

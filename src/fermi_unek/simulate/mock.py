@@ -32,15 +32,10 @@ from functools import lru_cache
 import numpy as np
 from astropy.table import Table, vstack
 
-from ..sky.frame import lonlat_to_vectors
-from .population import (
-    SPECTRAL_COLUMNS,
-    complete,
-    isotropic_positions,
-    scale,
-)
-from .shipped import DR2_FILE, DR4_FILE, shipped_columns
-from .spectra import photon_flux
+from ..catalog.shipped import DR2_FILE, DR4_FILE, shipped_columns
+from ..catalog.spectra import photon_flux
+from ..sky.geometry.frame import lonlat_to_vectors
+from .population import SPECTRAL_COLUMNS, complete, isotropic_positions, scale
 
 CLASSES = ("bll", "fsrq", "psr", "msp", "pwn")
 """Columns of `class_weights`: psr is young pulsars, msp millisecond ones, pwn also SNR and SPP."""

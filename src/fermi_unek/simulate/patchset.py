@@ -18,8 +18,8 @@ from ..errors import InputError
 from ..progress import Progress, silent
 from ..sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
 from ..sky.counts import SkyCounts
-from ..sky.files import open_fits
-from ..sky.frame import PatchFrame, lonlat_to_vectors
+from ..sky.geometry.frame import PatchFrame, lonlat_to_vectors
+from ..sky.io.files import open_fits
 from ..sky.yearly import YearlyCutter
 
 PATCHES = "patches.fits"

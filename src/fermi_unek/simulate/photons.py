@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import healpy as hp
 import numpy as np
 
+from ..diffuse.named import DIFFUSE_NSIDE
+from ..irf.instrument import FINE_EDGES_MEV, ResponseTables, profile_index
 from ..sky.bins import ENERGY_EDGES_MEV, N_BINS, NATIVE_PIXELS, PATCH_DEG
-from ..sky.frame import PatchFrame
-from ..sky.patches import Patch, pixel_histogram
-from ..sky.resample import places_in_pixels
-from .diffuse import DIFFUSE_NSIDE
-from .instrument import FINE_EDGES_MEV, ResponseTables, profile_index
+from ..sky.geometry.frame import PatchFrame
+from ..sky.geometry.patches import Patch, pixel_histogram
+from ..sky.geometry.resample import places_in_pixels
 from .skymodel import SkyModel
 
 _NEAR_DEG, _FAR_DEG = 10.0, 25.0

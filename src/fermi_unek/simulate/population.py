@@ -15,9 +15,9 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table, vstack
 
+from ..catalog.spectra import SPECTRUM_TYPES, energy_flux, photon_flux
 from ..errors import InputError
-from ..sky.files import open_fits
-from .spectra import SPECTRUM_TYPES, energy_flux, photon_flux
+from ..sky.io.files import open_fits
 
 SPECTRAL_COLUMNS = (
     "Pivot_Energy", "SpectrumType", "PL_Flux_Density", "PL_Index", "LP_Flux_Density", "LP_Index",

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import healpy as hp
 import numpy as np
 
+from ..diffuse.named import DIFFUSE_NSIDE
 from ..errors import InputError
+from ..irf.instrument import FINE_EDGES_MEV, FINE_ENERGIES_MEV
 from ..progress import Progress, silent
 from ..sky.bins import (
     COVERAGE_ORDER,
@@ -19,12 +21,10 @@ from ..sky.bins import (
     YEAR_S,
 )
 from ..sky.counts import BinCounts, SkyCounts, bin_from_pixels
-from ..sky.coverage import N_COVERAGE, check_circle, circle_coverage, inside_circle
-from ..sky.frame import lonlat_to_vectors
-from ..sky.parts import merge_pixels
-from ..sky.resample import places_in_pixels
-from .diffuse import DIFFUSE_NSIDE
-from .instrument import FINE_EDGES_MEV, FINE_ENERGIES_MEV
+from ..sky.geometry.coverage import N_COVERAGE, check_circle, circle_coverage, inside_circle
+from ..sky.geometry.frame import lonlat_to_vectors
+from ..sky.geometry.resample import places_in_pixels
+from ..sky.io.parts import merge_pixels
 from .photons import SourcePhotons, draw_energy, draw_source_photons
 from .skymodel import SkyModel
 

@@ -10,18 +10,19 @@ import numpy as np
 from astropy.table import Table
 from scipy.spatial import cKDTree
 
-from ..sky.bins import N_BINS
-from ..sky.frame import lonlat_to_vectors
-from .diffuse import DIFFUSE_NSIDE, DiffuseModel, smear
-from .diffuse_model import integrate_power_laws
-from .instrument import (
+from ..catalog.spectra import fine_flux, photon_flux
+from ..diffuse.model import integrate_power_laws
+from ..diffuse.named import DIFFUSE_NSIDE, DiffuseModel, smear
+from ..irf.instrument import (
     FINE_EDGES_MEV,
     FINE_ENERGIES_MEV,
     Instrument,
     ResponseTables,
+    mean_psf,
 )
+from ..sky.bins import N_BINS
+from ..sky.geometry.frame import lonlat_to_vectors
 from .population import dr2_table
-from .spectra import fine_flux, photon_flux
 
 FAINT_FLUX = 2e-10
 """Flux1000, ph cm-2 s-1, below which sources that DR2 does not list are in its isotropic part."""
@@ -204,19 +205,6 @@ def _diffuse_counts(
     if not diffuse.psf_included:
         maps = smear(maps, [mean_psf(response, b) for b in range(N_BINS)])
     return maps, at_sources
-
-
-def mean_psf(response: ResponseTables, b: int, index: float = 2.4) -> tuple[np.ndarray, np.ndarray]:
-    """PSF of bin `b` for a power law: angles in rad and density per sr."""
-    k_of_bin = np.flatnonzero(response.bin_fractions[:, b] > 0.01)
-    energies = FINE_ENERGIES_MEV[k_of_bin]
-    exposure = response.exposure_per_year[k_of_bin].mean(axis=1)
-    weights = energies ** (1.0 - index) * exposure * response.bin_fractions[k_of_bin, b]
-    angles = np.concatenate([[0.0], np.geomspace(1e-3, 44.0, 400)])
-    density = sum(
-        w * response.psf_per_sr(k, angles) for w, k in zip(weights, k_of_bin.tolist(), strict=True)
-    )
-    return np.radians(angles), density / weights.sum()
 
 
 def ideal_ts(

@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from ..sky.bins import ENERGY_EDGES_MEV
-from ..sky.files import write_fits
+from ..sky.io.files import write_fits
 from .population import PLEC_COLUMNS_DR3, SPECTRAL_COLUMNS
 from .skymodel import SkyModel
 

@@ -17,7 +17,7 @@ import numpy as np
 from astropy.table import Table
 from scipy.signal import lfilter
 
-from .shipped import DR2_FILE, shipped_columns
+from ..catalog.shipped import DR2_FILE, shipped_columns
 
 N_HISTORY = 10
 """Years of 4FGL-DR2."""

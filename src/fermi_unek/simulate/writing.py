@@ -15,9 +15,9 @@ from ..config import SimulateConfig
 from ..errors import ConfigError
 from ..progress import Progress, silent
 from ..sky.bins import MISSION_START_MET, N_BINS, YEAR_S
-from ..sky.coverage import inside_circle
-from ..sky.wcs import vectors_to_pixels
-from ..sky.writers import wcs_cube, write_healpix_counts, write_wcs_counts
+from ..sky.geometry.coverage import inside_circle
+from ..sky.io.wcs import vectors_to_pixels
+from ..sky.io.writers import wcs_cube, write_healpix_counts, write_wcs_counts
 from .ft1 import write_ft1
 from .patchset import CORNER_DEG, COUNTS, PATCHES, random_frames, write_patches
 from .sky import Region, simulate_counts, simulate_photons, year_lengths

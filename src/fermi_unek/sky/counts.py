@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from .bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
-from .coverage import unite
+from .geometry.coverage import unite
 
 EVENT_TYPES = ("front", "back", "all")
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from .bins import N_BINS
 from .counts import BinCounts, SkyCounts, bin_from_pixels
-from .parts import PIXELS_KEY
+from .io.parts import PIXELS_KEY
 
 
 def counted_in_orders(sky: SkyCounts, orders: Sequence[int], rng: np.random.Generator) -> SkyCounts:

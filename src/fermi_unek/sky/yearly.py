@@ -7,8 +7,8 @@ import numpy as np
 from ..errors import InputError
 from .bins import N_BINS, NATIVE_PIXELS
 from .counts import BinCounts, SkyCounts
-from .frame import PatchFrame
-from .patches import CELL_ORDER, cell_runs, framed_pixels, photon_vectors
+from .geometry.frame import PatchFrame
+from .geometry.patches import CELL_ORDER, cell_runs, framed_pixels, photon_vectors
 
 
 class YearlyCutter:

@@ -1,0 +1,1 @@
+"""The instrument: response tables, CALDB, livetime, exposure."""

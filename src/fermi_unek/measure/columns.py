@@ -1,0 +1,158 @@
+"""Results of the refit into the columns of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import Column, Table
+from scipy.stats import norm
+
+from ..catalog import Catalog
+from ..catalog.build import RATIO_95_TO_68
+from ..catalog.spectra import MEV_TO_ERG
+from ..sky.bins import ENERGY_EDGES_MEV, N_BINS
+from . import flags, sed
+from .region import Region
+from .state import SourceResult, SpectrumFit
+
+NEW_COLUMNS = (
+    ("TS", None, "Likelihood test statistic of the refit"),
+    ("Flux1000_UL95", "cm-2 ph s-1", "95% upper limit of Flux1000 where TS < 25"),
+)
+"""Columns that only a refitted catalog has, all f4."""
+
+_UL_SIGMA = 2.0  # 4FGL and gammapy read a limit as flux + 2 * upper error
+
+
+def refitted(
+    catalog: Catalog,
+    results: Sequence[SourceResult],
+    regions: Sequence[Region],
+    *,
+    fake_ts: float | None = None,
+) -> Catalog:
+    """The catalog with the results of a refit in it, names and order as they were.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        N rows.
+    results : sequence of SourceResult
+        One for each row, in any order.
+    regions : sequence of Region
+        For ROI_num.
+    fake_ts : float, optional
+        Candidates of less TS are marked in Fake; those already marked stay so.
+    """
+    results = sorted(results, key=lambda one: one.row)
+    table = catalog.table.copy()
+    for name, unit, description in NEW_COLUMNS:
+        blank = np.full(len(table), np.nan, np.float32)
+        table[name] = Column(blank, unit=unit, description=description)
+    for region in regions:
+        table["ROI_num"][list(region.own)] = region.number
+    for one in results:
+        _fill_position(table, one)
+        _fill_spectrum(table, one)
+        _fill_bands(table, one)
+    if results:
+        judged = flags.judge(
+            results,
+            np.asarray(table["Flux_Band"], float),
+            np.asarray(table["Conf_95_SemiMajor"], float),
+        )
+        table["Flags"][:] = (np.asarray(table["Flags"]) & ~np.int16(flags.JUDGED)) | judged
+    if fake_ts is not None:
+        table["Fake"][:] = np.asarray(table["Fake"]) | (np.asarray(table["TS"]) < fake_ts)
+    return replace(catalog, table=table)
+
+
+def significance(ts: float) -> float:
+    """Sigma of a TS, as 4FGL's Signif_Avg; 0 for a TS of 0 or less.
+
+    A chi-square of four degrees of freedom (position, flux, index), whose chance is
+    ``exp(-TS / 2) (1 + TS / 2)``, and a two-sided Gaussian: 25 is 4.05 sigma.
+    """
+    if ts <= 0:
+        return 0.0
+    log_chance = np.log1p(0.5 * ts) - 0.5 * ts
+    if log_chance > -600:
+        return float(norm.isf(0.5 * np.exp(log_chance)))
+    # too small for a double: the Gaussian's chance goes as sqrt(2 / pi) exp(-x^2 / 2) / x
+    x = np.sqrt(-2.0 * log_chance)
+    for _ in range(5):
+        x = np.sqrt(-2.0 * (log_chance + np.log(x * np.sqrt(0.5 * np.pi))))
+    return float(x)
+
+
+def _fill_position(table: Table, one: SourceResult) -> None:
+    row, ellipse = one.row, one.ellipse_deg
+    if ellipse is None:
+        return
+    place = SkyCoord(one.state.lon_deg, one.state.lat_deg, unit="deg", frame="galactic")
+    table["GLON"][row], table["GLAT"][row] = place.l.deg, place.b.deg
+    table["RAJ2000"][row], table["DEJ2000"][row] = place.icrs.ra.deg, place.icrs.dec.deg
+    for percent, scale in ((68, 1.0), (95, RATIO_95_TO_68)):
+        table[f"Conf_{percent}_SemiMajor"][row] = ellipse[0] * scale
+        table[f"Conf_{percent}_SemiMinor"][row] = ellipse[1] * scale
+        table[f"Conf_{percent}_PosAng"][row] = ellipse[2]
+
+
+def _fill_spectrum(table: Table, one: SourceResult) -> None:
+    row, chosen = one.row, _chosen(one)
+    table["TS"][row] = one.ts
+    table["Signif_Avg"][row] = significance(one.ts)
+    table["SpectrumType"][row] = "LogParabola" if one.state.beta else "PowerLaw"
+    table["Pivot_Energy"][row] = one.power_law.values["reference"]
+    table["Npred"][row] = one.npred
+    flux, error = sed.with_error(chosen, lambda v: sed.photon_flux(v, 1e3, 1e5))
+    table["Flux1000"][row], table["Unc_Flux1000"][row] = flux, error
+    table["Flux1000_UL95"][row] = flux * one.upper_limit
+    energy = sed.with_error(chosen, lambda v: sed.energy_flux(v, 1e2, 1e5))
+    table["Energy_Flux100"][row], table["Unc_Energy_Flux100"][row] = energy
+    _fill_form(table, row, "PL", one.power_law, {"Index": "index"})
+    for prefix, fit, names in (
+        ("LP", one.log_parabola, {"Index": "alpha", "beta": "beta"}),
+        ("PLEC", one.cutoff,
+         {"IndexS": "index_1", "ExpfactorS": "expfactor", "Exp_Index": "index_2"}),
+    ):  # fmt: skip
+        if fit is None:
+            continue
+        _fill_form(table, row, prefix, fit, names)
+        gain = max(one.power_law.stat - fit.stat, 0.0)
+        table[f"{prefix}_SigCurv"][row] = np.sqrt(gain)
+        peak = sed.with_error(fit, sed.peak_mev)
+        table[f"{prefix}_EPeak"][row], table[f"Unc_{prefix}_EPeak"][row] = peak
+
+
+def _fill_form(
+    table: Table, row: int, prefix: str, fit: SpectrumFit, names: dict[str, str]
+) -> None:
+    for column, name in {"Flux_Density": "amplitude", **names}.items():
+        table[f"{prefix}_{column}"][row] = fit.values[name]
+        table[f"Unc_{prefix}_{column}"][row] = fit.errors[name]
+
+
+def _chosen(one: SourceResult) -> SpectrumFit:
+    return one.log_parabola if one.state.beta and one.log_parabola else one.power_law
+
+
+def _fill_bands(table: Table, one: SourceResult) -> None:
+    """Band fluxes; where TS < 1 the lower error is NaN and the upper one stands for the limit."""
+    values = _chosen(one).values
+    for b in range(N_BINS):
+        low, high = ENERGY_EDGES_MEV[b : b + 2]
+        band = one.bands[b]
+        flux = sed.photon_flux(values, low, high)
+        middle = np.sqrt(low * high)
+        density = float(sed.differential(values, np.array([middle]))[0])
+        limit = band.ts < 1.0
+        upper = (band.upper_limit - band.norm) / _UL_SIGMA if limit else band.upper
+        table["Flux_Band"][one.row, b] = band.norm * flux
+        table["Unc_Flux_Band"][one.row, b, 0] = np.nan if limit else -band.lower * flux
+        table["Unc_Flux_Band"][one.row, b, 1] = upper * flux
+        table["nuFnu_Band"][one.row, b] = band.norm * middle**2 * density * MEV_TO_ERG
+        table["Sqrt_TS_Band"][one.row, b] = np.sqrt(band.ts)

@@ -1,0 +1,202 @@
+"""`fermi-unek refit`: a catalog and its photons in, the catalog with likelihood results out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ..catalog import Catalog, read_catalog, write_catalog
+from ..catalog.io import SUFFIXES
+from ..config import RefitConfig
+from ..diffuse.named import DiffuseModel, choose, official
+from ..errors import ConfigError, OutputError, UnekWarning
+from ..outputs import check_file
+from ..parallel import map_tasks
+from ..progress import Progress, silent
+from ..sky.counts import SkyCounts
+from ..sky.geometry.frame import lonlat_to_vectors
+from ..sky.io.readers import read_sky
+from .columns import refitted
+from .pixels import PixelCounts
+from .region import Region, RegionTask, divide, fit_region, make_task
+from .response import build_response
+from .start import start_states
+from .state import SourceResult
+
+_BATCH = 64
+
+
+def refit_to_file(
+    catalog: str | Path,
+    inputs: Sequence[str | Path],
+    output: str | Path,
+    config: RefitConfig | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Catalog:
+    """Refit a catalog file on the photons it was found in, and write it anew.
+
+    Parameters
+    ----------
+    catalog : path
+        Written by `find`.
+    inputs : paths
+        Photon files or count cubes.
+    output : path
+    config : RefitConfig, optional
+    overwrite : bool
+    progress : Progress
+
+    Raises
+    ------
+    OutputError
+        Before anything is read, when the output exists and may not be replaced, or cannot be
+        written.
+    InputError, ConfigError
+        What cannot be used.
+    """
+    output = check_file(output, overwrite)
+    if output.suffix not in SUFFIXES:
+        raise OutputError(f"{output}: a catalog's name must end in {' or '.join(SUFFIXES)}")
+    config = config or RefitConfig()
+    before = read_catalog(catalog)
+    sky = read_sky(
+        list(inputs),
+        rng=np.random.default_rng(config.seed),
+        event_type=config.evtype,
+        zmax_deg=config.zmax,
+    )
+    after = refit_catalog(before, sky, config, progress=progress)
+    write_catalog(after, output, overwrite=overwrite)
+    return after
+
+
+def refit_catalog(
+    catalog: Catalog,
+    sky: SkyCounts,
+    config: RefitConfig | None = None,
+    *,
+    diffuse: DiffuseModel | None = None,
+    progress: Progress = silent,
+) -> Catalog:
+    """A catalog with the results of a likelihood fit of its sources.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        N rows; N may be 0.
+    sky : SkyCounts
+        The photons.
+    config : RefitConfig, optional
+    diffuse : DiffuseModel, optional
+        Takes the place of what the configuration names.
+    progress : Progress
+
+    Returns
+    -------
+    Catalog
+        The same rows in the same order under the same names; positions may have moved.
+
+    Raises
+    ------
+    InputError, ConfigError
+        A response or diffuse file cannot be used, or the live time is not known.
+    """
+    config = config or RefitConfig()
+    counts = PixelCounts(sky)
+    lon, lat = (np.asarray(catalog.table[name], float) for name in ("GLON", "GLAT"))
+    vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
+    response = build_response(
+        counts,
+        exposure=config.exposure,
+        psf=config.psf,
+        caldb=config.caldb,
+        years=config.years,
+        centre=_middle(vectors),
+    )
+    diffuse = diffuse or find_diffuse(config, sky.event_type)
+    states = start_states(catalog.table, counts, response, diffuse)
+    regions = divide(vectors, np.array([state.amplitude for state in states]))
+    make = partial(make_task, states=states, counts=counts, response=response, diffuse=diffuse)
+    results = _fit_all(regions, make, config, progress)
+    flat = [one for of_region in results for one in of_region]
+    after = refitted(catalog, flat, regions, fake_ts=config.fake_ts)
+    told = _provenance(config, sky, diffuse)
+    return replace(after, header={**catalog.header, **told})
+
+
+def _fit_all(
+    regions: Sequence[Region],
+    make: Callable[[Region], RegionTask],
+    config: RefitConfig,
+    progress: Progress,
+) -> list[list[SourceResult]]:
+    """Results of all regions, in their order."""
+    if config.scheduler is None and config.workers == 1:
+        return map_tasks(
+            lambda region: fit_region(make(region)), regions, label="regions", progress=progress
+        )
+    results = []
+    # a whole sky of tasks at once would not fit into memory
+    for start in range(0, len(regions), _BATCH):
+        results += map_tasks(
+            fit_region,
+            [make(region) for region in regions[start : start + _BATCH]],
+            workers=config.workers,
+            scheduler=config.scheduler,
+            label="regions",
+            progress=progress,
+        )
+    return results
+
+
+def find_diffuse(config: RefitConfig, event_type: str) -> DiffuseModel:
+    """The diffuse model of a configuration: the user's files, or one by name.
+
+    Raises
+    ------
+    ConfigError
+        Only one of the two files is given, or the name is not known.
+    """
+    if (config.diffuse is None) != (config.iso is None):
+        given, missing = ("diffuse", "iso") if config.diffuse else ("iso", "diffuse")
+        raise ConfigError(
+            f"--{given} was given without --{missing}; expected a Galactic mapcube and an "
+            "isotropic spectrum together"
+        )
+    if config.diffuse is not None and config.iso is not None:
+        return official(config.diffuse, config.iso)
+    model = choose(config.background, event_type)
+    if config.background == "auto" and model.name.startswith("own"):
+        warnings.warn(
+            "the diffuse emission is the package's own approximate model; give --diffuse and --iso "
+            "(gll_iem_v07.fits, iso_P8R3_SOURCE_V3_*_v1.txt) for results on real data",
+            UnekWarning,
+            stacklevel=2,
+        )
+    return model
+
+
+def _middle(vectors: np.ndarray) -> np.ndarray | None:
+    if not len(vectors):
+        return None
+    total = vectors.sum(axis=0)
+    return total / max(float(np.linalg.norm(total)), 1e-9)
+
+
+def _provenance(config: RefitConfig, sky: SkyCounts, diffuse: DiffuseModel) -> dict[str, str]:
+    """What the header says of the refit."""
+    told = {"refit diffuse model": f"{diffuse.name} ({diffuse.origin})"}
+    told |= {
+        f"refit {name}": " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        for name, value in config.model_dump().items()
+        if value not in (None, ())
+    }
+    told |= {f"refit input {name}": str(value) for name, value in sky.origin.items()}
+    return told

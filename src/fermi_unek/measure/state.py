@@ -1,0 +1,132 @@
+"""What the refit knows of a candidate: the model at one moment, and the result at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from gammapy.modeling.models import SpectralModel
+
+from ..sky.geometry.frame import lonlat_to_vectors
+from .spectra import INDEX_MEAN, log_parabola, power_law
+
+START_INDEX, START_REFERENCE_MEV = INDEX_MEAN, 2000.0
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """Model of a candidate at one moment of the refit.
+
+    Attributes
+    ----------
+    lon_deg, lat_deg : float
+        Galactic degrees.
+    amplitude : float
+        dN/dE at the reference energy, cm-2 s-1 MeV-1.
+    index, beta : float
+        Of a log parabola; a power law where beta is 0.
+    reference_mev : float
+    """
+
+    lon_deg: float
+    lat_deg: float
+    amplitude: float
+    index: float = START_INDEX
+    beta: float = 0.0
+    reference_mev: float = START_REFERENCE_MEV
+
+    @property
+    def vector(self) -> np.ndarray:
+        """Galactic unit vector (3,)."""
+        return lonlat_to_vectors(np.asarray(self.lon_deg), np.asarray(self.lat_deg))
+
+    def spectral_model(self) -> SpectralModel:
+        """gammapy's model of the spectrum."""
+        if self.beta:
+            return log_parabola(self.amplitude, self.index, self.beta, self.reference_mev)
+        return power_law(self.amplitude, self.index, self.reference_mev)
+
+
+@dataclass(frozen=True)
+class SpectrumFit:
+    """Best fit of one spectral form.
+
+    Attributes
+    ----------
+    values, errors : dict
+        By gammapy's names of the parameters, in MeV and cm-2 s-1 MeV-1; errors 1 sigma, NaN for
+        what was not free.
+    covariance : array (n, n)
+        Of the free parameters, in the order of `free`.
+    free : tuple of str
+    stat : float
+        Cash statistic of the window.
+    """
+
+    values: dict[str, float]
+    errors: dict[str, float]
+    covariance: np.ndarray
+    free: tuple[str, ...]
+    stat: float
+
+
+@dataclass(frozen=True)
+class BandFit:
+    """Flux in one energy bin relative to that of the best spectrum; NaN where no data are.
+
+    Attributes
+    ----------
+    norm, lower, upper : float
+        Ratio and its 1 sigma errors (both positive), from the profile of the likelihood.
+    upper_limit : float
+        95% upper limit of the ratio.
+    ts : float
+    source, background : float
+        Expected photons of the source, and of all else, within the radius that holds 68% of the
+        PSF (at most that of one square degree).
+    """
+
+    norm: float
+    lower: float
+    upper: float
+    upper_limit: float
+    ts: float
+    source: float
+    background: float
+
+
+@dataclass(frozen=True)
+class SourceResult:
+    """Everything the last fit of a candidate found.
+
+    Attributes
+    ----------
+    row : int
+        Of the catalog.
+    state : SourceState
+        Position and chosen spectrum.
+    ts : float
+        Of the chosen spectrum against no source.
+    power_law : SpectrumFit
+    log_parabola, cutoff : SpectrumFit or None
+        Position and neighbours' spectra as with the power law; None for faint candidates.
+    ellipse_deg : tuple of three floats or None
+        68% semimajor and semiminor axis and position angle from celestial north, degrees; None
+        where the position was not refined.
+    bands : tuple of six BandFit
+    upper_limit : float
+        95% upper limit of the flux over its best value; NaN unless the TS is below 25.
+    npred : float
+        Photons of the source in the sky.
+    """
+
+    row: int
+    state: SourceState
+    ts: float
+    power_law: SpectrumFit
+    log_parabola: SpectrumFit | None
+    cutoff: SpectrumFit | None
+    ellipse_deg: tuple[float, float, float] | None
+    bands: tuple[BandFit, ...]
+    upper_limit: float
+    npred: float

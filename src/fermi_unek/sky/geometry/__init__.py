@@ -1,0 +1,1 @@
+"""Places on the sky: tangent planes, the grid of patches, coverage masks, moving counts."""

@@ -1,0 +1,1 @@
+"""Readers and writers of photon files, count cubes and binned skies."""

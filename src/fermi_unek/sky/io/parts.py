@@ -1,0 +1,350 @@
+"""What one file contributes to a sky, and how the parts of several files become one sky."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import healpy as hp
+import numpy as np
+
+from ...errors import InputError, UnekWarning
+from ..bins import MISSION_START_MET, N_BINS, NATIVE_ORDERS, NATIVE_PIXELS, PATCH_DEG, YEAR_S
+from ..counts import BinCounts, SkyCounts
+from ..geometry.coverage import N_COVERAGE, estimated_coverage, intersect, unite
+from .dss import Selection, merged_years
+from .rebin import covered_fraction, observed_bins
+
+OBSERVED_KEY = "observed MeV"
+"""Name in `SkyCounts.origin` of the energies observed, as ``low-high`` with blanks between."""
+
+PIXELS_KEY = "pixels"
+"""Name in `SkyCounts.origin` of the pixels the photons of each bin were counted in before they
+came here: ``G7`` for Galactic HEALPIX of order 7, else the side in degrees; 0 for photons, - for
+none."""
+
+_AS_GOOD_AS = 1.1
+
+PixelCounts = tuple[np.ndarray, np.ndarray]
+"""Occupied pixels, uint32, rising, and the photons in each, uint32."""
+
+
+def merge_pixels(pieces: Iterable[PixelCounts]) -> PixelCounts:
+    """Sum of sparse counts; the pixels of each piece may come in any order and repeat."""
+    pieces = [piece for piece in pieces if len(piece[0])]
+    if not pieces:
+        return np.zeros(0, np.uint32), np.zeros(0, np.uint32)
+    pixels = np.concatenate([piece[0] for piece in pieces]).astype(np.uint32, copy=False)
+    counts = np.concatenate([piece[1] for piece in pieces]).astype(np.uint32, copy=False)
+    del pieces
+    if np.any(pixels[1:] < pixels[:-1]):
+        order = np.argsort(pixels, kind="stable")
+        pixels, counts = pixels[order], counts[order]
+        del order
+    first = np.flatnonzero(np.concatenate([[True], pixels[1:] != pixels[:-1]]))
+    return pixels[first], np.add.reduceat(counts, first, dtype=np.uint32)
+
+
+class PixelSum:
+    """Collects counts of one energy bin, merging now and then to bound the memory."""
+
+    def __init__(self, limit: int = 20_000_000) -> None:
+        self._pieces: list[PixelCounts] = []
+        self._loose = 0
+        self._limit = limit
+
+    def add(self, pixels: np.ndarray, counts: np.ndarray | None = None) -> None:
+        """Add photons: one a pixel named when `counts` is not given."""
+        if not len(pixels):
+            return
+        if counts is None:
+            unique, number = np.unique(np.asarray(pixels, np.uint32), return_counts=True)
+            piece = unique, number.astype(np.uint32)
+        else:
+            piece = merge_pixels([(np.asarray(pixels, np.uint32), np.asarray(counts, np.uint32))])
+        self._pieces.append(piece)
+        self._loose += len(piece[0])
+        if self._loose > self._limit:
+            self._pieces = [merge_pixels(self._pieces)]
+            self._loose = 0
+
+    def result(self) -> PixelCounts:
+        """Everything added so far."""
+        self._pieces = [merge_pixels(self._pieces)]
+        return self._pieces[0]
+
+
+@dataclass(frozen=True)
+class SkyPart:
+    """Photons of one input file.
+
+    Attributes
+    ----------
+    name : str
+        File name, for messages.
+    kind : {"photons", "healpix", "wcs", "sky"}
+    event_type : {"front", "back", "all"}
+    selection : Selection
+        Cuts made on the photons, those of this reading included.
+    intervals_mev : tuple of (float, float)
+        Energies observed.
+    counts : tuple of six PixelCounts
+        At the orders of `NATIVE_ORDERS`; empty where no photon.
+    coverage : mask or None
+    seen : uint8 array or None
+        Packed bits of the mask of pixels with a photon, for a file that does not say what part
+        of the sky it holds; its coverage is then estimated together with that of the others.
+    years : mapping of int to tuple of six PixelCounts
+        The same by mission year, for photons read with their times.
+    checksum : str
+        SHA-256 of the file.
+    pixel_deg : float
+        Side of the pixels the photons were counted in; 0 for photons.
+    galactic_order : int or None
+        HEALPIX order of these pixels, where they are Galactic.
+    """
+
+    name: str
+    kind: str
+    event_type: str
+    selection: Selection
+    intervals_mev: tuple[tuple[float, float], ...]
+    counts: tuple[PixelCounts, ...]
+    coverage: np.ndarray | None = None
+    seen: np.ndarray | None = None
+    years: Mapping[int, tuple[PixelCounts, ...]] = field(default_factory=dict)
+    checksum: str = ""
+    pixel_deg: float = 0.0
+    galactic_order: int | None = None
+
+    @property
+    def total(self) -> int:
+        """All photons."""
+        return sum(int(number.sum(dtype=np.int64)) for _, number in self.counts)
+
+
+def join_parts(parts: Sequence[SkyPart], region: np.ndarray | None = None) -> SkyCounts:
+    """One sky from the parts of several files of one kind.
+
+    The counts of a bin are the sum over the files, its coverage is what any of the files that
+    hold some of its energies covers, the live time is the union of their spans.
+
+    Parameters
+    ----------
+    parts : sequence of SkyPart
+    region : mask or None
+        Coverage is cut down to this; the photons must have been cut already.
+
+    Raises
+    ------
+    InputError
+        Files of different kinds, or no photon in any of them.
+    """
+    where = parts[0].name if len(parts) == 1 else f"{parts[0].name} and {len(parts) - 1} more"
+    kinds = sorted({part.kind for part in parts})
+    if len(kinds) > 1:
+        raise InputError(
+            f"{where}: the inputs are of different kinds ({', '.join(kinds)}), expected photon "
+            "files only or cubes of one kind only, since photons might be counted twice"
+        )
+    if not any(part.total for part in parts):
+        cuts = _describe(parts)
+        raise InputError(f"{where}: no events are left after the cuts ({cuts})")
+    _warn_doubles(parts)
+    observed = observed_bins([span for part in parts for span in part.intervals_mev], where)
+    coverages = _coverages(parts, observed, region)
+    bins = tuple(
+        _bin(index, merge_pixels(part.counts[index] for part in parts), coverages[index])
+        if observed[index]
+        else None
+        for index in range(N_BINS)
+    )
+    if not any(one is not None and len(one.pixels) for one in bins):
+        raise InputError(f"{where}: no events are left after the cuts ({_describe(parts)})")
+    types = {part.event_type for part in parts}
+    sky = SkyCounts(
+        bins,
+        event_type=types.pop() if len(types) == 1 else "all",
+        livetime_years=merged_years(_spans(parts), YEAR_S),
+        origin=_origin(parts),
+    )
+    return replace(sky, years=_year_layers(sky, parts))
+
+
+def _bin(index: int, pixel_counts: PixelCounts, coverage: np.ndarray | None) -> BinCounts:
+    return BinCounts(NATIVE_ORDERS[index], *pixel_counts, coverage)
+
+
+def _spans(parts: Sequence[SkyPart]) -> list[tuple[float, float]]:
+    return [part.selection.times_met for part in parts if part.selection.times_met is not None]
+
+
+def _coverages(
+    parts: Sequence[SkyPart], observed: np.ndarray, region: np.ndarray | None
+) -> list[np.ndarray | None]:
+    """Coverage a bin; bins that are covered alike share one array."""
+    known: dict[tuple[int, ...], np.ndarray | None] = {}
+    result: list[np.ndarray | None] = []
+    for index in range(N_BINS):
+        if not observed[index]:
+            result.append(None)
+            continue
+        which = tuple(k for k, part in enumerate(parts) if _holds(part, index))
+        if which not in known:
+            known[which] = intersect(_union([parts[k] for k in which]), region)
+        result.append(known[which])
+    return result
+
+
+def _union(parts: Sequence[SkyPart]) -> np.ndarray | None:
+    """What any of the parts covers."""
+    masks = [part.coverage for part in parts if part.seen is None]
+    if len(masks) < len(parts):
+        seen = np.zeros(N_COVERAGE // 8, dtype=np.uint8)
+        for part in parts:
+            if part.seen is not None:
+                seen |= part.seen
+        masks.append(estimated_coverage(np.unpackbits(seen).astype(bool)))
+    total = masks[0]
+    for mask in masks[1:]:
+        total = unite(total, mask)
+    return total
+
+
+def _holds(part: SkyPart, index: int) -> bool:
+    return bool(covered_fraction(part.intervals_mev)[index] > 0)
+
+
+def _year_layers(sky: SkyCounts, parts: Sequence[SkyPart]) -> tuple[SkyCounts, ...]:
+    numbers = sorted({number for part in parts for number in part.years})
+    if not numbers:
+        return ()
+    empty = merge_pixels([])
+    layers = []
+    for number in range(numbers[0], numbers[-1] + 1):
+        bins = tuple(
+            None
+            if one is None
+            else _bin(
+                index,
+                merge_pixels(
+                    part.years[number][index] if number in part.years else empty for part in parts
+                ),
+                one.coverage,
+            )
+            for index, one in enumerate(sky.bins)
+        )
+        start = MISSION_START_MET + number * YEAR_S
+        layers.append(
+            SkyCounts(
+                bins,
+                event_type=sky.event_type,
+                livetime_years=merged_years(_spans(parts), YEAR_S, (start, start + YEAR_S)),
+                origin={**sky.origin, "mission_year": str(number)},
+            )
+        )
+    return tuple(layers)
+
+
+def _warn_doubles(parts: Sequence[SkyPart]) -> None:
+    """Warn of two cubes that seem to hold the same photons."""
+    for k, one in enumerate(parts):
+        for other in parts[:k]:
+            if one.kind in ("photons", "sky") or not _same_photons(one, other):
+                continue
+            warnings.warn(
+                f"{other.name} and {one.name} overlap in energy, event type, time and position; "
+                "if they hold the same photons, these are counted twice",
+                UnekWarning,
+                stacklevel=3,
+            )
+
+
+def _same_photons(one: SkyPart, other: SkyPart) -> bool:
+    if not any(
+        min(a[1], b[1]) > max(a[0], b[0]) * 1.001
+        for a in one.intervals_mev
+        for b in other.intervals_mev
+    ):
+        return False
+    first, second = one.selection, other.selection
+    if first.event_type and second.event_type and not first.event_type & second.event_type:
+        return False
+    if first.times_met and second.times_met:
+        if min(first.times_met[1], second.times_met[1]) <= max(
+            first.times_met[0], second.times_met[0]
+        ):
+            return False
+    common = intersect(one.coverage, other.coverage)
+    return common is None or bool(common.any())
+
+
+def _describe(parts: Sequence[SkyPart]) -> str:
+    one = parts[0].selection
+    texts = [f"event type {parts[0].event_type}"]
+    if one.energy_mev:
+        texts.append(f"energy {one.energy_mev[0]:g} to {one.energy_mev[1]:g} MeV")
+    if one.zenith_deg:
+        texts.append(f"zenith angle up to {one.zenith_deg[1]:g} deg")
+    if one.times_met:
+        texts.append(f"time {one.times_met[0]:.0f} to {one.times_met[1]:.0f} s")
+    return ", ".join(texts)
+
+
+def _origin(parts: Sequence[SkyPart]) -> dict[str, str]:
+    origin = {part.name: f"sha256 {part.checksum}" for part in parts}
+    origin["kind"] = parts[0].kind
+    origin["cuts"] = _describe(parts)
+    spans = sorted({span for part in parts for span in part.intervals_mev})
+    origin[OBSERVED_KEY] = " ".join(f"{low:.6g}-{high:.6g}" for low, high in _merged(spans))
+    origin[PIXELS_KEY] = " ".join(_pixels(parts, index) for index in range(N_BINS))
+    return origin
+
+
+def counted_in_deg(sky: SkyCounts) -> np.ndarray:
+    """Side (6,) of the pixels that the photons were counted in before they came here, degrees.
+
+    0 for photons, for bins that are absent, and where it is not known.
+    """
+    told = sky.origin.get(PIXELS_KEY, "").split() or ["0"] * N_BINS
+    return np.array([_side_deg(one) for one in told])
+
+
+def counted_coarsely(sky: SkyCounts) -> bool:
+    """Whether photons of any bin were counted in pixels wider than those of a patch.
+
+    Such pixels blur what a patch could show; a tenth wider is as good as equal.
+    """
+    native = PATCH_DEG / np.array(NATIVE_PIXELS)
+    return bool(np.any(counted_in_deg(sky) > _AS_GOOD_AS * native))
+
+
+def _side_deg(told: str) -> float:
+    if told == "-":
+        return 0.0
+    if told.startswith("G"):
+        return float(np.degrees(hp.nside2resol(2 ** int(told[1:]))))
+    return float(told)
+
+
+def _merged(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Intervals, sorted, with those that touch or overlap joined."""
+    merged: list[tuple[float, float]] = []
+    for low, high in spans:
+        if merged and low <= merged[-1][1] * 1.001:
+            merged[-1] = merged[-1][0], max(merged[-1][1], high)
+        else:
+            merged.append((low, high))
+    return merged
+
+
+def _pixels(parts: Sequence[SkyPart], index: int) -> str:
+    """The coarsest pixels in which photons of a bin were counted, as `PIXELS_KEY` has it."""
+    holding = [part for part in parts if _holds(part, index)]
+    if not holding:
+        return "-"
+    coarsest = max(holding, key=lambda part: part.pixel_deg)
+    if coarsest.galactic_order is not None:
+        return f"G{coarsest.galactic_order}"
+    return f"{coarsest.pixel_deg:.4g}"

@@ -1,0 +1,160 @@
+"""`read_sky`: whatever counts an analyst has, recognised from the content of the files."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from ...errors import InputError, UnekWarning
+from ...progress import Progress, silent
+from ..counts import SkyCounts
+from ..geometry.coverage import circle_coverage
+from .files import checksum, open_fits, resolve_inputs
+from .healpix import read_healpix
+from .parts import SkyPart, join_parts
+from .photons import PhotonCuts, read_photons
+from .skyfile import HDUCLAS1, cut_region, load_sky
+from .wcs import read_wcs
+
+
+def read_sky(
+    inputs: Sequence[str | Path] | str | Path,
+    *,
+    rng: np.random.Generator,
+    region: tuple[float, float, float] | None = None,
+    event_type: str | None = None,
+    zmax_deg: float | None = None,
+    event_class: int | None = None,
+    energy_mev: tuple[float, float] | None = None,
+    time_met: tuple[float, float] | None = None,
+    yearly: bool | None = False,
+    progress: Progress = silent,
+) -> SkyCounts:
+    """Counts of a sky or a field from photon files or count cubes.
+
+    Parameters
+    ----------
+    inputs : path or sequence of paths
+        FT1 photon files or ``@lists`` of them; gtbin HEALPIX or CCUBE files, fermipy's and
+        gammapy's cubes; or one file that `write_sky` wrote. Several files of a kind are joined:
+        photons and counts of one energy range are added up, energy ranges are put together.
+    rng : numpy Generator
+        Places photons of a cube inside their pixels and draws the bin of photons whose channel
+        straddles two.
+    region : (float, float, float) or None
+        Keep this circle only: Galactic longitude, latitude, radius, degrees.
+    event_type, zmax_deg, event_class, energy_mev, time_met
+        Cuts, see `PhotonCuts`; on cubes only such as they satisfy already.
+    yearly : bool or None
+        Fill `SkyCounts.years` from the times of the photons, one layer for each year of 365.25 d
+        since the start of the mission, from the first to the last that holds a photon. None does
+        so where the files hold times, and is content where they do not.
+    progress : Progress
+        Wraps the files.
+
+    Returns
+    -------
+    SkyCounts
+        Never empty. `livetime_years` is the calendar length of the union of the files' spans
+        from begin of the first to end of the last good time interval; NaN when no file says.
+
+    Raises
+    ------
+    InputError
+        One line on what is wrong: no such file, truncated or corrupt, of unknown kind, without
+        energy bounds, coarser in energy than the network, not counts, no events after the cuts,
+        kinds mixed, or a cut that cannot be made.
+
+    Warns
+    -----
+    UnekWarning
+        Counts that are not FRONT, energy edges that do not line up, bins partly covered.
+    """
+    cuts = PhotonCuts(event_type, zmax_deg, event_class, energy_mev, time_met, region)
+    paths = resolve_inputs(inputs)
+    parts = []
+    for path in progress(paths, total=len(paths), label="reading"):
+        with open_fits(path) as hdus:
+            kind, index = recognise(path, hdus)
+            if kind == "sky":
+                if len(paths) > 1:
+                    raise InputError(f"{path}: a binned sky cannot be joined with other inputs")
+                return _binned_sky(path, cuts)
+            part = _read(kind, path, hdus, index, cuts, rng, yearly)
+        parts.append(replace(part, checksum=checksum(path)))
+    return join_parts(parts, None if region is None else circle_coverage(*region))
+
+
+def recognise(path: Path, hdus: fits.HDUList) -> tuple[str, int]:
+    """Kind of a file ("photons", "healpix", "wcs" or "sky") and the HDU that holds its data.
+
+    Raises
+    ------
+    InputError
+        None of these.
+    """
+    for index, hdu in enumerate(hdus):
+        if hdu.header.get("HDUCLAS1") == HDUCLAS1:
+            return "sky", index
+    for index, hdu in enumerate(hdus):
+        if isinstance(hdu, fits.BinTableHDU) and hdu.header.get("PIXTYPE") == "HEALPIX":
+            return "healpix", index
+    for index, hdu in enumerate(hdus):
+        if isinstance(hdu, fits.BinTableHDU) and hdu.name == "EVENTS":
+            return "photons", index
+    images = [
+        index
+        for index, hdu in enumerate(hdus)
+        if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2 and "CTYPE1" in hdu.header
+    ]
+    images.sort(key=lambda index: hdus[index].name not in ("COUNTS", "COUNTS MAP"))
+    if images and all(hdus[images[0]].shape):
+        return "wcs", images[0]
+    held = ", ".join(hdu.name or type(hdu).__name__ for hdu in hdus)
+    raise InputError(
+        f"{path}: neither photons nor a count cube (it holds {held}); expected an FT1 file with "
+        "EVENTS, a gtbin HEALPIX or CCUBE file, or a sky written by fermi-unek bin"
+    )
+
+
+def _read(
+    kind: str,
+    path: Path,
+    hdus: fits.HDUList,
+    index: int,
+    cuts: PhotonCuts,
+    rng: np.random.Generator,
+    yearly: bool | None,
+) -> SkyPart:
+    if kind == "photons":
+        if yearly is None:
+            yearly = "TIME" in hdus[index].columns.names
+        return read_photons(path, hdus, index, cuts, yearly=yearly)
+    if yearly:
+        warnings.warn(
+            f"{path}: a cube does not hold the times of its photons, no yearly counts",
+            UnekWarning,
+            stacklevel=3,
+        )
+    if kind == "healpix":
+        return read_healpix(path, hdus, index, cuts, rng)
+    return read_wcs(path, hdus, index, cuts, rng)
+
+
+def _binned_sky(path: Path, cuts: PhotonCuts) -> SkyCounts:
+    """A sky written by `write_sky`, of which only a region can still be cut out."""
+    sky = load_sky(path)
+    if cuts.event_type not in (None, "all", sky.event_type):
+        raise InputError(
+            f"{path}: holds {sky.event_type} counts, {cuts.event_type} cannot be selected from a "
+            "binned sky"
+        )
+    for name in ("zmax_deg", "event_class", "energy_mev", "time_met"):
+        if getattr(cuts, name) is not None:
+            raise InputError(f"{path}: a cut on {name} cannot be made on a binned sky")
+    return sky if cuts.region is None else cut_region(sky, cuts.region)

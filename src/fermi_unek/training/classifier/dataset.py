@@ -1,0 +1,227 @@
+"""Examples for the classifier: what the localizer finds on simulated skies, and what it was.
+
+One file a sky. True positives carry the class of their source and the localizer's own position
+error; what matches no source of ideal TS above 9 is Fake, unless a source of ideal TS 4 to 9 lies
+within the matching radius: such a candidate is neither (`DOUBTFUL`) and teaches nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ...classify.evidence import Evidence, assemble, exposure_per_year
+from ...classify.photometry import measure
+from ...classify.stamps import ANCESTOR, NARROW, WIDE, coverage_of, cut_stamps
+from ...detect.calibration import Calibration
+from ...detect.centers import Centers
+from ...detect.find import raw_centers
+from ...errors import InputError
+from ...nets.weights import LocalizerFile
+from ...outputs import replacing
+from ...progress import Progress, silent
+from ...sky.counts import SkyCounts
+from ...sky.geometry.frame import vectors_to_lonlat
+from ..localizer.calibrate import MATCH_DEG, Judged, judge
+from .population import FAKE, UNCLASSED
+from .skies import YEARS, ClassSky, ClassTruth, load_class_sky, make_class_sky
+
+DOUBTFUL = 6
+"""Label of candidates at a source of ideal TS 4 to 9."""
+
+DOUBTFUL_TS = 4.0
+LEAST_PROBABILITY = 0.1
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Candidates with what is known of them; arrays of N rows.
+
+    Attributes
+    ----------
+    evidence : Evidence
+    narrow : uint16 array (N, Y, 6, 6, 6)
+        Stamps of the first study: [year, bin, row, column].
+    ancestor : uint16 array (N, 6, 7, 7)
+        Stamps of its plain network, all years.
+    label : int array (N,)
+        Index in `catalog.schema.CLASSES`, `UNCLASSED` or `DOUBTFUL`.
+    template : int array (N,)
+        Row of DR2 the source was made from, -1 where there is none.
+    ts, flux, lat_deg, distance_deg : arrays (N,)
+        Ideal TS, photon flux (1 to 100 GeV), Galactic latitude of the candidate, distance to
+        the source as in `calibrate.Judged`; NaN where there is no source.
+    signif : array (N,)
+        Signif_Avg of DR2, for sources at their own flux.
+    n_sources : array (N,)
+        Number of true sources above ideal TS 25 on the sky, for completeness.
+    sky : int array (N,)
+        Seed of the sky.
+    vectors : array (N, 3)
+        Galactic unit vectors of the candidates.
+    """
+
+    evidence: Evidence
+    narrow: np.ndarray
+    ancestor: np.ndarray
+    label: np.ndarray
+    template: np.ndarray
+    ts: np.ndarray
+    flux: np.ndarray
+    signif: np.ndarray
+    lat_deg: np.ndarray
+    distance_deg: np.ndarray
+    n_sources: np.ndarray
+    sky: np.ndarray
+    vectors: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def select(self, rows: np.ndarray) -> Examples:
+        """Some of them, by mask or index."""
+        names = [one.name for one in fields(self)[1:]]
+        return Examples(self.evidence.select(rows), *(getattr(self, n)[rows] for n in names))
+
+
+def examples_path(bank: str | Path, sky: ClassSky, localizer: LocalizerFile) -> Path:
+    """File of what a localizer finds on one sky; its name and checksum are those of the folder.
+
+    A localizer that was calibrated anew finds other probabilities, and is another.
+    """
+    history = localizer.provenance
+    finder = f"{history.get('model', 'localizer')}-{history.get('sha256', '')[:8]}"
+    return Path(bank) / finder / f"{sky.name}.npz"
+
+
+def make_examples(
+    sky: ClassSky,
+    localizer: LocalizerFile,
+    bank: str | Path,
+    data_dir: str | Path | None,
+    *,
+    skies: str | Path | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Search a sky of ten years and keep the candidates; no work if they are there.
+
+    Parameters
+    ----------
+    skies : path or None
+        Folder of simulated skies; one that is missing is made. None is ``skies`` in the bank.
+    """
+    path = examples_path(bank, sky, localizer)
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = make_class_sky(sky, skies or Path(bank) / "skies", data_dir, progress)
+    counts, truth = load_class_sky(kept)
+    found = raw_centers(counts, localizer, None, progress=progress)
+    save_examples(judged_examples(counts, truth, found, localizer, sky.seed), path)
+    return path
+
+
+def judged_examples(
+    counts: SkyCounts, truth: ClassTruth, found: Centers, localizer: LocalizerFile, seed: int
+) -> Examples:
+    """The examples that centres found on a sky make."""
+    lat = vectors_to_lonlat(found.vectors)[1]
+    calibration = Calibration.from_mapping(localizer.calibration)
+    probability = calibration.probability(found, lat)
+    judged = judge(found, lat, truth.vectors, truth.ts)
+    return examples_of(counts, truth, judged, probability, seed)
+
+
+def examples_of(
+    sky: SkyCounts, truth: ClassTruth, judged: Judged, probability: np.ndarray, seed: int
+) -> Examples:
+    """The examples that judged centres on a sky make."""
+    kept = np.flatnonzero(probability >= LEAST_PROBABILITY)
+    centers, probability = judged.centers, probability[kept]
+    vectors = centers.vectors[kept]
+    wide, narrow, ancestor = cut_stamps(sky, vectors, (WIDE, NARROW, ANCESTOR))
+    covered = coverage_of(sky, vectors)
+    found = measure(wide, covered, vectors, vectors[probability >= 0.5], sky.event_type)
+    exposure = exposure_per_year(vectors, sky.event_type)[:, None] * np.ones((1, YEARS, 1))
+    image = wide.sum(axis=1, dtype=np.float32)
+    source = source_of(judged.ts[kept], truth.ts)
+    true = source >= 0
+    mask = np.stack([centers.peak, centers.area], axis=-1)[kept]
+    label = np.where(true, truth.label[source], FAKE)
+    label[~true & doubtful(vectors, truth)] = DOUBTFUL
+    return Examples(
+        evidence=assemble(image, covered, found, exposure, probability, mask),
+        narrow=narrow,
+        ancestor=ancestor.sum(axis=1).astype(np.uint16),
+        label=label,
+        template=np.where(true, truth.template[source], -1),
+        ts=judged.ts[kept],
+        flux=np.where(true, truth.flux[source], np.nan),
+        signif=np.where(true, truth.signif[source], np.nan),
+        lat_deg=judged.lat_deg[kept],
+        distance_deg=judged.distance_deg[kept],
+        n_sources=np.full(len(kept), (truth.ts > 25.0).sum()),
+        sky=np.full(len(kept), seed),
+        vectors=vectors,
+    )
+
+
+def source_of(matched_ts: np.ndarray, true_ts: np.ndarray) -> np.ndarray:
+    """Index of the source a centre was matched to, by its ideal TS; -1 where that is NaN."""
+    order = np.argsort(true_ts)
+    place = np.searchsorted(true_ts[order], np.nan_to_num(matched_ts, nan=np.inf))
+    found = order[np.minimum(place, len(order) - 1)]
+    return np.where(np.isfinite(matched_ts), found, -1)
+
+
+def doubtful(vectors: np.ndarray, truth: ClassTruth) -> np.ndarray:
+    """Bool (N,): whether a source of ideal TS 4 to 9 lies within the matching radius."""
+    faint = truth.vectors[(truth.ts > DOUBTFUL_TS) & (truth.ts <= 9.0)]
+    if not len(faint):
+        return np.zeros(len(vectors), bool)
+    chord: np.ndarray = cKDTree(faint).query(vectors)[0]
+    return chord < 2.0 * np.sin(np.radians(MATCH_DEG) / 2.0)
+
+
+_PREFIX = "evidence."
+
+
+def save_examples(examples: Examples, path: str | Path) -> Path:
+    """Write examples as .npz (temporary name, then moved)."""
+    path = Path(path)
+    evidence = examples.evidence
+    columns = {_PREFIX + f.name: getattr(evidence, f.name) for f in fields(evidence)}
+    columns |= {f.name: getattr(examples, f.name) for f in fields(examples)[1:]}
+    with replacing(path) as temporary:
+        np.savez(temporary, allow_pickle=False, **columns)
+    return path
+
+
+def load_examples(paths: Sequence[str | Path]) -> Examples:
+    """Examples of several files as one.
+
+    Raises
+    ------
+    InputError
+        No file, or one that is not of examples.
+    """
+    if not paths:
+        raise InputError("no file of examples for the classifier")
+    parts: list[dict[str, np.ndarray]] = []
+    names = [_PREFIX + f.name for f in fields(Evidence)] + [f.name for f in fields(Examples)[1:]]
+    for path in paths:
+        try:
+            with np.load(path) as columns:
+                parts.append({name: columns[name] for name in names})
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{path}: is no file of examples for the classifier") from error
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    evidence = Evidence(*(whole[_PREFIX + f.name] for f in fields(Evidence)))
+    return Examples(evidence, *(whole[f.name] for f in fields(Examples)[1:]))
+
+
+__all__ = ["FAKE", "UNCLASSED", "ClassSky", "Examples", "load_examples", "make_examples"]

@@ -1,0 +1,241 @@
+"""Calibrate a trained localizer on simulated skies it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from ...detect.calibration import R68_OF_SIGMA, R95_OF_SIGMA, Calibration, features, latitude_band
+from ...detect.centers import Centers
+from ...detect.ellipses import round_distance_deg
+from ...detect.find import raw_centers
+from ...errors import InputError
+from ...nets.weights import LocalizerFile, load_localizer, save_localizer
+from ...progress import Progress, silent
+from ...simulate.sky import simulate_counts
+from ...sky.geometry.frame import vectors_to_lonlat
+from ...sky.recount import counted_in_orders
+from .skies import COARSE_ORDERS, ShardRecipe, make_sky_model
+
+REAL_TS = 9.0
+MATCH_DEG = 0.3
+_NODES = 25
+_STRETCH_NODES = 5
+_ERROR_NODES = 12
+_TIE_BREAK = 0.01
+_LEAST_IN_BAND = 50
+_LEAST_IN_GROUP = 20
+_LEAST_RATIO = 1e-3
+_FAINT_TS = 16.0
+_FAINT_WEIGHT = 2.5
+"""Of real centres below that TS in the radii: rare among those of their score, they lie furthest
+off, and their ellipses should hold them too."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Centres found on one sky with what the truth says of them.
+
+    Attributes
+    ----------
+    centers : Centers
+    lat_deg : array (N,)
+    real : bool array (N,)
+        Matched one to one to a source of ideal TS above 9.
+    distance_deg : array (N,)
+        To the matched source, error ellipses made circles of their area; NaN where not matched.
+    ts : array (N,)
+        Ideal TS of the matched source; NaN where not matched.
+    """
+
+    centers: Centers
+    lat_deg: np.ndarray
+    real: np.ndarray
+    distance_deg: np.ndarray
+    ts: np.ndarray
+
+
+def judge(
+    centers: Centers, lat_deg: np.ndarray, true_vectors: np.ndarray, true_ts: np.ndarray
+) -> Judged:
+    """Match centres to the true sources, brightest first, each its nearest free centre.
+
+    Parameters
+    ----------
+    centers : Centers
+    lat_deg : array (N,)
+        Galactic latitude of the centres.
+    true_vectors : array (S, 3)
+        Galactic unit vectors of the true sources.
+    true_ts : array (S,)
+        Their ideal TS; those of 9 and below match nothing.
+    """
+    visible = np.flatnonzero(true_ts > REAL_TS)
+    order = visible[np.argsort(-true_ts[visible])]
+    tree = cKDTree(centers.vectors)
+    reach = 2.0 * np.sin(np.radians(MATCH_DEG) / 2.0)
+    partner = np.full(len(centers), -1)
+    for source in order:
+        near = np.array(tree.query_ball_point(true_vectors[source], reach), int)
+        near = near[partner[near] < 0]
+        if not near.size:
+            continue
+        chord = np.linalg.norm(centers.vectors[near] - true_vectors[source], axis=1)
+        partner[near[chord.argmin()]] = source
+    real = partner >= 0
+    if not len(true_ts):
+        return Judged(centers, lat_deg, real, *np.full((2, len(centers)), np.nan))
+    distance = round_distance_deg(centers, true_vectors[partner])
+    return Judged(
+        centers,
+        lat_deg,
+        real,
+        np.where(real, distance, np.nan),
+        np.where(real, true_ts[partner], np.nan),
+    )
+
+
+def fit_calibration(skies: Sequence[Judged]) -> Calibration:
+    """Score weights, probability per latitude band and position errors from judged skies.
+
+    A latitude band with fewer than 50 centres takes the probabilities of the whole sky.
+
+    Raises
+    ------
+    InputError
+        When the centres are all real or all false, or there are none.
+    """
+    x = np.concatenate([features(s.centers) for s in skies])
+    real = np.concatenate([s.real for s in skies])
+    band = np.concatenate([latitude_band(s.lat_deg) for s in skies])
+    if real.all() or not real.any():
+        raise InputError(
+            f"of the {real.size} centres on the calibration skies {real.sum()} are real: some of "
+            "each kind are needed"
+        )
+    model = LogisticRegression(C=100.0, fit_intercept=False, max_iter=1000).fit(x, real)
+    weights = model.coef_[0]
+    score = x @ weights
+    nodes = np.unique(np.quantile(score, np.linspace(0.0, 1.0, _NODES)))
+    rows = []
+    for index in range(3):
+        here = band == index
+        if here.sum() < _LEAST_IN_BAND:
+            here = np.ones(len(band), bool)
+        fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
+        fit.fit(score[here], real[here].astype(float))
+        steps = fit.predict(nodes)
+        # strictly increasing: on the flat steps of the fit the score still ranks
+        level = _TIE_BREAK * np.arange(len(nodes)) / len(nodes)
+        rows.append(tuple(float(p) for p in steps * (1.0 - _TIE_BREAK) + level))
+    return Calibration(
+        weights=tuple(float(w) for w in weights),
+        score_nodes=tuple(float(n) for n in nodes),
+        probability_nodes=tuple(rows),
+        **_fit_errors(skies, x[real] @ weights, nodes),
+    )
+
+
+def _fit_errors(
+    skies: Sequence[Judged], score: np.ndarray, score_nodes: np.ndarray
+) -> dict[str, tuple[float, ...]]:
+    """Tables of the 68% and 95% radii: from how many errors the truth is off.
+
+    First as a function of `score`, of all real centres, then, what that leaves, in bins of the
+    error; in units of the error, since the outermost bins are wide.
+    """
+    error, distance, ts = (
+        np.concatenate([values[one.real] for one, values in zip(skies, columns, strict=True)])
+        for columns in (
+            [one.centers.error_deg for one in skies],
+            [one.distance_deg for one in skies],
+            [one.ts for one in skies],
+        )
+    )
+    by_score, by_error = _groups(score, _STRETCH_NODES), _groups(error, _ERROR_NODES)
+    if not by_error:
+        return {
+            "error_nodes_deg": (1.0,),
+            "radius_nodes_deg": (R68_OF_SIGMA,),
+            "radius95_nodes_deg": (R95_OF_SIGMA,),
+        }
+    weight = np.where(ts < _FAINT_TS, _FAINT_WEIGHT, 1.0)
+    places = [float(np.median(score[group])) for group in by_score]
+    nodes = np.array([np.median(error[group]) for group in by_error])
+    tables = {"error_nodes_deg": nodes}
+    for name, level in (("", 0.68), ("95", 0.95)):
+        ratio = np.maximum(distance / error, _LEAST_RATIO)
+        stretches = [weighted_quantile(ratio[g], weight[g], level) for g in by_score]
+        ratio /= np.interp(score, places, stretches)
+        rest = [weighted_quantile(ratio[g], weight[g], level) for g in by_error]
+        tables[f"radius{name}_nodes_deg"] = np.maximum.accumulate(nodes * rest)
+        tables[f"stretch{name}_nodes"] = np.interp(score_nodes, places, stretches)
+    return {name: tuple(values.tolist()) for name, values in tables.items()}
+
+
+def _groups(values: np.ndarray, number: int) -> list[np.ndarray]:
+    """Indices of equally many values each, in rising order; none where there are too few."""
+    groups = np.array_split(np.argsort(values), number)
+    return groups if len(groups[-1]) >= _LEAST_IN_GROUP else []
+
+
+def weighted_quantile(values: np.ndarray, weights: np.ndarray, level: float) -> float:
+    """Value below which `level` of the weights (N,) of the values (N,) lies."""
+    order = np.argsort(values)
+    below = np.cumsum(weights[order]) - 0.5 * weights[order]
+    return float(np.interp(level * weights.sum(), below, values[order]))
+
+
+def judge_sky(
+    localizer: LocalizerFile,
+    recipe: ShardRecipe,
+    data_dir: str | Path | None,
+    years: float,
+    *,
+    centers: str = "kmeans",
+    progress: Progress = silent,
+) -> Judged:
+    """Simulate a whole sky, search it and judge what was found.
+
+    Where most patches of the recipe are coarse, the whole sky is counted in coarse pixels.
+    """
+    model = make_sky_model(recipe, data_dir)
+    sky = simulate_counts(model, years, np.random.default_rng([recipe.seed, 2]))
+    if recipe.coarse > 0.5:
+        orders = COARSE_ORDERS[int(recipe.seed % 3 == 2)]
+        sky = counted_in_orders(sky, orders, np.random.default_rng([recipe.seed, 3]))
+    found = raw_centers(sky, localizer, None, centers=centers, progress=progress)
+    lat = vectors_to_lonlat(found.vectors)[1]
+    return judge(found, lat, model.vectors, model.ideal_ts.sum(axis=1) * years)
+
+
+def calibrate_weights(
+    weights: str | Path,
+    recipes: Sequence[tuple[ShardRecipe, float]],
+    data_dir: str | Path | None,
+    *,
+    progress: Progress = silent,
+) -> Path:
+    """Calibrate a weights file in place on simulated skies.
+
+    Parameters
+    ----------
+    weights : path
+        As `train_localizer` leaves it.
+    recipes : sequence of (ShardRecipe, years)
+        Skies, none of them trained on, and their live times.
+    """
+    localizer = load_localizer(weights)
+    judged = [judge_sky(localizer, r, data_dir, years, progress=progress) for r, years in recipes]
+    history = {k: v for k, v in localizer.provenance.items() if k not in ("model", "sha256")}
+    history["calibration skies"] = ", ".join(
+        f"{r.seed} {r.background} {r.event_type} {years:g} yr" for r, years in recipes
+    )
+    calibration = fit_calibration(judged).as_mapping()
+    return save_localizer(localizer.network, weights, history, calibration)

@@ -1,0 +1,135 @@
+"""Draw the figures of docs/guide/how-it-works.md from the sample field in the package.
+
+    PYTHONPATH=src python studies/plot_how_it_works.py [CALIBRATION.ecsv] [FOLDER]
+
+Writes how_patch.png, how_mask.png and, where the table of an `evaluate` run is given,
+how_calibration.png.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import healpy as hp
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from astropy.table import Table
+from matplotlib.axes import Axes
+
+from fermi_unek.detect.centers import find_centers
+from fermi_unek.detect.skymask import MASK_ORDER, SkyMask, sky_mask
+from fermi_unek.nets.weights import load_localizer
+from fermi_unek.pipeline import demo_sample, read_photons
+from fermi_unek.sky.bins import ENERGY_EDGES_MEV, OUTPUT_PIXELS, PATCH_DEG
+from fermi_unek.sky.counts import SkyCounts
+from fermi_unek.sky.geometry.frame import PatchFrame
+from fermi_unek.sky.geometry.grid import covering_grid
+from fermi_unek.sky.geometry.patches import PatchCutter
+
+FOLDER = Path(__file__).parents[1] / "docs" / "figures"
+CENTRE = PatchFrame(80.0, 18.0, 0.0)
+HALF_DEG = PATCH_DEG / 2.0
+BANDS = {"|b|<5": "tab:red", "5<|b|<20": "tab:orange", "|b|>20": "tab:blue"}
+
+
+def draw_patch(sky: SkyCounts, path: Path) -> None:
+    """One patch in its six energy bins."""
+    patch = PatchCutter(sky).cut(CENTRE)
+    figure, panels = plt.subplots(1, 6, figsize=(15, 2.9), layout="constrained")
+    for b, (panel, counts) in enumerate(zip(panels, patch.counts, strict=True)):
+        show(panel, counts)
+        low, high = ENERGY_EDGES_MEV[b : b + 2] / 1000.0
+        panel.set_title(f"{low:g} to {high:g} GeV\n{len(counts)} pixels", fontsize=10)
+    figure.savefig(path, dpi=80)
+
+
+def draw_mask(sky: SkyCounts, path: Path) -> None:
+    """Counts above 1 GeV, the blended mask, and centres with the votes around them."""
+    network = load_localizer(None).network
+    mask = sky_mask(sky, network, covering_grid(sky.coverage))
+    centers = find_centers(mask)
+    counts = sum(map(on_mask_pixels, PatchCutter(sky).cut(CENTRE).counts[2:]))
+    figure, panels = plt.subplots(1, 3, figsize=(13, 4.4), layout="constrained")
+    show(panels[0], counts)
+    panels[0].set_title("photons above 1 GeV")
+    panels[1].imshow(
+        mask_image(mask), origin="lower", vmin=0, vmax=1, cmap="viridis", extent=extent()
+    )
+    panels[1].set_title("source mask")
+    x, y = CENTRE.project(mask.votes, OUTPUT_PIXELS)
+    panels[2].plot(*degrees(x, y), ",", color="tab:blue", alpha=0.5)
+    x, y = CENTRE.project(centers.vectors, OUTPUT_PIXELS)
+    panels[2].scatter(*degrees(x, y), s=40, c=centers.peak, vmin=0, vmax=1, edgecolor="black")
+    panels[2].set(title="votes and centres", aspect="equal")
+    for panel in panels:
+        panel.set(xlim=(-HALF_DEG, HALF_DEG), ylim=(-HALF_DEG, HALF_DEG), xlabel="deg")
+    figure.savefig(path, dpi=80)
+
+
+def draw_calibration(table: Table, path: Path) -> None:
+    """Share of true candidates against their mean probability, by latitude."""
+    figure, panel = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
+    panel.plot([0, 1], [0, 1], color="gray", ls=":")
+    for band, color in BANDS.items():
+        rows = table[(table["band"] == band) & (table["n"] > 0)]
+        share = np.asarray(rows["found"], float) / np.asarray(rows["n"], float)
+        error = np.sqrt(np.clip(share * (1 - share), 0.25 / rows["n"], None) / rows["n"])
+        panel.errorbar(rows["probability_mean"], share, error, fmt="o-", color=color, label=band)
+    panel.set(xlabel="Probability", ylabel="fraction with a source of ideal TS > 9 within 0.3 deg")
+    panel.legend()
+    figure.savefig(path, dpi=80)
+
+
+def show(panel: Axes, counts: np.ndarray) -> None:
+    """Counts on a square-root scale, the brightest pixels cut off."""
+    image = np.sqrt(counts)
+    panel.imshow(
+        image, origin="lower", cmap="magma", vmax=np.percentile(image, 99.7), extent=extent()
+    )
+    panel.set(xticks=[], yticks=[])
+
+
+def on_mask_pixels(plane: np.ndarray) -> np.ndarray:
+    """Counts of one bin spread over the pixels of the source mask."""
+    factor = OUTPUT_PIXELS // len(plane)
+    return np.kron(plane, np.full((factor, factor), factor**-2.0))
+
+
+def extent() -> tuple[float, float, float, float]:
+    """Sides of a patch in degrees from its centre."""
+    return -HALF_DEG, HALF_DEG, -HALF_DEG, HALF_DEG
+
+
+def degrees(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixel coordinates of the mask as degrees from the centre."""
+    pixel = PATCH_DEG / OUTPUT_PIXELS
+    return (x + 0.5) * pixel - HALF_DEG, (y + 0.5) * pixel - HALF_DEG
+
+
+def mask_image(mask: SkyMask) -> np.ndarray:
+    """The blended mask at the pixels of one patch; zero where the network says nothing."""
+    centres = CENTRE.pixel_vectors(OUTPUT_PIXELS)
+    pixels = hp.vec2pix(2**MASK_ORDER, *np.moveaxis(centres, -1, 0), nest=True)
+    place = np.minimum(np.searchsorted(mask.pixels, pixels), len(mask.pixels) - 1)
+    return np.where(mask.pixels[place] == pixels, mask.probability[place], 0.0)
+
+
+def main() -> None:
+    """Draw what can be drawn."""
+    tables = [Path(one) for one in sys.argv[1:] if one.endswith(".ecsv")]
+    folders = [Path(one) for one in sys.argv[1:] if not one.endswith(".ecsv")]
+    folder = folders[0] if folders else FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    sky = read_photons(demo_sample()[0])
+    draw_patch(sky, folder / "how_patch.png")
+    draw_mask(sky, folder / "how_mask.png")
+    if tables:
+        draw_calibration(Table.read(tables[0]), folder / "how_calibration.png")
+
+
+if __name__ == "__main__":
+    main()

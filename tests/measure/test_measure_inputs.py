@@ -1,0 +1,296 @@
+"""What a refit is told: response files, live time, diffuse models, schedulers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import healpy as hp
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+from measure_samples import flat_sky, small_sky
+
+from fermi_unek.config import RefitConfig
+from fermi_unek.diffuse.named import DIFFUSE_NSIDE
+from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
+from fermi_unek.irf.gtfiles import livetime_years, read_exposure, read_psf
+from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, PROFILE_DEG, load_instrument
+from fermi_unek.measure import refit_to_file
+from fermi_unek.measure.background import diffuse_per_sr
+from fermi_unek.measure.command import find_diffuse
+from fermi_unek.measure.pixels import PixelCounts
+from fermi_unek.measure.response import blurred_profiles, build_response, observed_intervals
+from fermi_unek.sky.geometry.frame import lonlat_to_vectors
+from fermi_unek.sky.io.parts import OBSERVED_KEY, PIXELS_KEY
+
+HERE = lonlat_to_vectors(np.array([200.0]), np.array([50.0]))
+
+
+def whole_sky_wcs(step_deg):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["GLON-CAR", "GLAT-CAR"]
+    wcs.wcs.crval = [0.0, 0.0]
+    wcs.wcs.cdelt = [-step_deg, step_deg]
+    wcs.wcs.crpix = [(360 / step_deg + 1) / 2, (180 / step_deg + 1) / 2]
+    return wcs
+
+
+def write_exposure(path, value=1e11, nodes=(300.0, 1e4, 1e6), plane=None):
+    plane = np.full((60, 120), 1.0) if plane is None else plane
+    cube = np.stack([value * plane * (energy / 1e3) ** 0.1 for energy in nodes])
+    image = fits.PrimaryHDU(cube.astype(np.float32), header=whole_sky_wcs(3.0).to_header())
+    table = fits.BinTableHDU(Table({"Energy": np.array(nodes)}), name="ENERGIES")
+    fits.HDUList([image, table]).writeto(path)
+    return path
+
+
+def write_psf(path, sigma_deg=0.2, exposure=2e11):
+    theta = np.geomspace(1e-3, 30.0, 300)
+    row = np.exp(-0.5 * (theta / sigma_deg) ** 2) / (2 * np.pi * np.radians(sigma_deg) ** 2)
+    energies = np.array([200.0, 1e4, 1.5e6])
+    psf = Table({"Energy": energies, "Exposure": np.full(3, exposure), "Psf": np.tile(row, (3, 1))})
+    hdus = [
+        fits.PrimaryHDU(),
+        fits.BinTableHDU(psf, name="PSF"),
+        fits.BinTableHDU(Table({"Theta": theta}), name="THETA"),
+    ]
+    fits.HDUList(hdus).writeto(path)
+    return path
+
+
+def counts():
+    return PixelCounts(small_sky())
+
+
+def test_a_map_of_the_exposure_replaces_the_table(tmp_path):
+    path = write_exposure(tmp_path / "expmap.fits", 3e11)
+    component = build_response(counts(), exposure=[path]).components[0]
+    expected = 3e11 * (FINE_ENERGIES_MEV / 1e3) ** 0.1
+    inside = (FINE_ENERGIES_MEV > 300) & (FINE_ENERGIES_MEV < 1e6)
+    np.testing.assert_allclose(component.exposure(HERE)[inside, 0], expected[inside], rtol=1e-3)
+
+
+def test_the_exposure_is_read_at_the_place_on_the_sky(tmp_path):
+    columns, rows = np.meshgrid(np.arange(120), np.arange(60))
+    lon, lat = whole_sky_wcs(3.0).wcs_pix2world(columns, rows, 0)
+    path = write_exposure(tmp_path / "expmap.fits", 1e11, plane=1.0 + 0.005 * lat)
+    exposure = read_exposure(path)
+    places = lonlat_to_vectors(np.array([5.0, 179.5, 181.0]), np.array([10.0, -40.0, 60.0]))
+    near_1_gev = np.argmin(np.abs(FINE_ENERGIES_MEV - 1e3))
+    level = 1e11 * (FINE_ENERGIES_MEV[near_1_gev] / 1e3) ** 0.1
+    expected = level * (1.0 + 0.005 * np.array([10.0, -40.0, 60.0]))
+    np.testing.assert_allclose(exposure.at(places)[near_1_gev], expected, rtol=2e-3)
+
+
+def test_a_real_healpix_exposure_varies_over_the_sky_as_a_real_map_does(shared_data):
+    healpix = read_exposure(shared_data / "exposure" / "fermi_3fhl_exposure_cube_hpx.fits.gz")
+    image = read_exposure(shared_data / "real" / "fermi-3fhl-gc-exposure-cube.fits.gz")
+    places = lonlat_to_vectors(np.array([0.5, 5.0, 355.0]), np.array([0.5, -2.0, 3.0]))
+    k = np.searchsorted(FINE_ENERGIES_MEV, 2e4)
+    first, second = healpix.at(places)[k], image.at(places)[k]
+    # of other event selections, so that only the shape can be compared
+    np.testing.assert_allclose(first / first[0], second / second[0], rtol=1e-2)
+    assert first[2] > first[0] > first[1]
+
+
+def test_a_psf_file_without_a_map_brings_its_own_exposure(tmp_path):
+    path = write_psf(tmp_path / "psf.fits", exposure=2e11)
+    response = build_response(counts(), psf=[path], centre=HERE[0])
+    np.testing.assert_allclose(response.components[0].exposure(HERE)[:, 0], 2e11, rtol=1e-5)
+
+
+def test_the_psf_of_a_file_replaces_the_tables(tmp_path):
+    path = write_psf(tmp_path / "psf.fits", sigma_deg=0.2)
+    response = build_response(counts(), psf=[path], centre=HERE[0])
+    profile = response.grouping(HERE[0]).mean_profile(3)
+    expected = 1.0 / (2 * np.pi * np.radians(0.2) ** 2)
+    for angle in (0.05, 0.2, 0.4):
+        value = np.interp(angle, PROFILE_DEG, profile)
+        assert value == pytest.approx(expected * np.exp(-0.5 * (angle / 0.2) ** 2), rel=0.03)
+
+
+def test_maps_and_psf_files_must_be_as_many(tmp_path):
+    psf = write_psf(tmp_path / "psf.fits")
+    maps = [write_exposure(tmp_path / f"{k}.fits") for k in range(2)]
+    with pytest.raises(InputError, match="1 PSF files and 2 exposure maps"):
+        build_response(counts(), exposure=maps, psf=[psf])
+    with pytest.raises(InputError, match="2 exposure maps were given without PSF"):
+        build_response(counts(), exposure=maps)
+
+
+def test_a_livetime_cube_gives_the_exposure_of_its_own_span(shared_data):
+    cube = shared_data / "exposure" / "ltcube_4yr_nside32.fits"
+    caldb = shared_data / "irf"
+    own = build_response(counts(), exposure=[cube], caldb=caldb).components[0].exposure(HERE)
+    scaled = build_response(counts(), exposure=[cube], caldb=caldb, years=10.0)
+    assert livetime_years(cube) == pytest.approx(4.0, abs=0.05)
+    ten_years = scaled.components[0].exposure(HERE)
+    np.testing.assert_allclose(ten_years, own * 10.0 / livetime_years(cube))
+    # the package's own table is that of this very cube, averaged along parallels
+    package = build_response(counts(), years=10.0).components[0].exposure(HERE)
+    np.testing.assert_allclose(ten_years, package, rtol=0.03)
+
+
+def test_a_livetime_cube_without_calibration_files_is_refused(shared_data, tmp_path, monkeypatch):
+    monkeypatch.delenv("CALDB", raising=False)
+    monkeypatch.delenv("FERMI_DIR", raising=False)
+    cube = shared_data / "exposure" / "ltcube_4yr_nside32.fits"
+    with pytest.raises(InputError, match="aeff_P8R3_SOURCE_V3_FB.fits not found"):
+        build_response(counts(), exposure=[cube], caldb=tmp_path)
+
+
+def write_livetime(path, **header):
+    exposure = fits.BinTableHDU(Table({"COSBINS": np.ones((12, 1))}), name="EXPOSURE")
+    exposure.header.update(header)
+    bounds = fits.BinTableHDU(Table({"CTHETA_MIN": [0.0]}), name="CTHETABOUNDS")
+    fits.HDUList([fits.PrimaryHDU(), exposure, bounds]).writeto(path)
+    return path
+
+
+def test_a_livetime_cube_does_not_go_with_psf_files_or_maps(tmp_path):
+    cube = write_livetime(tmp_path / "lt.fits", TSTART=0.0, TSTOP=3e8)
+    with pytest.raises(InputError, match="stands alone"):
+        build_response(counts(), exposure=[cube], psf=[write_psf(tmp_path / "psf.fits")])
+    with pytest.raises(InputError, match="stands alone"):
+        build_response(counts(), exposure=[cube, write_exposure(tmp_path / "map.fits")])
+
+
+def test_a_livetime_cube_must_say_when_it_was(tmp_path):
+    with pytest.raises(InputError, match="without TSTART and TSTOP"):
+        livetime_years(write_livetime(tmp_path / "lt.fits"))
+
+
+def test_calibration_files_alone_are_no_exposure(tmp_path):
+    with pytest.raises(InputError, match="give no exposure"):
+        build_response(counts(), caldb=tmp_path)
+
+
+def test_files_that_are_no_response_are_refused(tmp_path):
+    path = tmp_path / "x.fits"
+    fits.PrimaryHDU(np.zeros((2, 3, 4))).writeto(path)
+    with pytest.raises(InputError, match="no ENERGIES table"):
+        read_exposure(path)
+    with pytest.raises(InputError, match="PSF and THETA"):
+        read_psf(path)
+
+
+def test_an_exposure_map_of_other_size_than_its_energies_is_refused(tmp_path):
+    table = fits.BinTableHDU(Table({"Energy": [1e3, 1e4]}), name="ENERGIES")
+    path = tmp_path / "x.fits"
+    fits.HDUList([fits.PrimaryHDU(np.zeros((3, 4, 5))), table]).writeto(path)
+    with pytest.raises(InputError, match="no exposure map of 2 energies"):
+        read_exposure(path)
+
+
+def test_part_of_a_healpix_exposure_is_refused(tmp_path):
+    pixels = fits.BinTableHDU(Table({"ENERGY1": np.ones(13)}), name="HPXEXPOSURES")
+    pixels.header.update({"PIXTYPE": "HEALPIX", "ORDERING": "RING", "COORDSYS": "GAL"})
+    table = fits.BinTableHDU(Table({"Energy": [1e3]}), name="ENERGIES")
+    fits.HDUList([fits.PrimaryHDU(), pixels, table]).writeto(tmp_path / "x.fits")
+    with pytest.raises(InputError, match="HEALPIX exposure map of the whole sky"):
+        read_exposure(tmp_path / "x.fits")
+
+
+def test_an_empty_psf_is_refused(tmp_path):
+    path = write_psf(tmp_path / "psf.fits")
+    with fits.open(path, mode="update") as hdus:
+        hdus["PSF"].data["Psf"][1] = 0.0
+    with pytest.raises(InputError, match="no empty one"):
+        read_psf(path)
+
+
+def test_a_psf_file_of_no_exposure_asks_for_a_map(tmp_path):
+    path = write_psf(tmp_path / "psf.fits", exposure=0.0)
+    with pytest.raises(InputError, match="give an exposure map"):
+        build_response(counts(), psf=[path], centre=HERE[0])
+
+
+def test_without_a_live_time_it_says_how_to_give_one():
+    unknown = PixelCounts(replace(small_sky(), livetime_years=float("nan")))
+    with pytest.raises(InputError, match="--years"):
+        build_response(unknown)
+    response = build_response(unknown, years=5.0)
+    table = load_instrument().front
+    np.testing.assert_allclose(response.components[0].share, 5.0)
+    assert response.components[0].tables is table
+
+
+def test_one_diffuse_file_alone_is_refused():
+    with pytest.raises(ConfigError, match="--diffuse was given without --iso"):
+        find_diffuse(RefitConfig(diffuse=Path("gll.fits")), "front")
+    with pytest.raises(ConfigError, match="--iso was given without --diffuse"):
+        find_diffuse(RefitConfig(iso=Path("iso.txt")), "front")
+
+
+def test_the_approximate_diffuse_model_comes_with_a_warning():
+    with pytest.warns(UnekWarning, match="approximate"):
+        assert find_diffuse(RefitConfig(background="own"), "front").name.startswith("own")
+
+
+def test_energies_observed_in_part_narrow_their_bin():
+    sky = replace(small_sky(), origin={OBSERVED_KEY: "10000-2e+06"})
+    intervals = observed_intervals(sky)
+    np.testing.assert_allclose(intervals[4], [1e4, 2e4])
+    np.testing.assert_allclose(intervals[5], [2e4, 1e6])
+
+
+def test_pixels_of_a_coarse_input_are_those_of_the_likelihood():
+    sky = replace(small_sky(), origin={PIXELS_KEY: "G7 G7 G8 0.2 0 -"})
+    other = PixelCounts(sky)
+    assert other.orders == (7, 7, 8, 10, 10, 11)
+    np.testing.assert_allclose(other.blur_deg, [0, 0, 0, 0.2, 0, 0])
+    disc = other.pixels(0, HERE[0], 3.0)
+    fine = counts()
+    assert other.at(disc).sum() == pytest.approx(
+        sum(fine.at(fine.pixels(0, HERE[0], 3.0))), rel=0.1
+    )
+    assert disc.order == 7
+
+
+def test_pixels_that_stick_out_of_the_field_are_left_out():
+    disc = counts().pixels(0, HERE[0], 20.0)
+    distance = np.degrees(np.arccos(disc.vectors @ HERE[0]))
+    assert 5.5 < distance.max() < 6.0
+
+
+def test_blurring_a_profile_keeps_its_photons():
+    sigma = 0.1
+    profile = np.exp(-0.5 * (PROFILE_DEG / sigma) ** 2)
+    blurred = blurred_profiles(profile[None], 0.2)[0]
+    ring = 2 * np.pi * np.sin(np.radians(PROFILE_DEG))
+
+    def moment(values, power):
+        return np.trapezoid(values * ring * PROFILE_DEG**power, PROFILE_DEG)
+
+    assert moment(blurred, 0) == pytest.approx(moment(profile, 0), rel=0.01)
+    # each of the two pixels adds width^2 / 12 to the variance along each axis
+    spread = moment(blurred, 2) / moment(blurred, 0)
+    assert spread == pytest.approx(2 * (sigma**2 + 2 * 0.2**2 / 12), rel=0.03)
+
+
+def test_an_output_that_cannot_be_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(OutputError, match="must end in .fits or .fit"):
+        refit_to_file("absent.fits", ["absent.fits"], tmp_path / "new.csv")
+    (tmp_path / "new.fits").touch()
+    with pytest.raises(OutputError, match="exists already"):
+        refit_to_file("absent.fits", ["absent.fits"], tmp_path / "new.fits")
+
+
+def test_a_ridge_of_diffuse_emission_is_not_flattened():
+    sky = small_sky()
+    response = build_response(PixelCounts(sky))
+    _, lat = hp.pix2ang(DIFFUSE_NSIDE, np.arange(12 * DIFFUSE_NSIDE**2), nest=True, lonlat=True)
+    ridge = np.exp(-0.5 * ((lat - 50.0) / 0.6) ** 2).astype(np.float32)
+    flat = flat_sky()
+    model = replace(flat, maps=flat.maps * (1.0 + 2000.0 * ridge))
+    vectors = lonlat_to_vectors(np.full(4, 200.0), np.array([49.3, 49.9, 50.1, 50.7]))
+    grouping = response.grouping(HERE[0])
+    found = diffuse_per_sr(model, response, grouping, HERE[0], 2.0, [vectors] * 6)[0]
+    plain = diffuse_per_sr(flat, response, grouping, HERE[0], 2.0, [vectors] * 6)[0]
+    # what the model itself says, photon energies of the bin being much alike
+    energy = np.array([390.0])
+    expected = model.intensity_at(energy, vectors)[0] / flat.intensity_at(energy, vectors)[0]
+    np.testing.assert_allclose(found / plain, expected, rtol=1.5e-2)
