@@ -9,7 +9,6 @@ import argparse
 import time
 
 import numpy as np
-from fermi_unek.training.localizer.train.skies import ShardRecipe, make_sky_model
 
 from fermi_unek.classify.classes import classify, run_classifier
 from fermi_unek.classify.evidence import gather
@@ -18,6 +17,7 @@ from fermi_unek.nets.classifier_weights import load_classifier
 from fermi_unek.nets.weights import load_localizer
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
+from fermi_unek.training.localizer.skies import ShardRecipe, make_sky_model
 
 
 def main() -> None:

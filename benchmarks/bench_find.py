@@ -14,7 +14,6 @@ import healpy as hp
 import numpy as np
 import torch
 from bench_patches import fake_sky, peak_gb
-from fermi_unek.training.localizer.train.skies import ShardRecipe, make_sky_model
 
 from fermi_unek.detect.centers import METHODS, find_centers
 from fermi_unek.detect.find import find_candidates
@@ -27,6 +26,7 @@ from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.geometry.frame import PatchFrame
 from fermi_unek.sky.geometry.grid import sky_grid
 from fermi_unek.sky.geometry.patches import PatchCutter
+from fermi_unek.training.localizer.skies import ShardRecipe, make_sky_model
 
 
 def simulated_sky(years: float) -> SkyCounts:

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
-from fermi_unek.training.localizer.train.skies import COARSE_ORDERS
 
 from fermi_unek.config import FindConfig, SimulateConfig
 from fermi_unek.detect import skymask
@@ -34,6 +33,7 @@ from fermi_unek.simulate.truth import truth_table
 from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.geometry import grid
 from fermi_unek.sky.recount import counted_in_orders
+from fermi_unek.training.localizer.skies import COARSE_ORDERS
 
 PURITY = 0.95
 

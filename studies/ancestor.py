@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fermi_unek.training.localizer.train.skies import BANK_YEARS, Shard, open_bank
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
@@ -33,6 +32,7 @@ from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.geometry.frame import vectors_to_lonlat
 from fermi_unek.sky.geometry.grid import covering_grid, owner
 from fermi_unek.sky.geometry.patches import PatchCutter
+from fermi_unek.training.localizer.skies import BANK_YEARS, Shard, open_bank
 
 PIXELS = 64
 BINS = range(1, 6)

@@ -35,7 +35,7 @@ LOWEST = 0.05
 
 def train_on(background: str, base: TrainConfig, folder: Path) -> Path:
     """Weights of a network that has seen one background only."""
-    from fermi_unek.training.localizer.train.train import train_localizer
+    from fermi_unek.training.localizer.train import train_localizer
 
     changes = {
         "backgrounds": (background,),

@@ -19,21 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fermi_unek.training.classifier.train.augment import UNCHANGED, Changes
-from fermi_unek.training.classifier.train.calibrate import (
-    LISTED,
-    fit_class_calibration,
-    held_out_logits,
-)
-from fermi_unek.training.classifier.train.dataset import (
-    DOUBTFUL,
-    Examples,
-    load_examples,
-    make_examples,
-)
-from fermi_unek.training.classifier.train.population import UNCLASSED
-from fermi_unek.training.classifier.train.skies import ClassSky
-from fermi_unek.training.classifier.train.train import class_weights, fold_of, run_training
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold
 from torch import nn
@@ -49,6 +34,21 @@ from fermi_unek.evaluate.classes.scores import calibration_error
 from fermi_unek.evaluate.rates import latitude_bands
 from fermi_unek.nets.classifier_weights import load_classifier
 from fermi_unek.nets.weights import load_localizer
+from fermi_unek.training.classifier.augment import UNCHANGED, Changes
+from fermi_unek.training.classifier.calibrate import (
+    LISTED,
+    fit_class_calibration,
+    held_out_logits,
+)
+from fermi_unek.training.classifier.dataset import (
+    DOUBTFUL,
+    Examples,
+    load_examples,
+    make_examples,
+)
+from fermi_unek.training.classifier.population import UNCLASSED
+from fermi_unek.training.classifier.skies import ClassSky
+from fermi_unek.training.classifier.train import class_weights, fold_of, run_training
 from fermi_unek.training.loss import classifier_loss
 
 FOLDS = 2

@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import torch
 from astropy.table import Table
-from fermi_unek.training.localizer.train.calibrate import fit_calibration, judge
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -45,8 +44,9 @@ from fermi_unek.simulate.truth import truth_table
 from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.geometry.frame import vectors_to_lonlat
 from fermi_unek.training import loss as losses
-from fermi_unek.training.localizer.train import dataset as feed
-from fermi_unek.training.localizer.train import train as localizer
+from fermi_unek.training.localizer import dataset as feed
+from fermi_unek.training.localizer import train as localizer
+from fermi_unek.training.localizer.calibrate import fit_calibration, judge
 
 PURITY = 0.95
 YEARS = 10.0

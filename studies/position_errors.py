@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from fermi_unek.training.localizer.train.calibrate import Judged, fit_calibration, judge
-from fermi_unek.training.localizer.train.skies import ShardRecipe, make_sky_model
 
 from fermi_unek.detect.calibration import R68_OF_SIGMA, Calibration
 from fermi_unek.detect.centers import Centers, find_centers
@@ -29,6 +27,8 @@ from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.geometry.coverage import circle_coverage, inside_circle
 from fermi_unek.sky.geometry.frame import vectors_to_lonlat
 from fermi_unek.sky.geometry.grid import covering_grid
+from fermi_unek.training.localizer.calibrate import Judged, fit_calibration, judge
+from fermi_unek.training.localizer.skies import ShardRecipe, make_sky_model
 
 FIELDS = (
     *((0.0, 0.0, 18.0), (100.0, 0.0, 18.0), (285.0, 3.0, 18.0)),

@@ -180,7 +180,7 @@ def test_an_unknown_config_key_is_named_with_the_one_that_was_meant(tmp_path):
 
 
 def test_the_skies_of_a_classifier_are_made_without_a_training(tmp_path, monkeypatch):
-    from fermi_unek.training.classifier.train import train as classifier
+    from fermi_unek.training.classifier import train as classifier
 
     made = []
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from detect_samples import PHOTONS, BrightSpots, place, separation_deg, sky_of
-from fermi_unek.training.localizer.train.dataset import _turned_target, target_planes
 from torch import nn
 
 from fermi_unek.detect import skymask
@@ -29,6 +28,7 @@ from fermi_unek.sky.geometry.coverage import circle_coverage
 from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
 from fermi_unek.sky.geometry.grid import sky_grid, tangent_distance
 from fermi_unek.sky.geometry.patches import cut_patch
+from fermi_unek.training.localizer.dataset import _turned_target, target_planes
 
 NSIDE = 2**MASK_ORDER
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fermi_unek.training.localizer.train.train import input_kernels
 from scipy.signal import fftconvolve
 
 from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.nets.filters import banded_factors, pixel_kernel, smooth
 from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, PATCH_DEG
+from fermi_unek.training.localizer.train import input_kernels
 
 
 def gaussian_kernel(sigma_deg: float, pixel_deg: float, radius_deg: float) -> np.ndarray:

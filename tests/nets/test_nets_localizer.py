@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fermi_unek.training.localizer.train.train import input_kernels
 
 from fermi_unek.diffuse.template import TEMPLATE_NSIDES, TEMPLATE_PIXELS
 from fermi_unek.irf.instrument import load_instrument
@@ -21,6 +20,7 @@ from fermi_unek.nets.localizer import (
 )
 from fermi_unek.nets.localizer import N_BINS as NET_BINS
 from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
+from fermi_unek.training.localizer.train import input_kernels
 
 Planes = list[torch.Tensor]
 

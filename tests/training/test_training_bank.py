@@ -6,7 +6,16 @@ import dataclasses
 
 import numpy as np
 import pytest
-from fermi_unek.training.localizer.train.skies import (
+from training_samples import RECIPE, random_sky, sky_of, tiny_bank
+
+from fermi_unek.diffuse.named import DiffuseModel
+from fermi_unek.errors import InputError
+from fermi_unek.simulate.photons import render_patch
+from fermi_unek.simulate.skymodel import SkyModel
+from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS
+from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
+from fermi_unek.training.localizer import skies as bank
+from fermi_unek.training.localizer.skies import (
     BANK_YEARS,
     Shard,
     ShardRecipe,
@@ -19,15 +28,6 @@ from fermi_unek.training.localizer.train.skies import (
     shard_path,
     truth_in,
 )
-from training_samples import RECIPE, random_sky, sky_of, tiny_bank
-
-from fermi_unek.diffuse.named import DiffuseModel
-from fermi_unek.errors import InputError
-from fermi_unek.simulate.photons import render_patch
-from fermi_unek.simulate.skymodel import SkyModel
-from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS
-from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
-from fermi_unek.training.localizer.train import skies as bank
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from fermi_unek.training.localizer.train.calibrate import (
-    Judged,
-    calibrate_weights,
-    fit_calibration,
-    judge,
-    weighted_quantile,
-)
-from fermi_unek.training.localizer.train.skies import ShardRecipe
 from training_samples import WIDTHS, random_sky
 
 from fermi_unek.detect.calibration import Calibration, features
@@ -28,7 +20,15 @@ from fermi_unek.nets.weights import load_localizer, save_localizer
 from fermi_unek.sky.bins import N_BINS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
-from fermi_unek.training.localizer.train import calibrate
+from fermi_unek.training.localizer import calibrate
+from fermi_unek.training.localizer.calibrate import (
+    Judged,
+    calibrate_weights,
+    fit_calibration,
+    judge,
+    weighted_quantile,
+)
+from fermi_unek.training.localizer.skies import ShardRecipe
 
 TRUE_WEIGHTS = np.array([1.2, 1.5, -0.8, 0.3])
 

@@ -10,46 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fermi_unek.training.classifier.train.augment import UNCHANGED, Changes, batch_of
-from fermi_unek.training.classifier.train.calibrate import (
-    KEPT,
-    alone,
-    fit_class_calibration,
-    held_out_logits,
-)
-from fermi_unek.training.classifier.train.dataset import (
-    DOUBTFUL,
-    Examples,
-    doubtful,
-    examples_path,
-    load_examples,
-    make_examples,
-    save_examples,
-    source_of,
-)
-from fermi_unek.training.classifier.train.population import (
-    FAKE,
-    UNCLASSED,
-    histories,
-    labels_of,
-    real_population,
-    training_population,
-)
-from fermi_unek.training.classifier.train.skies import (
-    ClassSky,
-    ClassTruth,
-    load_class_sky,
-    make_class_sky,
-    truth_of,
-)
-from fermi_unek.training.classifier.train.train import (
-    class_weights,
-    fold_of,
-    run_training,
-    share_shown,
-    simulate_skies,
-    train_classifier,
-)
 from torch.nn import functional as F
 
 from fermi_unek.classify.calibration import ClassCalibration, latitude_band
@@ -61,9 +21,49 @@ from fermi_unek.errors import ConfigError, InputError
 from fermi_unek.nets.weights import LocalizerFile, load_localizer
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
-from fermi_unek.training.classifier.train import dataset as classifier_bank
-from fermi_unek.training.classifier.train import skies as classifier_skies
-from fermi_unek.training.classifier.train import train as training
+from fermi_unek.training.classifier import dataset as classifier_bank
+from fermi_unek.training.classifier import skies as classifier_skies
+from fermi_unek.training.classifier import train as training
+from fermi_unek.training.classifier.augment import UNCHANGED, Changes, batch_of
+from fermi_unek.training.classifier.calibrate import (
+    KEPT,
+    alone,
+    fit_class_calibration,
+    held_out_logits,
+)
+from fermi_unek.training.classifier.dataset import (
+    DOUBTFUL,
+    Examples,
+    doubtful,
+    examples_path,
+    load_examples,
+    make_examples,
+    save_examples,
+    source_of,
+)
+from fermi_unek.training.classifier.population import (
+    FAKE,
+    UNCLASSED,
+    histories,
+    labels_of,
+    real_population,
+    training_population,
+)
+from fermi_unek.training.classifier.skies import (
+    ClassSky,
+    ClassTruth,
+    load_class_sky,
+    make_class_sky,
+    truth_of,
+)
+from fermi_unek.training.classifier.train import (
+    class_weights,
+    fold_of,
+    run_training,
+    share_shown,
+    simulate_skies,
+    train_classifier,
+)
 from fermi_unek.training.loss import brightness_loss, classifier_loss
 
 NUMBER = 160

@@ -9,7 +9,13 @@ import healpy as hp
 import numpy as np
 import pytest
 import torch
-from fermi_unek.training.localizer.train.dataset import (
+from training_samples import random_sky, tiny_bank, write_shard
+
+from fermi_unek.diffuse.template import TEMPLATE_PIXELS, template_from_maps
+from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS
+from fermi_unek.training.localizer import dataset as feed
+from fermi_unek.training.localizer import skies as bank
+from fermi_unek.training.localizer.dataset import (
     DISC_PIXELS,
     Batch,
     Shares,
@@ -20,13 +26,7 @@ from fermi_unek.training.localizer.train.dataset import (
     stack,
     target_planes,
 )
-from fermi_unek.training.localizer.train.skies import BANK_YEARS, Shard, open_bank
-from training_samples import random_sky, tiny_bank, write_shard
-
-from fermi_unek.diffuse.template import TEMPLATE_PIXELS, template_from_maps
-from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS
-from fermi_unek.training.localizer.train import dataset as feed
-from fermi_unek.training.localizer.train import skies as bank
+from fermi_unek.training.localizer.skies import BANK_YEARS, Shard, open_bank
 
 SURE = 400.0
 

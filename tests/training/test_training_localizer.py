@@ -9,16 +9,6 @@ import healpy as hp
 import numpy as np
 import pytest
 import torch
-from fermi_unek.training.localizer.train.dataset import batches
-from fermi_unek.training.localizer.train.skies import open_bank
-from fermi_unek.training.localizer.train.train import (
-    Trainer,
-    input_kernels,
-    run_training,
-    schedule,
-    start_from,
-    train_localizer,
-)
 from training_samples import RECIPE, WIDTHS, random_sky, tiny_bank, tiny_config
 
 from fermi_unek.diffuse.template import TEMPLATE_PIXELS
@@ -27,8 +17,18 @@ from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.nets.localizer import Localizer, LocalizerShape
 from fermi_unek.nets.weights import load_localizer
 from fermi_unek.sky.bins import NATIVE_PIXELS
-from fermi_unek.training.localizer.train import skies as bank_module
-from fermi_unek.training.localizer.train import train as localizer
+from fermi_unek.training.localizer import skies as bank_module
+from fermi_unek.training.localizer import train as localizer
+from fermi_unek.training.localizer.dataset import batches
+from fermi_unek.training.localizer.skies import open_bank
+from fermi_unek.training.localizer.train import (
+    Trainer,
+    input_kernels,
+    run_training,
+    schedule,
+    start_from,
+    train_localizer,
+)
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fermi_unek.training.localizer.train.dataset import target_planes
 
+from fermi_unek.training.localizer.dataset import target_planes
 from fermi_unek.training.loss import localizer_loss
 
 

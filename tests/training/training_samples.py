@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
-from fermi_unek.training.localizer.train.skies import Shard, ShardRecipe, make_shard
 
 from fermi_unek.config import TrainConfig
 from fermi_unek.diffuse.named import DIFFUSE_NSIDE
@@ -14,6 +13,7 @@ from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, load_instrument
 from fermi_unek.simulate.skymodel import SkyModel
 from fermi_unek.sky.bins import N_BINS
 from fermi_unek.sky.geometry.frame import vectors_to_lonlat
+from fermi_unek.training.localizer.skies import Shard, ShardRecipe, make_shard
 
 WIDTHS = (8, 8, 8, 8)
 RECIPE = ShardRecipe(seed=7, background="own-7", event_type="front", n_patches=4)
