@@ -299,6 +299,10 @@ class TrainConfig(Config):
     calibration_skies : int
         Further whole skies on which probability and position error are calibrated
         afterwards; 0 leaves them raw.
+    device : {"auto", "cpu", "cuda"}
+        "auto" takes a GPU where there is one. Several processes are started by torchrun.
+    loaders : int
+        Processes that draw patches beside the one that trains.
     """
 
     out: Path = Path("runs/localizer")
@@ -322,6 +326,8 @@ class TrainConfig(Config):
     coarse: float = Field(0.5, ge=0.0, le=1.0)
     structure: float = Field(0.1, ge=0.0, le=1.0)
     calibration_skies: int = Field(3, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    loaders: int = Field(0, ge=0)
 
 
 class TrainClassifierConfig(Config):
@@ -358,7 +364,9 @@ class TrainClassifierConfig(Config):
     threads : int
         CPU threads torch may use; 0 leaves it to torch.
     seed : int
-        Seed of the network's start and of the feed.
+        Seed of the network's start and of the batches.
+    device : {"auto", "cpu", "cuda"}
+        "auto" takes a GPU where there is one.
     """
 
     out: Path = Path("runs/classifier")
@@ -384,6 +392,7 @@ class TrainClassifierConfig(Config):
     focus: float = Field(0.0, ge=0.0)
     threads: int = Field(0, ge=0)
     seed: int = Field(0, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
     @property
     def sky_folder(self) -> Path:

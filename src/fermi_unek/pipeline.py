@@ -208,6 +208,7 @@ def search(
     """Sources in photons that are in memory; see `find_sources`."""
     from .catalog import build_catalog
     from .detect.find import find_candidates
+    from .detect.settings import SearchConfig
 
     config = config or FindConfig()
     tools = tools or load_tools(config)
@@ -216,10 +217,10 @@ def search(
         sky,
         localizer,
         threshold=config.threshold,
-        centers=config.centers,
         region=config.region,
-        device=config.device,
-        scheduler=config.scheduler,
+        config=SearchConfig(
+            centers=config.centers, device=config.device, scheduler=config.scheduler
+        ),
         progress=progress,
     )
     if tools.classifier is not None:
