@@ -11,10 +11,7 @@ from astropy.table import Table
 from ..errors import InputError
 from .releases import RELEASES, load_release
 
-NAME_COLUMNS = (
-    *("Source_Name", "Extended_Source_Name", "ASSOC1", "ASSOC_TEV", "ASSOC2"),
-    *("ASSOC_GAM1", "ASSOC_GAM2", "ASSOC_GAM3"),
-)
+NAME_COLUMNS = ("Source_Name", "Extended_Source_Name", "ASSOC1")
 """Columns whose names count, the first that has one wins."""
 
 ONE_PLACE_DEG = 0.5
@@ -24,31 +21,32 @@ ONE_PLACE_DEG = 0.5
 def position_of(name: str) -> SkyCoord:
     """Galactic position of a source by its name, that of an extended source or of a counterpart.
 
-    The latest of `RELEASES` that has the name counts; capitals and blanks do not. Of several
-    sources in one place the most significant is taken.
+    The latest of `RELEASES` that has the name counts; capitals and blanks do not. Where none has
+    it, names of which it is the first word serve ("Crab" for "Crab Nebula"). Of several sources
+    in one place the most significant is taken.
 
     Raises
     ------
     InputError
         No release has the name, or it belongs to sources in several places.
     """
-    wanted = _plain(name)
+    wanted, first_word = _plain(name), name.strip().casefold() + " "
     known: dict[str, str] = {}
-    for release in reversed(RELEASES):
-        table = load_release(release)
-        for column in NAME_COLUMNS:
-            if column not in table.colnames:
-                continue
-            names = [str(text) for text in table[column]]
-            rows = [row for row, text in enumerate(names) if _plain(text) == wanted]
-            if rows and wanted:
-                return _place(name, release, table[rows])
-            known |= {_plain(text): text for text in names}
+    for is_it in (
+        lambda text: _plain(text) == wanted,
+        lambda text: text.casefold().startswith(first_word),
+    ):
+        for release in reversed(RELEASES):
+            table = load_release(release)
+            for column in [title for title in NAME_COLUMNS if title in table.colnames]:
+                names = [str(text) for text in table[column]]
+                rows = [row for row, text in enumerate(names) if is_it(text)]
+                if rows and wanted:
+                    return _place(name, release, table[rows])
+                known |= {_plain(text): text for text in names}
     close = difflib.get_close_matches(wanted, known, n=3)
     hint = f"; did you mean {' or '.join(known[text] for text in close)}?" if close else ""
-    raise InputError(
-        f"no source or counterpart called {name!r} in {', '.join(RELEASES)}{hint}"
-    )
+    raise InputError(f"no source or counterpart called {name!r} in {', '.join(RELEASES)}{hint}")
 
 
 def _plain(name: str) -> str:
@@ -63,7 +61,7 @@ def _place(name: str, release: str, sources: Table) -> SkyCoord:
     brightest = places[int(np.argmax(np.nan_to_num(np.asarray(sources["Signif_Avg"], float))))]
     if places.separation(brightest).deg.max() > ONE_PLACE_DEG:
         raise InputError(
-            f"{name!r} is the name of several sources of {release}: "
-            f"{', '.join(sources['Source_Name'])}; give one of them"
+            f"{name!r} is the name of {len(sources)} sources of {release} in several places: "
+            f"{', '.join(sources['Source_Name'][:5])}; give one of them"
         )
     return brightest

@@ -10,7 +10,7 @@ from .base import Config, Option, allowed_range, build, load_yaml
 from .bin import Bin, BinConfig
 from .evaluate import Compare, CompareConfig, Evaluate, EvaluateConfig
 from .files import Demo, Export, Info
-from .find import Find, FindConfig, SearchConfig
+from .find import Find, FindConfig, SearchSettings
 from .inject import Inject, InjectConfig
 from .refit import Refit, RefitConfig
 from .report import Report, ReportConfig
@@ -39,7 +39,7 @@ __all__ = [
     "RefitConfig",
     "Report",
     "ReportConfig",
-    "SearchConfig",
+    "SearchSettings",
     "Simulate",
     "SimulateConfig",
     "Train",

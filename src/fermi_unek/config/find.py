@@ -21,7 +21,7 @@ from .fields import (
 from .region import Region
 
 
-class SearchConfig(Config):
+class SearchSettings(Config):
     """How a network looks for sources."""
 
     threshold: float = Field(
@@ -43,7 +43,7 @@ class SearchConfig(Config):
     seed: Seed = 0
 
 
-class FindConfig(SearchConfig):
+class FindConfig(SearchSettings):
     """How sources are sought and described."""
 
     yearly: Annotated[tuple[Path, ...], Option(metavar="INPUT...")] = Field(

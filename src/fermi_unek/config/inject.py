@@ -8,10 +8,10 @@ from pydantic import Field
 
 from .base import Option
 from .fields import Exposure, Folder, Inputs, LiveYears, MatchRadius, Overwrite
-from .find import SearchConfig
+from .find import SearchSettings
 
 
-class InjectConfig(SearchConfig):
+class InjectConfig(SearchSettings):
     """Sources added to a field, and how they are sought."""
 
     flux: Annotated[

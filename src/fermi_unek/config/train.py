@@ -38,6 +38,9 @@ Threads = Annotated[
 TrainingSeed = Annotated[
     int, Field(ge=0, description="Of the network's start and of the order of examples.")
 ]
+TrainingDevice = Annotated[
+    Literal["auto", "cpu", "cuda"], Field(description="auto takes a GPU where there is one.")
+]
 
 
 class TrainConfig(Config):
@@ -85,6 +88,10 @@ class TrainConfig(Config):
         "about their diffuse model.",
     )
     calibration_skies: CalibrationSkies = 3
+    device: TrainingDevice = "auto"
+    loaders: int = Field(
+        0, ge=0, description="Processes that draw patches beside the one that trains."
+    )
 
 
 class TrainClassifierConfig(Config):
@@ -129,6 +136,7 @@ class TrainClassifierConfig(Config):
     focus: float = Field(0.0, ge=0.0, description="Power of the focal loss.")
     threads: Threads = 0
     seed: TrainingSeed = 0
+    device: TrainingDevice = "auto"
 
     @property
     def sky_folder(self) -> Path:

@@ -51,5 +51,5 @@ def load_classifier(name_or_path: str | Path | None = None) -> ClassifierFile:
         When there is no such model, or the file is no classifier.
     """
     path = find_model(name_or_path, DEFAULT_CLASSIFIER)
-    read = read_weights("classifier", lambda shape: Classifier(ClassifierShape(**shape)), path)
+    read = read_weights("classifier", lambda shape, _: Classifier(ClassifierShape(**shape)), path)
     return ClassifierFile(*read)

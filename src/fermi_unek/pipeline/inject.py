@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import FindConfig, InjectConfig, SearchConfig
+from ..config import FindConfig, InjectConfig, SearchSettings
 from ..errors import InputError
 from ..evaluate.files import INJECTION_FILES, write_injection
 from ..evaluate.injection import Injection, inject
@@ -41,7 +41,7 @@ def inject_to_folder(
     """
     folder = check_folder(folder, INJECTION_FILES, overwrite)
     # only positions are compared, so nothing is classified
-    shared = {name: getattr(config, name) for name in SearchConfig.model_fields}
+    shared = {name: getattr(config, name) for name in SearchSettings.model_fields}
     looking = FindConfig(**shared, reference="none", classify=False)
     models = load_models(looking)
     sky = read_photons(inputs, looking)

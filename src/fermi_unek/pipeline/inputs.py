@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import BinConfig, FindConfig, SearchConfig
+from ..config import BinConfig, FindConfig, SearchSettings
 from ..errors import InputError
 from ..progress import Progress, silent
 from ..sky.counts import SkyCounts
@@ -21,7 +21,7 @@ Inputs = str | Path | Sequence[str | Path]
 
 def read_photons(
     inputs: Inputs,
-    config: SearchConfig | BinConfig | None = None,
+    config: SearchSettings | BinConfig | None = None,
     progress: Progress = silent,
     *,
     for_report: bool = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
@@ -98,6 +99,7 @@ def search(
 ) -> Catalog:
     """Sources in photons that are in memory; see `find_sources`."""
     from ..detect.find import find_candidates
+    from ..detect.settings import SearchConfig
 
     config = config or FindConfig()
     area = searched_area(sky, config.region)
@@ -108,10 +110,10 @@ def search(
             sky,
             localizer,
             threshold=config.threshold,
-            centers=config.centers,
             region=config.region,
-            device=config.device,
-            scheduler=config.scheduler,
+            config=SearchConfig(
+                centers=config.centers, device=config.device, scheduler=config.scheduler
+            ),
             progress=progress,
         )
     if models.classifier is not None:
@@ -225,14 +227,25 @@ def _provenance(
     }
     told |= {f"photons bin {index}": int(total) for index, total in enumerate(sky.totals)}
     told |= {"event type": sky.event_type}
-    told |= {f"input {key}": value for key, value in sky.origin.items()}
+    told |= {f"input {key}": value for key, value in _relative(sky.origin).items()}
     if config.exposure is not None:
         told |= {"exposure": f"sha256 {checksum(config.exposure)}"}
     told |= {f"model {key}": value for key, value in localizer.provenance.items()}
     if models.classifier is not None:
         told |= {"years of photons": len(sky.years) or "no times"}
-        told |= {f"class {key}": value for key, value in models.classifier.provenance.items()}
+        history = models.classifier.provenance.items()
+        told |= {f"class {key}": value for key, value in history if key != "config"}
     return told
+
+
+def _relative(origin: Mapping[str, str]) -> dict[str, str]:
+    """Origin of photons with the names of files below the folder that holds them all."""
+    folders = [os.path.dirname(key) for key in origin if os.sep in key]
+    common = os.path.commonpath(folders) if folders else ""
+    return {
+        os.path.relpath(key, common) if os.sep in key else key: value
+        for key, value in origin.items()
+    }
 
 
 def _without_folders(value: object) -> object:

@@ -19,8 +19,8 @@ from ...classify.calibration import (
 )
 from ...classify.classes import run_classifier
 from ...nets.classifier import Classifier, ClassifierShape, Member
-from ..loss import BRIGHT_TS, classifier_loss
-from .dataset import DOUBTFUL, Examples
+from .dataset import DOUBTFUL, Examples, fold_of
+from .loss import BRIGHT_TS, classifier_loss
 
 KEPT = 0.981
 """Share of the true sources above ideal TS 25 that Fake spares: the goal of 0.98, and what three
@@ -39,8 +39,6 @@ def held_out_logits(network: Classifier, examples: Examples) -> np.ndarray:
 
     Candidates that are of no row of DR2 (false ones, the faint tail) take the members in turn.
     """
-    from .train import fold_of
-
     members = len(network.members)
     fold = fold_of(examples.template, members)
     loose = np.flatnonzero(fold < 0)
