@@ -114,7 +114,8 @@ def _click_type(kind: Any) -> click.ParamType:
         return click.Choice(get_args(kind))
     if get_origin(kind) is tuple:
         return _click_type(_plain_type(get_args(kind)[0]))
-    return {int: click.INT, float: click.FLOAT, Path: click.Path()}.get(kind, click.STRING)
+    types_of: dict[Any, click.ParamType] = {int: click.INT, float: click.FLOAT, Path: click.Path()}
+    return types_of.get(kind, click.STRING)
 
 
 class Command(click.Command):

@@ -7,12 +7,17 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from ..errors import ConfigError
+
+if TYPE_CHECKING:  # pydantic has no public name for it
+    from pydantic._internal._model_construction import ModelMetaclass as _OfModels
+else:
+    _OfModels = type(BaseModel)
 
 
 class Option:
@@ -46,7 +51,7 @@ def allowed_range(field: FieldInfo) -> str:
     return ", ".join(bounds)
 
 
-class _Fields(type(BaseModel)):  # type: ignore[misc]  # the metaclass of pydantic is not public
+class _Fields(_OfModels):
     """Metaclass that shows the settings, not the machinery of pydantic, to `dir` and `help`."""
 
     def __dir__(cls) -> list[str]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
-from ..catalog import Catalog, write_catalog, write_regions
+from ..catalog import Catalog, write_catalog
 from ..config import FindConfig
-from ..errors import InputError
+from ..errors import InputError, UnekWarning
 from ..evaluate import Scores, read_truth_table, score
 from ..outputs import check_folder, staging
 from ..progress import Progress, silent
 from .inputs import read_photons
-from .report import positions
+from .report import REPORT_FILES, fill_report, positions
 from .search import search
 
-DEMO_FILES = ("catalog.fits", "catalog.reg", "field.png")
+DEMO_FILES = ("catalog.fits", *REPORT_FILES)
 
 BRIGHT_TS = 25.0
 """Ideal TS of the faintest true sources the demo's picture marks."""
@@ -37,34 +38,38 @@ class Demo:
         """A few lines for people."""
         from ..report import summary_line
 
+        rates = {name: rate for name, rate in self.scores.summary.items() if rate.total}
+        width = max(map(len, rates))
         lines = [f"found {summary_line(self.catalog)} in the sample field; against its truth:"]
-        lines += [f"  {name:<28} {rate}" for name, rate in self.scores.summary.items()]
-        return "\n".join([*lines, f"{', '.join(DEMO_FILES)} written to {self.folder}"])
+        lines += [f"  {name:<{width}} {rate}" for name, rate in rates.items()]
+        lines += [f"{', '.join(DEMO_FILES)} written to {self.folder}"]
+        return "\n".join([*lines, f"open {self.folder / 'report.html'} in a browser"])
 
 
 def run_demo(folder: str | Path, *, overwrite: bool = False, progress: Progress = silent) -> Demo:
     """The main job on the simulated field that ships with the package.
 
-    Writes ``catalog.fits``, ``catalog.reg`` and ``field.png`` into `folder`, which is made.
+    Writes the catalog and the files of a report into `folder`, which is made.
 
     Raises
     ------
     OutputError
         When one of them exists and `overwrite` is false, or they cannot be written.
     """
-    from ..report import draw_sky
-
     folder = check_folder(folder, DEMO_FILES, overwrite)
     cubes, truth_file = demo_sample()
     truth = read_truth_table(truth_file)
-    sky = read_photons(cubes)
-    catalog = search(sky, FindConfig(), progress=progress)
+    # a simulated sky has nothing to do with the real sources of a release
+    settings = FindConfig(reference="none")
+    sky = read_photons(cubes, settings, progress)
+    with warnings.catch_warnings():
+        # that the sample has no times is not for who tries it to mend
+        warnings.simplefilter("ignore", UnekWarning)
+        catalog = search(sky, settings, progress=progress)
     bright = truth[np.asarray(truth["Ideal_TS"]) > BRIGHT_TS]
     with staging(folder) as temporary:
         write_catalog(catalog, temporary / "catalog.fits")
-        write_regions(catalog, temporary / "catalog.reg")
-        found, true = positions(catalog.table), positions(bright)
-        draw_sky(sky, temporary / "field.png", found=found, true=true)
+        fill_report(temporary, sky, catalog, None, progress, true=positions(bright))
     return Demo(catalog, score(catalog, truth), folder)
 
 

@@ -67,13 +67,26 @@ def write_report(
     progress: Progress,
 ) -> None:
     """Page, regions and, where there are photons, a picture, into a folder that is made."""
+    with staging(folder) as temporary:
+        fill_report(temporary, sky, catalog, reference, progress)
+
+
+def fill_report(
+    folder: Path,
+    sky: SkyCounts | None,
+    catalog: Catalog,
+    reference: Table | None,
+    progress: Progress,
+    true: tuple[np.ndarray, np.ndarray] | None = None,
+) -> None:
+    """The files of a report; the picture marks true sources too, where they are known."""
     from ..report import draw_sky, write_page
 
-    with stage("writing the report"), staging(folder) as temporary:
-        write_regions(catalog, temporary / "catalog.reg")
+    with stage("writing the report"):
+        write_regions(catalog, folder / "catalog.reg")
         if sky is not None:
-            draw_sky(sky, temporary / "field.png", found=positions(catalog.table))
-        write_page(temporary / "report.html", catalog, sky, reference, progress=progress)
+            draw_sky(sky, folder / "field.png", found=positions(catalog.table), true=true)
+        write_page(folder / "report.html", catalog, sky, reference, progress=progress)
 
 
 def positions(table: Table) -> tuple[np.ndarray, np.ndarray]:
