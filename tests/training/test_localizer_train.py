@@ -3,40 +3,47 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import healpy as hp
 import numpy as np
 import pytest
 import torch
-from training_samples import RECIPE, WIDTHS, random_sky, tiny_bank, tiny_config
+from training_samples import RECIPE, WIDTHS, random_sky, tiny_config
 
-from fermi_unek.diffuse.template import TEMPLATE_PIXELS
 from fermi_unek.errors import ConfigError
 from fermi_unek.irf.instrument import load_instrument
-from fermi_unek.nets.localizer import Localizer, LocalizerShape
+from fermi_unek.nets.localizer import Localizer
+from fermi_unek.nets.spec import ModelSpec, PatchBatch
 from fermi_unek.nets.weights import load_localizer
-from fermi_unek.sky.bins import NATIVE_PIXELS
-from fermi_unek.training.localizer import skies as bank_module
-from fermi_unek.training.localizer import train as localizer
-from fermi_unek.training.localizer.dataset import batches
-from fermi_unek.training.localizer.skies import open_bank
+from fermi_unek.sky.binning import BINNING
+from fermi_unek.training.localizer import skies, train
+from fermi_unek.training.localizer.dataset import Batch, PatchDataset, batches
+from fermi_unek.training.localizer.skies import SkyPatches, make_patches
 from fermi_unek.training.localizer.train import (
     Trainer,
     input_kernels,
-    run_training,
-    schedule,
     start_from,
     train_localizer,
 )
+from fermi_unek.training.loop import learning_rate
 
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         sky = random_sky()
-        patch.setattr(bank_module, "make_sky_model", lambda recipe, data_dir: sky)
-        return tiny_bank(tmp_path_factory.mktemp("bank"))
+        patch.setattr(skies, "make_sky_model", lambda recipe, data_dir: sky)
+        folder = tmp_path_factory.mktemp("dataset")
+        make_patches(replace(RECIPE, extended=True), folder, None)
+        return folder
+
+
+def opened(folder: Path) -> list[SkyPatches]:
+    return [SkyPatches(path) for path in folder.iterdir()]
 
 
 class Killed(Exception):
@@ -46,7 +53,7 @@ class Killed(Exception):
 def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Trainer.train_step
 
-    def step(self: Trainer, batch: localizer.Batch) -> None:
+    def step(self: Trainer, batch: Batch) -> None:
         if self.step == steps:
             raise Killed
         whole(self, batch)
@@ -61,7 +68,7 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
 def test_a_killed_run_that_is_resumed_ends_with_the_weights_of_an_uninterrupted_one(
     bank, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(localizer, "CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 2)
     whole = train_localizer(tiny_config(tmp_path / "whole", bank))
     with monkeypatch.context() as patch:
         killed_after(5, patch)
@@ -76,7 +83,7 @@ def test_a_killed_run_that_is_resumed_ends_with_the_weights_of_an_uninterrupted_
 
 
 def test_a_run_leaves_weights_a_log_and_a_checkpoint(bank, tmp_path, monkeypatch):
-    monkeypatch.setattr(localizer, "CHECKPOINT_EVERY", 4)
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 4)
     out = tmp_path / "run"
     path = train_localizer(tiny_config(out, bank))
     assert path == out / "weights.safetensors"
@@ -86,15 +93,15 @@ def test_a_run_leaves_weights_a_log_and_a_checkpoint(bank, tmp_path, monkeypatch
     assert [line["step"] for line in lines] == [4, 6]
     assert all(np.isfinite(line["entropy"]) for line in lines)
     loaded = load_localizer(path)
-    assert loaded.network.shape == LocalizerShape(WIDTHS)
+    assert loaded.network.spec == ModelSpec(WIDTHS)
     assert loaded.provenance["steps"] == "6"
     assert loaded.provenance["skies"] == "1"
 
 
 def test_training_lowers_the_loss_on_what_it_sees(bank, tmp_path):
     config = tiny_config(tmp_path, bank, steps=80, lr=1e-2)
-    trainer = Trainer(config, open_bank(bank))
-    (batch,) = batches(lambda: open_bank(bank), 0, 1, 2, 1)
+    trainer = Trainer(config, opened(bank), tmp_path / "checkpoint.pt")
+    (batch,) = batches(PatchDataset(opened(bank), 2, 1), 2)
     entropies = []
     for _ in range(80):
         trainer.train_step(batch)
@@ -141,12 +148,12 @@ def test_a_checkpoint_of_another_width_is_refused(bank, tmp_path):
         train_localizer(wider, resume=True)
 
 
-def test_patches_that_the_bank_lacks_are_simulated_first(tmp_path, monkeypatch):
+def test_patches_that_the_dataset_lacks_are_simulated_first(tmp_path, monkeypatch):
     sky = random_sky(1, 300)
-    monkeypatch.setattr(bank_module, "make_sky_model", lambda recipe, data_dir: sky)
+    monkeypatch.setattr(skies, "make_sky_model", lambda recipe, data_dir: sky)
     config = tiny_config(tmp_path / "run", tmp_path / "bank", steps=1, skies=2, patches=1)
     train_localizer(config)
-    recipes = [s.recipe for s in open_bank(tmp_path / "bank")]
+    recipes = sorted((s.recipe for s in opened(tmp_path / "bank")), key=lambda r: r.seed)
     assert [(r.seed, r.background, r.n_patches) for r in recipes] == [
         (7, "own-7", 1),
         (8, "own-8", 1),
@@ -156,7 +163,7 @@ def test_patches_that_the_bank_lacks_are_simulated_first(tmp_path, monkeypatch):
 
 def test_two_runs_of_one_seed_are_alike_and_of_another_differ(bank, tmp_path):
     paths = [
-        run_training(tiny_config(tmp_path, bank, steps=1, seed=seed), _folder(tmp_path / name))
+        train_localizer(tiny_config(tmp_path / name, bank, steps=1, seed=seed))
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     ]
     a, b, c = (tensors(p)["down0.0.weight"] for p in paths)
@@ -164,25 +171,20 @@ def test_two_runs_of_one_seed_are_alike_and_of_another_differ(bank, tmp_path):
     assert not torch.equal(a, c)
 
 
-def _folder(path: Path) -> Path:
-    path.mkdir()
-    return path / "checkpoint.pt"
-
-
 def test_the_rate_rises_and_falls_down_to_a_hundredth():
-    rates = np.array([schedule(s, 1000) for s in range(1000)])
+    rates = np.array([learning_rate(s, 1000) for s in range(1000)])
     assert rates[0] == pytest.approx(1 / 200, rel=0.01)
     assert rates.max() == pytest.approx(1.0, abs=0.1)
     peak = int(rates.argmax())
     assert np.all(np.diff(rates[:peak]) > 0)
     assert np.all(np.diff(rates[peak:]) < 0)
     assert rates[-1] == pytest.approx(0.01, abs=0.001)
-    assert schedule(0, 1) == pytest.approx(1.0)
+    assert learning_rate(0, 1) == pytest.approx(1.0)
 
 
-def test_inputs_are_fitted_to_ten_years_of_the_bank(bank, tmp_path):
-    trainer = Trainer(tiny_config(tmp_path, bank), open_bank(bank))
-    counts = np.asarray(open_bank(bank)[0].counts[3], float) * 10.0 / 16.0
+def test_inputs_are_fitted_to_ten_years_of_the_patches(bank, tmp_path):
+    trainer = Trainer(tiny_config(tmp_path, bank), opened(bank), tmp_path / "checkpoint.pt")
+    counts = np.asarray(opened(bank)[0].counts[3], float) * 10.0 / 16.0
     stable = 2.0 * np.sqrt(counts + 0.375)
     module = trainer.network.inputs[3]
     assert float(module.mean) == pytest.approx(stable.mean(), rel=0.1)
@@ -209,12 +211,12 @@ def _places(kernel: np.ndarray) -> np.ndarray:
 
 def test_a_network_with_a_template_is_trained_and_keeps_it(tmp_path, monkeypatch):
     sky = random_sky(1, 300)
-    monkeypatch.setattr(bank_module, "make_sky_model", lambda recipe, data_dir: sky)
+    monkeypatch.setattr(skies, "make_sky_model", lambda recipe, data_dir: sky)
     config = tiny_config(tmp_path / "run", tmp_path / "bank", steps=2, template="own")
     loaded = load_localizer(train_localizer(config))
-    assert loaded.network.shape == LocalizerShape(WIDTHS, template=True)
+    assert loaded.network.spec == ModelSpec(WIDTHS, template=True)
     assert loaded.provenance["template"] == "own"
-    wide = loaded.network.template[0].float()
+    wide = torch.from_numpy(loaded.template[0]).float()
     assert float(wide.mean()) == pytest.approx(1.0, rel=1e-3)
     # the plane is far brighter than the poles
     lat = np.degrees(np.pi / 2 - hp.pix2ang(128, np.arange(len(wide)), nest=True)[0])
@@ -223,20 +225,52 @@ def test_a_network_with_a_template_is_trained_and_keeps_it(tmp_path, monkeypatch
 
 def test_a_network_with_a_template_starts_as_one_without_says(tmp_path):
     torch.manual_seed(3)
-    old = Localizer(LocalizerShape(WIDTHS)).eval()
-    new = Localizer(LocalizerShape(WIDTHS, template=True)).eval()
+    old = Localizer(ModelSpec(WIDTHS)).eval()
+    new = Localizer(ModelSpec(WIDTHS, template=True)).eval()
     start_from(new, old)
     rng = np.random.default_rng(0)
-    counts = [torch.from_numpy(rng.poisson(3.0, (2, n, n))).float() for n in NATIVE_PIXELS]
+    counts = [torch.from_numpy(rng.poisson(3.0, (2, n, n))).float() for n in BINNING.pixels]
     masks = [torch.ones_like(c) for c in counts]
-    template = [torch.from_numpy(rng.random((2, n, n))).float() for n in TEMPLATE_PIXELS]
+    template = [torch.from_numpy(rng.random((2, n, n))).float() for n in BINNING.template_pixels]
     with torch.inference_mode():
-        torch.testing.assert_close(new(counts, masks, template), old(counts, masks))
+        torch.testing.assert_close(
+            new(PatchBatch(counts, masks, template)), old(PatchBatch(counts, masks))
+        )
 
 
 def test_a_network_of_other_widths_is_no_start():
     with pytest.raises(ConfigError, match=r"cannot start from one of"):
         start_from(
-            Localizer(LocalizerShape((8, 8, 8, 12), template=True)),
-            Localizer(LocalizerShape(WIDTHS, template=True)),
+            Localizer(ModelSpec((8, 8, 8, 12), template=True)),
+            Localizer(ModelSpec(WIDTHS, template=True)),
         )
+
+
+# --- several processes
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does_on_the_same_batches(bank, tmp_path):
+    """torchrun with gloo: each sees half of every batch, and batch norm half of the patches."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys\n"
+        "from fermi_unek.config import TrainConfig, load_yaml\n"
+        "from fermi_unek.training.localizer import train\n"
+        "train.CHECKPOINT_EVERY = 1\n"
+        "train.train_localizer(load_yaml(sys.argv[1], TrainConfig))\n"
+    )
+    curves = []
+    for number in (1, 2):
+        config = tiny_config(tmp_path / f"of{number}", bank, steps=16, batch=8, lr=1e-2)
+        path = tmp_path / f"of{number}.yaml"
+        path.write_text(config.model_dump_json())
+        torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={number}"]
+        where = ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", str(script), str(path)]
+        subprocess.run([*torchrun, *where], check=True, timeout=300)
+        lines = (Path(config.out) / "log.jsonl").read_text().splitlines()
+        curves.append([json.loads(line)["entropy"] for line in lines])
+    one, two = np.array(curves)
+    assert len(one) == len(two) == 16
+    np.testing.assert_allclose(two, one, rtol=0.1)
+    assert np.corrcoef(one, two)[0, 1] > 0.8

@@ -15,20 +15,21 @@ from fermi_unek.detect.calibration import Calibration, features
 from fermi_unek.detect.centers import Centers
 from fermi_unek.errors import InputError
 from fermi_unek.evaluate.match import match
-from fermi_unek.nets.localizer import Localizer, LocalizerShape
+from fermi_unek.nets.localizer import Localizer
+from fermi_unek.nets.spec import ModelSpec
 from fermi_unek.nets.weights import load_localizer, save_localizer
 from fermi_unek.sky.bins import N_BINS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 from fermi_unek.training.localizer import calibrate
 from fermi_unek.training.localizer.calibrate import (
-    Judged,
+    MatchedCenters,
     calibrate_weights,
     fit_calibration,
-    judge,
+    match_centers,
     weighted_quantile,
 )
-from fermi_unek.training.localizer.skies import ShardRecipe
+from fermi_unek.training.localizer.skies import SkyRecipe
 
 TRUE_WEIGHTS = np.array([1.2, 1.5, -0.8, 0.3])
 
@@ -42,15 +43,15 @@ def field(rng: np.random.Generator, number: int) -> tuple[np.ndarray, np.ndarray
     return rng.uniform(-3.0, 3.0, number) % 360.0, rng.uniform(-3.0, 3.0, number)
 
 
-# --- judging
+# --- matching
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_centres_are_judged_as_the_evaluation_matches_them(seed):
+def test_centres_are_matched_as_the_evaluation_matches_them(seed):
     rng = np.random.default_rng(seed)
     found, true = field(rng, 250), field(rng, 200)
     ts = rng.exponential(30.0, 200)
-    judged = judge(at(*found), found[1], lonlat_to_vectors(*true), ts)
+    matched = match_centers(at(*found), found[1], lonlat_to_vectors(*true), ts)
     visible = np.flatnonzero(ts > 9.0)
     reference = match(
         true[0][visible], true[1][visible], ts[visible], *found, radius_deg=calibrate.MATCH_DEG
@@ -58,39 +59,43 @@ def test_centres_are_judged_as_the_evaluation_matches_them(seed):
     real = np.zeros(250, bool)
     real[reference.detection] = True
     assert 50 < real.sum() < 250
-    np.testing.assert_array_equal(judged.real, real)
-    np.testing.assert_allclose(judged.ts[reference.detection], ts[visible][reference.truth])
+    np.testing.assert_array_equal(matched.real, real)
+    np.testing.assert_allclose(matched.ts[reference.detection], ts[visible][reference.truth])
     np.testing.assert_allclose(
-        judged.distance_deg[reference.detection], reference.separation_deg, rtol=1e-4
+        matched.distance_deg[reference.detection], reference.separation_deg, rtol=1e-4
     )
-    assert np.isnan(judged.distance_deg[~real]).all()
-    assert np.isnan(judged.ts[~real]).all()
+    assert np.isnan(matched.distance_deg[~real]).all()
+    assert np.isnan(matched.ts[~real]).all()
 
 
 def test_the_brighter_source_takes_the_centre_and_the_fainter_another_or_none():
     true = lonlat_to_vectors(np.array([10.0, 10.1]), np.zeros(2))
-    judged = judge(at(np.array([10.02]), np.zeros(1)), np.zeros(1), true, np.array([20.0, 90.0]))
-    assert judged.ts.tolist() == [90.0]
-    assert judged.distance_deg[0] == pytest.approx(0.08)
+    matched = match_centers(
+        at(np.array([10.02]), np.zeros(1)), np.zeros(1), true, np.array([20.0, 90.0])
+    )
+    assert matched.ts.tolist() == [90.0]
+    assert matched.distance_deg[0] == pytest.approx(0.08)
 
 
 def test_a_source_that_cannot_be_seen_makes_no_centre_real():
     true = lonlat_to_vectors(np.array([10.0]), np.zeros(1))
-    judged = judge(at(np.array([10.0]), np.zeros(1)), np.zeros(1), true, np.array([9.0]))
-    assert not judged.real.any()
+    matched = match_centers(at(np.array([10.0]), np.zeros(1)), np.zeros(1), true, np.array([9.0]))
+    assert not matched.real.any()
 
 
 def test_without_centres_or_sources_nothing_is_real():
     none = np.zeros(0)
-    assert len(judge(at(none, none), none, np.eye(3), np.full(3, 50.0)).real) == 0
-    judged = judge(at(np.array([1.0]), np.zeros(1)), np.zeros(1), np.zeros((0, 3)), none)
-    assert judged.real.tolist() == [False]
+    assert len(match_centers(at(none, none), none, np.eye(3), np.full(3, 50.0)).real) == 0
+    matched = match_centers(at(np.array([1.0]), np.zeros(1)), np.zeros(1), np.zeros((0, 3)), none)
+    assert matched.real.tolist() == [False]
 
 
 # --- fitting
 
 
-def sky(seed: int, number: int = 6000, shift: tuple[float, float, float] = (0.0,) * 3) -> Judged:
+def sky(
+    seed: int, number: int = 6000, shift: tuple[float, float, float] = (0.0,) * 3
+) -> MatchedCenters:
     """Centres that are real with a known probability, with errors 1.3 times the network's own."""
     rng = np.random.default_rng(seed)
     lat = np.degrees(np.arcsin(rng.uniform(-1, 1, number)))
@@ -104,7 +109,7 @@ def sky(seed: int, number: int = 6000, shift: tuple[float, float, float] = (0.0,
     )
     real = rng.random(number) < true_probability(some, lat, shift)
     distance = np.where(real, np.hypot(*rng.normal(0.0, 1.3 * error, (2, number))), np.nan)
-    return Judged(some, lat, real, distance, np.where(real, 50.0, np.nan))
+    return MatchedCenters(some, lat, real, distance, np.where(real, 50.0, np.nan))
 
 
 def true_probability(
@@ -142,8 +147,8 @@ def test_the_distance_to_a_match_is_that_in_its_ellipse():
     long_in_north = Centers(place, one, one, 0.05 * one, 4.0 * one, 0.0 * one)
     for lon, lat, expected in ((20.1, 0.0, 0.2), (20.0, 0.1, 0.05)):
         there = lonlat_to_vectors(np.array([lon]), np.array([lat]))
-        judged = judge(long_in_north, np.zeros(1), there, np.array([100.0]))
-        assert judged.distance_deg[0] == pytest.approx(expected, rel=1e-4)
+        matched = match_centers(long_in_north, np.zeros(1), there, np.array([100.0]))
+        assert matched.distance_deg[0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_fitted_tables_are_monotone_and_survive_the_header():
@@ -169,7 +174,7 @@ def test_68_percent_of_the_true_sources_lie_within_the_fitted_radius():
 
 
 def test_radii_hold_at_every_score_though_the_doubtful_lie_further_off():
-    def stretched(seed: int) -> Judged:
+    def stretched(seed: int) -> MatchedCenters:
         one = sky(seed)
         doubt = np.where(features(one.centers) @ TRUE_WEIGHTS < 1.0, 2.0, 1.0)
         return replace(one, distance_deg=one.distance_deg * doubt)
@@ -186,7 +191,7 @@ def test_radii_hold_at_every_score_though_the_doubtful_lie_further_off():
 
 
 def test_radii_lean_towards_the_faint():
-    def mixed(seed: int) -> Judged:
+    def mixed(seed: int) -> MatchedCenters:
         one = sky(seed)
         faint = np.random.default_rng(seed).random(len(one.real)) < 0.2
         ts = np.where(one.real, np.where(faint, 12.0, 50.0), np.nan)
@@ -210,10 +215,10 @@ def test_a_band_without_centres_takes_the_probabilities_of_the_whole_sky():
     some = Centers(
         *(getattr(whole.centers, n)[high] for n in ("vectors", "peak", "area", "error_deg"))
     )
-    judged = Judged(
+    matched = MatchedCenters(
         some, whole.lat_deg[high], whole.real[high], whole.distance_deg[high], whole.ts[high]
     )
-    fitted = fit_calibration([judged])
+    fitted = fit_calibration([matched])
     assert fitted.probability_nodes[0] == fitted.probability_nodes[1]
     assert fitted.probability_nodes[0] == fitted.probability_nodes[2]
 
@@ -228,14 +233,16 @@ def test_too_few_real_centres_leave_the_error_of_a_gaussian():
 @pytest.mark.parametrize("real", [True, False])
 def test_skies_on_which_all_centres_are_of_one_kind_are_refused(real):
     one = sky(0, 200)
-    judged = Judged(one.centers, one.lat_deg, np.full(200, real), np.full(200, 0.1), one.ts)
+    matched = MatchedCenters(
+        one.centers, one.lat_deg, np.full(200, real), np.full(200, 0.1), one.ts
+    )
     with pytest.raises(InputError, match=f"of the 200 centres .* {200 * real} are real"):
-        fit_calibration([judged])
+        fit_calibration([matched])
 
 
 def test_skies_without_centres_are_refused():
     none = np.zeros(0)
-    empty = Judged(at(none, none), none, np.zeros(0, bool), none, none)
+    empty = MatchedCenters(at(none, none), none, np.zeros(0, bool), none, none)
     with pytest.raises(InputError, match="of the 0 centres"):
         fit_calibration([empty])
 
@@ -246,7 +253,7 @@ def test_skies_without_centres_are_refused():
 def test_weights_are_calibrated_in_place_and_their_history_is_kept(tmp_path: Path, monkeypatch):
     torch.manual_seed(0)
     path = save_localizer(
-        Localizer(LocalizerShape(WIDTHS)).eval(), tmp_path / "w.safetensors", {"steps": "3"}
+        Localizer(ModelSpec(WIDTHS)).eval(), tmp_path / "w.safetensors", {"steps": "3"}
     )
     model = random_sky(5, 400)
     monkeypatch.setattr(calibrate, "make_sky_model", lambda recipe, data_dir: model)
@@ -256,7 +263,7 @@ def test_weights_are_calibrated_in_place_and_their_history_is_kept(tmp_path: Pat
         assert sky_model is model
         return f"{years:g} years"
 
-    def found(sky, localizer, wanted, *, centers, progress):
+    def found(sky, localizer, wanted, config, *, progress):
         # half of the sources and as many places by chance
         assert sky == "8 years"
         assert wanted is None
@@ -269,7 +276,7 @@ def test_weights_are_calibrated_in_place_and_their_history_is_kept(tmp_path: Pat
     monkeypatch.setattr(calibrate, "simulate_counts", simulated)
     monkeypatch.setattr(calibrate, "raw_centers", found)
     before = load_localizer(path).network.state_dict()
-    recipe = ShardRecipe(91, "v07", "front", 0)
+    recipe = SkyRecipe(91, "v07", "front", 0)
     assert calibrate_weights(path, [(recipe, 8.0)], None) == path
     after = load_localizer(path)
     for name, value in before.items():
@@ -286,11 +293,11 @@ def test_weights_are_calibrated_in_place_and_their_history_is_kept(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("seed", "first_order"), [(90, "G7"), (92, "G9")])
-def test_a_network_for_coarse_counts_is_judged_on_coarse_counts(monkeypatch, seed, first_order):
+def test_a_network_for_coarse_counts_is_matched_on_coarse_counts(monkeypatch, seed, first_order):
     one = bin_from_pixels(0, np.array([5, 70000]))
     asked = []
 
-    def found(sky, localizer, wanted, *, centers, progress):
+    def found(sky, localizer, wanted, config, *, progress):
         asked.append(sky.origin["pixels"].split()[0])
         return Centers(np.zeros((0, 3)), *np.zeros((3, 0)))
 
@@ -300,7 +307,7 @@ def test_a_network_for_coarse_counts_is_judged_on_coarse_counts(monkeypatch, see
         calibrate, "simulate_counts", lambda *_: SkyCounts((one, *[None] * (N_BINS - 1)))
     )
     monkeypatch.setattr(calibrate, "raw_centers", found)
-    monkeypatch.setattr(calibrate, "judge", lambda found, lat, vectors, ts: ts)
-    recipe = ShardRecipe(seed, "v07", "front", 0, coarse=1.0)
-    calibrate.judge_sky(None, recipe, None, 10.0)
+    monkeypatch.setattr(calibrate, "match_centers", lambda found, lat, vectors, ts: ts)
+    recipe = SkyRecipe(seed, "v07", "front", 0, coarse=1.0)
+    calibrate.match_sky(None, recipe, None, 10.0)
     assert asked == [first_order]

@@ -21,8 +21,7 @@ from fermi_unek.errors import ConfigError, InputError
 from fermi_unek.nets.weights import LocalizerFile, load_localizer
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
-from fermi_unek.training.classifier import dataset as classifier_bank
-from fermi_unek.training.classifier import skies as classifier_skies
+from fermi_unek.training.classifier import dataset, skies
 from fermi_unek.training.classifier import train as training
 from fermi_unek.training.classifier.augment import UNCHANGED, Changes, batch_of
 from fermi_unek.training.classifier.calibrate import (
@@ -36,11 +35,13 @@ from fermi_unek.training.classifier.dataset import (
     Examples,
     doubtful,
     examples_path,
+    fold_of,
     load_examples,
     make_examples,
     save_examples,
     source_of,
 )
+from fermi_unek.training.classifier.loss import brightness_loss, classifier_loss
 from fermi_unek.training.classifier.population import (
     FAKE,
     UNCLASSED,
@@ -58,13 +59,11 @@ from fermi_unek.training.classifier.skies import (
 )
 from fermi_unek.training.classifier.train import (
     class_weights,
-    fold_of,
     run_training,
     share_shown,
     simulate_skies,
     train_classifier,
 )
-from fermi_unek.training.loss import brightness_loss, classifier_loss
 
 NUMBER = 160
 
@@ -103,21 +102,29 @@ def examples(number: int = NUMBER, seed: int = 0) -> Examples:
 
 
 def config(**more) -> TrainClassifierConfig:
-    small = {"members": 2, "hidden": 8, "filters": 4, "year_units": 4, "batch": 40, "epochs": 3}
+    small = {
+        "members": 2,
+        "hidden": 8,
+        "filters": 4,
+        "year_units": 4,
+        "batch": 40,
+        "epochs": 3,
+        "device": "cpu",
+    }
     return TrainClassifierConfig(**(small | more))
 
 
 def test_a_resumed_run_ends_where_the_uninterrupted_one_does(tmp_path, monkeypatch):
     whole = run_training(config(), examples(), tmp_path / "a.pt")
-    kept, saves = training._save, []
+    kept, saves = training.save_checkpoint, []
 
-    def save_twice(network, trainer, path):
-        kept(network, trainer, path)
+    def save_twice(state, path):
+        kept(state, path)
         saves.append(path)
         if len(saves) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_save", save_twice)
+    monkeypatch.setattr(training, "save_checkpoint", save_twice)
     with pytest.raises(KeyboardInterrupt):
         run_training(config(), examples(), tmp_path / "b.pt")
     resumed = run_training(config(), examples(), tmp_path / "b.pt")
@@ -391,9 +398,9 @@ def small_model(monkeypatch):
     model = sky_of(places, np.array([300.0, 200.0, 100.0]))
     model.sources["CLASS1"], model.sources["Template"] = "bll", np.arange(3)
     model.sources["Flux1000"], model.sources["Signif_Avg"] = 1e-9, 9.0
-    monkeypatch.setattr(classifier_skies, "sky_model", lambda sky, data, rng: model)
-    monkeypatch.setattr(classifier_skies, "histories", constant_light)
-    monkeypatch.setattr(classifier_skies, "simulate_counts", partial(simulate_counts, region=FIELD))
+    monkeypatch.setattr(skies, "sky_model", lambda sky, data, rng: model)
+    monkeypatch.setattr(skies, "histories", constant_light)
+    monkeypatch.setattr(skies, "simulate_counts", partial(simulate_counts, region=FIELD))
     return model
 
 
@@ -439,7 +446,7 @@ def test_a_kept_sky_is_searched_once_for_each_localizer(tmp_path, small_model, m
         peak, area = np.array([0.9, 0.8, 0.7, 0.3]), np.array([0.2, 0.1, 0.1, 0.05])
         return Centers(vectors, peak, area, np.full(4, 0.05))
 
-    monkeypatch.setattr(classifier_bank, "raw_centers", found)
+    monkeypatch.setattr(dataset, "raw_centers", found)
     localizer = LocalizerFile(None, {}, {"model": "l", "sha256": "ab"})
     path = make_examples(ClassSky(5, "own"), localizer, tmp_path, None)
     assert make_examples(ClassSky(5, "own"), localizer, tmp_path, None) == path

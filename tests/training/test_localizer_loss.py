@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fermi_unek.training.localizer.dataset import target_planes
-from fermi_unek.training.loss import localizer_loss
+from fermi_unek.training.localizer.loss import localizer_loss
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_the_loss_falls_as_the_prediction_improves(target):
 
 def test_the_loss_of_nothing_is_the_entropy_of_a_coin(target):
     parts = localizer_loss(torch.zeros_like(target), target)[1]
-    assert parts["entropy"] == pytest.approx(np.log(2.0), rel=1e-5)
+    assert float(parts["entropy"]) == pytest.approx(np.log(2.0), rel=1e-5)
 
 
 def test_the_best_error_is_the_scatter_of_the_offsets(target):
@@ -50,7 +50,7 @@ def test_the_best_error_is_the_scatter_of_the_offsets(target):
 
     def error(sigma: float) -> float:
         output[:, 3] = np.log(sigma)
-        return localizer_loss(output, target)[1]["error"]
+        return float(localizer_loss(output, target)[1]["error"])
 
     sigmas = np.geomspace(0.2, 1.2, 25)
     assert sigmas[np.argmin([error(s) for s in sigmas])] == pytest.approx(0.5, rel=0.12)

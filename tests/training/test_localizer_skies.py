@@ -6,26 +6,22 @@ import dataclasses
 
 import numpy as np
 import pytest
-from training_samples import RECIPE, random_sky, sky_of, tiny_bank
+from training_samples import RECIPE, random_sky, sky_of
 
 from fermi_unek.diffuse.named import DiffuseModel
-from fermi_unek.errors import InputError
 from fermi_unek.simulate.photons import render_patch
 from fermi_unek.simulate.skymodel import SkyModel
 from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS
 from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
-from fermi_unek.training.localizer import skies as bank
+from fermi_unek.training.localizer import skies
 from fermi_unek.training.localizer.skies import (
-    BANK_YEARS,
-    Shard,
-    ShardRecipe,
+    DATASET_YEARS,
+    SkyPatches,
+    SkyRecipe,
     default_recipes,
-    make_bank,
-    make_shard,
+    make_patches,
     make_sky_model,
-    open_bank,
     random_frames,
-    shard_path,
     truth_in,
 )
 
@@ -37,114 +33,103 @@ def model() -> SkyModel:
 
 @pytest.fixture
 def quick(model: SkyModel, monkeypatch: pytest.MonkeyPatch) -> SkyModel:
-    """The bank's skies are replaced by one that needs no seconds to build."""
-    monkeypatch.setattr(bank, "make_sky_model", lambda recipe, data_dir: model)
+    """The skies of recipes are replaced by one that needs no seconds to build."""
+    monkeypatch.setattr(skies, "make_sky_model", lambda recipe, data_dir: model)
     return model
 
 
-def test_a_shard_holds_the_patches_and_the_sources_in_them(quick, tmp_path):
-    shard = Shard(make_shard(RECIPE, tmp_path / "sky000007-own-7-front", None))
-    assert len(shard) == RECIPE.n_patches
-    assert shard.recipe == RECIPE
+def test_a_sky_holds_the_patches_and_the_sources_in_them(quick, tmp_path):
+    patches = SkyPatches(make_patches(RECIPE, tmp_path, None))
+    assert len(patches) == RECIPE.n_patches
+    assert patches.recipe == RECIPE
     for b, n_pixels in enumerate(NATIVE_PIXELS):
-        assert shard.counts[b].shape == (RECIPE.n_patches, n_pixels, n_pixels)
-        assert shard.counts[b].sum() > 0
-    assert sum(len(shard.truth(i).x) for i in range(len(shard))) > 20
+        assert patches.counts[b].shape == (RECIPE.n_patches, n_pixels, n_pixels)
+        assert patches.counts[b].sum() > 0
+    assert sum(len(patches.truth(i).x) for i in range(len(patches))) > 20
 
 
-def test_a_shard_says_where_its_patches_lie(quick, tmp_path):
-    shard = Shard(make_shard(RECIPE, tmp_path / "sky", None))
-    for index in range(len(shard)):
-        frame, truth = shard.frame(index), shard.truth(index)
+def test_a_sky_says_where_its_patches_lie(quick, tmp_path):
+    patches = SkyPatches(make_patches(RECIPE, tmp_path, None))
+    for index in range(len(patches)):
+        frame, truth = patches.frame(index), patches.truth(index)
         told = truth_in(quick, frame)
         np.testing.assert_allclose(truth.x, told.x, atol=1e-4)
         np.testing.assert_allclose(truth.y, told.y, atol=1e-4)
 
 
-def test_a_shard_of_an_older_bank_does_not_know_where_its_patches_lie(quick, tmp_path):
-    folder = make_shard(RECIPE, tmp_path / "sky", None)
-    (folder / "frames.npy").unlink()
-    with pytest.raises(InputError, match="does not say where its patches lie; make the bank anew"):
-        Shard(folder).frame(0)
-
-
-def test_patches_and_truth_of_a_shard_belong_together(quick, tmp_path):
-    shard = Shard(make_shard(RECIPE, tmp_path / "sky", None))
-    for index in range(len(shard)):
-        truth = shard.truth(index)
-        ts = truth.ts_per_year.sum(axis=1) * BANK_YEARS
+def test_patches_and_truth_of_a_sky_belong_together(quick, tmp_path):
+    patches = SkyPatches(make_patches(RECIPE, tmp_path, None))
+    for index in range(len(patches)):
+        truth = patches.truth(index)
+        ts = truth.ts_per_year.sum(axis=1) * DATASET_YEARS
         inside = (np.abs(truth.x - 63.5) < 58) & (np.abs(truth.y - 63.5) < 58) & (ts > 2000.0)
-        counts = shard.counts[4][index].astype(float)
+        counts = patches.counts[4][index].astype(float)
         for x, y in zip(truth.x[inside], truth.y[inside], strict=True):
             rows, columns = (slice(int(c) - 1, int(c) + 3) for c in (y, x))
             assert counts[rows, columns].mean() > 5.0 * counts.mean()
 
 
-def test_the_same_recipe_gives_the_same_shard_and_an_existing_one_is_left(quick, tmp_path):
-    one = make_shard(RECIPE, tmp_path / "one", None)
-    two = make_shard(RECIPE, tmp_path / "two", None)
+def test_the_same_recipe_gives_the_same_patches(quick, tmp_path):
+    one, two = (make_patches(RECIPE, tmp_path / name, None) for name in ("one", "two"))
     for name in ("counts3.npy", "truth.npz"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
-    changed = dataclasses.replace(RECIPE, n_patches=1)
-    assert len(Shard(make_shard(changed, one, None))) == RECIPE.n_patches
 
 
-def test_a_shard_that_was_not_finished_is_made_anew_and_never_opened(quick, tmp_path):
-    half = tmp_path / "sky000007-own-7-front.part"
+def test_patches_that_are_there_are_not_made_again(quick, tmp_path):
+    path = make_patches(RECIPE, tmp_path, None)
+    (path / "recipe.json").touch()
+    changed = (path / "recipe.json").stat().st_mtime_ns
+    assert make_patches(RECIPE, tmp_path, None) == path
+    assert (path / "recipe.json").stat().st_mtime_ns == changed
+
+
+@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(SkyRecipe)])
+def test_a_sky_made_with_anything_else_has_another_name(field):
+    value = getattr(RECIPE, field)
+    other = {"background": "v07", "event_type": "all", "extended": True}.get(field)
+    changed = dataclasses.replace(RECIPE, **{field: value + 1 if other is None else other})
+    assert changed.name != RECIPE.name
+
+
+def test_patches_that_were_not_finished_are_made_anew(quick, tmp_path):
+    half = tmp_path / f"{RECIPE.name}.part"
     half.mkdir()
     (half / "counts0.npy").write_text("half")
-    with pytest.raises(InputError, match="no training shards"):
-        open_bank(tmp_path)
-    make_bank([RECIPE], tmp_path, None)
-    assert not half.exists()
-    assert [s.recipe for s in open_bank(tmp_path)] == [RECIPE]
+    assert SkyPatches(make_patches(RECIPE, tmp_path, None)).recipe == RECIPE
+    assert [path.name for path in tmp_path.iterdir()] == [RECIPE.name]
 
 
-def test_a_shard_that_fails_leaves_none_under_its_name(tmp_path, monkeypatch):
+def test_a_sky_that_fails_leaves_none_under_its_name(tmp_path, monkeypatch):
     def fail(recipe, data_dir):
         raise RuntimeError("killed")
 
-    monkeypatch.setattr(bank, "make_sky_model", fail)
+    monkeypatch.setattr(skies, "make_sky_model", fail)
     with pytest.raises(RuntimeError, match="killed"):
-        make_shard(RECIPE, tmp_path / "sky", None)
-    assert not (tmp_path / "sky").exists()
+        make_patches(RECIPE, tmp_path, None)
+    assert not (tmp_path / RECIPE.name).exists()
 
 
-def test_an_empty_or_missing_bank_is_refused(tmp_path):
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(InputError, match="no training shards in"):
-            open_bank(folder)
-
-
-def test_shards_are_opened_in_order_of_their_seed(quick, tmp_path):
-    recipes = [dataclasses.replace(RECIPE, seed=s, n_patches=1) for s in (12, 3)]
-    make_bank(recipes, tmp_path, None)
-    assert [s.recipe.seed for s in open_bank(tmp_path)] == [3, 12]
-    assert tiny_bank(tmp_path).is_dir()
-    assert [s.recipe.seed for s in open_bank(tmp_path)] == [3, 7, 12]
-
-
-def test_recipes_take_backgrounds_in_turn_and_every_fourth_sky_is_front_and_back(tmp_path):
+def test_recipes_take_backgrounds_in_turn_and_every_fourth_sky_is_front_and_back():
     recipes = default_recipes(8, 5, 100, ["v07", "own", "model_O"])
     assert [r.seed for r in recipes] == list(range(100, 108))
     assert [r.background for r in recipes[:4]] == ["v07", "own-101", "model_O", "v07"]
     assert [r.event_type for r in recipes] == (["front"] * 3 + ["all"]) * 2
-    assert len({shard_path(tmp_path, r) for r in recipes}) == 8
+    assert len({recipe.name for recipe in recipes}) == 8
     assert {r.n_patches for r in recipes} == {5}
 
 
 def test_how_far_a_sky_departs_from_its_diffuse_model_is_said_by_its_recipe(monkeypatch):
-    told = []
+    structures = []
 
     def heard(diffuse: DiffuseModel, rng: np.random.Generator, structure_sigma: float) -> None:
-        told.append(structure_sigma)
+        structures.append(structure_sigma)
         raise RuntimeError("enough")
 
-    monkeypatch.setattr(bank, "vary", heard)
+    monkeypatch.setattr(skies, "vary", heard)
     for recipe in (*default_recipes(1, 5, 100, ["own"], structure=0.03), RECIPE):
         with pytest.raises(RuntimeError, match="enough"):
             make_sky_model(recipe, None)
-    assert told == [0.03, 0.1]
+    assert structures == [0.03, 0.1]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +149,7 @@ def test_truth_lies_where_the_frame_puts_the_sources(model, frame):
     # astropy projects the far side as well
     front = model.vectors @ frame.axes[2] > 0.5
     near = front & (x > -6) & (x < 134) & (y > -6) & (y < 134)
-    near &= model.ideal_ts.sum(axis=1) * BANK_YEARS > 1.0
+    near &= model.ideal_ts.sum(axis=1) * DATASET_YEARS > 1.0
     np.testing.assert_allclose(truth.x, x[near], atol=2e-3)
     np.testing.assert_allclose(truth.y, y[near], atol=2e-3)
     np.testing.assert_allclose(truth.ts_per_year, model.ideal_ts[near], rtol=1e-5)
@@ -201,7 +186,7 @@ def test_patches_lie_all_over_the_sky_with_some_more_near_the_plane():
 
 @pytest.mark.slow
 def test_a_recipe_makes_a_new_sky_of_its_seed_background_and_event_type():
-    recipe = ShardRecipe(11, "own-11", "all", 1)
+    recipe = SkyRecipe(11, "own-11", "all", 1)
     sky = make_sky_model(recipe, None)
     assert sky.event_type == "all"
     assert len(sky.responses) == 2

@@ -1,34 +1,33 @@
-"""What the feed does to a patch: thinning, masks, targets, flips, batches."""
+"""What becomes of a patch that is drawn: thinning, masks, targets, flips, batches."""
 
 from __future__ import annotations
-
-import threading
-from pathlib import Path
 
 import healpy as hp
 import numpy as np
 import pytest
 import torch
-from training_samples import random_sky, tiny_bank, write_shard
+from training_samples import RECIPE, random_sky, write_patches
 
-from fermi_unek.diffuse.template import TEMPLATE_PIXELS, template_from_maps
-from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS
-from fermi_unek.training.localizer import dataset as feed
-from fermi_unek.training.localizer import skies as bank
+from fermi_unek.diffuse.template import template_from_maps
+from fermi_unek.sky.binning import BINNING
+from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
+from fermi_unek.training.localizer import dataset, skies
 from fermi_unek.training.localizer.dataset import (
-    DISC_PIXELS,
     Batch,
+    PatchDataset,
     Shares,
+    TargetConfig,
     batches,
+    draw_example,
     draw_field,
     draw_kept_fractions,
-    example,
     stack,
     target_planes,
 )
-from fermi_unek.training.localizer.skies import BANK_YEARS, Shard, open_bank
+from fermi_unek.training.localizer.skies import DATASET_YEARS, SkyPatches, make_patches
 
 SURE = 400.0
+DISC_PIXELS = TargetConfig.disc_deg / PATCH_DEG * OUTPUT_PIXELS
 
 
 def target(*sources: tuple[float, float, float]) -> np.ndarray:
@@ -37,7 +36,7 @@ def target(*sources: tuple[float, float, float]) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def shard(tmp_path_factory: pytest.TempPathFactory) -> Shard:
+def shard(tmp_path_factory: pytest.TempPathFactory) -> SkyPatches:
     """Three patches of even counts; the first with one bright source off the diagonal."""
     rng = np.random.default_rng(0)
     counts = [rng.poisson(20.0, (3, n, n)) for n in NATIVE_PIXELS]
@@ -46,7 +45,9 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Shard:
         scale = n_pixels / OUTPUT_PIXELS
         plane[0, int((y + 0.5) * scale), int((x + 0.5) * scale)] = 9000
     ts = np.full((1, N_BINS), SURE)
-    return write_shard(tmp_path_factory.mktemp("feed") / "sky", counts, [x], [y], ts, [0, 1, 1, 1])
+    return write_patches(
+        tmp_path_factory.mktemp("dataset") / "sky", counts, [x], [y], ts, [0, 1, 1, 1]
+    )
 
 
 def fixed(
@@ -54,8 +55,8 @@ def fixed(
 ) -> None:
     """Take the chance out of live time, bins and field."""
     field = field or ("whole", np.zeros(4))
-    monkeypatch.setattr(feed, "draw_kept_fractions", lambda rng, shares: np.asarray(kept, float))
-    monkeypatch.setattr(feed, "draw_field", lambda rng, share: field)
+    monkeypatch.setattr(dataset, "draw_kept_fractions", lambda rng, shares: np.asarray(kept, float))
+    monkeypatch.setattr(dataset, "draw_field", lambda rng, share: field)
 
 
 class Flips:
@@ -155,7 +156,7 @@ def test_no_source_gives_an_empty_target():
 def test_thinning_keeps_a_binomial_share_of_the_photons(shard, monkeypatch):
     kept = np.array([0.5, 0.1, 1.0, 0.25, 0.0, 0.9])
     fixed(monkeypatch, kept)
-    one = example(shard, 1, np.random.default_rng(1))
+    one = draw_example(shard, 1, np.random.default_rng(1))
     for b, share in enumerate(kept):
         total = shard.counts[b][1].sum()
         spread = np.sqrt(total * share * (1 - share))
@@ -166,7 +167,7 @@ def test_thinning_keeps_a_binomial_share_of_the_photons(shard, monkeypatch):
 
 def test_thinned_counts_vary_as_poisson_numbers_do(shard, monkeypatch):
     fixed(monkeypatch, np.full(N_BINS, 0.3))
-    counts = example(shard, 1, np.random.default_rng(2)).counts[5]
+    counts = draw_example(shard, 1, np.random.default_rng(2)).counts[5]
     assert counts.mean() == pytest.approx(6.0, rel=0.03)
     assert counts.var() == pytest.approx(6.0, rel=0.05)
 
@@ -179,13 +180,13 @@ def test_the_ideal_ts_shrinks_with_the_live_time_and_the_bins(
     # TS 20 a year in bin 3 alone
     ts = np.zeros((1, N_BINS))
     ts[0, 3] = 20.0
-    shard = write_shard(tmp_path / "sky", counts, [64.0], [64.0], ts, [0, 1])
-    kept = np.full(N_BINS, years / BANK_YEARS)
+    shard = write_patches(tmp_path / "sky", counts, [64.0], [64.0], ts, [0, 1])
+    kept = np.full(N_BINS, years / DATASET_YEARS)
     fixed(monkeypatch, kept)
-    assert example(shard, 0, np.random.default_rng(0)).target[0].any() == painted
+    assert draw_example(shard, 0, np.random.default_rng(0)).target[0].any() == painted
     kept[3] = 0.0
     fixed(monkeypatch, kept)
-    assert not example(shard, 0, np.random.default_rng(0)).target[0].any()
+    assert not draw_example(shard, 0, np.random.default_rng(0)).target[0].any()
 
 
 def test_live_times_and_bins_are_drawn_as_data_come():
@@ -194,7 +195,7 @@ def test_live_times_and_bins_are_drawn_as_data_come():
     assert np.all((drawn >= 0) & (drawn <= 1))
     assert np.all(drawn.max(axis=1) > 0)
     assert np.all(drawn[:, 5] + drawn[:, 4] + drawn[:, 3] + drawn[:, 2] > 0)
-    ten_years = np.isclose(drawn.max(axis=1), 10.0 / BANK_YEARS)
+    ten_years = np.isclose(drawn.max(axis=1), 10.0 / DATASET_YEARS)
     assert 0.45 < ten_years.mean() < 0.6
     starts_late = (drawn[:, 0] == 0) & np.all(np.diff(drawn > 0, axis=1).astype(int) >= 0, axis=1)
     assert 0.15 < starts_late.mean() < 0.27
@@ -207,13 +208,13 @@ def test_fields_are_mostly_whole_and_never_empty():
     assert kinds.count("whole") / 2000 == pytest.approx(0.75, abs=0.04)
     assert kinds.count("circle") > 150
     assert kinds.count("square") > 150
-    shares = [feed._field_mask(one, 32).mean() for one in fields]
+    shares = [dataset._field_mask(one, 32).mean() for one in fields]
     assert min(shares) > 0.05
 
 
-def test_what_lies_off_the_field_is_neither_seen_nor_judged(shard, monkeypatch):
+def test_what_lies_off_the_field_is_neither_seen_nor_counted(shard, monkeypatch):
     fixed(monkeypatch, np.ones(N_BINS), ("circle", np.array([0.1, 0.0, 0.3, 0.0])))
-    one = example(shard, 0, Flips(0))
+    one = draw_example(shard, 0, Flips(0))
     rows, columns = np.mgrid[:128, :128]
     inside = np.hypot((columns + 0.5) / 128 - 0.6, (rows + 0.5) / 128 - 0.5) < 0.3
     np.testing.assert_array_equal(one.masks[5] > 0, inside)
@@ -224,7 +225,7 @@ def test_what_lies_off_the_field_is_neither_seen_nor_judged(shard, monkeypatch):
 
 
 def test_a_square_field_is_turned(monkeypatch):
-    diagonal = feed._field_mask(("square", np.array([0.0, 0.0, 0.3, np.pi / 4])), 128)
+    diagonal = dataset._field_mask(("square", np.array([0.0, 0.0, 0.3, np.pi / 4])), 128)
     rows, columns = np.mgrid[:128, :128]
     apart = np.abs((columns + 0.5) / 128 - 0.5) + np.abs((rows + 0.5) / 128 - 0.5)
     np.testing.assert_array_equal(diagonal, apart < 0.3 * 2**0.5)
@@ -236,7 +237,7 @@ def test_a_square_field_is_turned(monkeypatch):
 @pytest.mark.parametrize("flips", range(8))
 def test_counts_and_target_are_turned_alike(shard, monkeypatch, flips):
     fixed(monkeypatch, np.ones(N_BINS))
-    one = example(shard, 0, Flips(flips))
+    one = draw_example(shard, 0, Flips(flips))
     brightest = np.array(np.unravel_index(one.counts[5].argmax(), (128, 128)))
     mask, _, dx, dy = one.target
     rows, columns = np.nonzero(mask)
@@ -251,14 +252,14 @@ def test_counts_and_target_are_turned_alike(shard, monkeypatch, flips):
 
 def test_the_eight_flips_are_all_different(shard, monkeypatch):
     fixed(monkeypatch, np.ones(N_BINS))
-    places = {int(example(shard, 0, Flips(f)).counts[5].argmax()) for f in range(8)}
+    places = {int(draw_example(shard, 0, Flips(f)).counts[5].argmax()) for f in range(8)}
     assert len(places) == 8
 
 
 @pytest.mark.parametrize("flips", range(8))
 def test_masks_are_turned_with_the_counts(shard, monkeypatch, flips):
     fixed(monkeypatch, np.ones(N_BINS), ("circle", np.array([-0.4, 0.3, 0.35, 0.0])))
-    one = example(shard, 1, Flips(flips))
+    one = draw_example(shard, 1, Flips(flips))
     for counts, mask in zip(one.counts, one.masks, strict=True):
         assert np.all(counts[mask == 0] == 0)
         assert np.mean(counts[mask == 1] > 0) > 0.99
@@ -268,28 +269,26 @@ def test_masks_are_turned_with_the_counts(shard, monkeypatch, flips):
 # --- batches
 
 
-def drawn(shard: Shard, first: int, last: int, seed: int = 5) -> list[Batch]:
-    return list(batches(lambda: [shard], first, last, 2, seed))
+def drawn(shard: SkyPatches, first: int, last: int, seed: int = 5, **more: int) -> list[Batch]:
+    examples = PatchDataset([shard], 2 * last, seed, first=2 * first)
+    return list(batches(examples, 2, **more))
 
 
 def same(one: Batch, other: Batch) -> bool:
-    pairs = zip(
-        [*one.counts, *one.masks, one.target], [*other.counts, *other.masks, other.target],
-        strict=True,
-    )  # fmt: skip
-    return all(torch.equal(a, b) for a, b in pairs)
+    tensors = ([*batch.given.counts, *batch.given.masks, batch.target] for batch in (one, other))
+    return all(torch.equal(a, b) for a, b in zip(*tensors, strict=True))
 
 
 def test_a_batch_stacks_examples_as_float_tensors(shard):
     rng = np.random.default_rng(0)
-    batch = stack([example(shard, i, rng) for i in range(3)])
+    batch = stack([draw_example(shard, i, rng) for i in range(3)])
     for b, n_pixels in enumerate(NATIVE_PIXELS):
-        assert batch.counts[b].shape == batch.masks[b].shape == (3, n_pixels, n_pixels)
-        assert batch.counts[b].dtype == batch.masks[b].dtype == torch.float32
+        assert batch.given.counts[b].shape == batch.given.masks[b].shape == (3, n_pixels, n_pixels)
+        assert batch.given.counts[b].dtype == batch.given.masks[b].dtype == torch.float32
     assert batch.target.shape == (3, 4, OUTPUT_PIXELS, OUTPUT_PIXELS)
 
 
-def test_a_resumed_feed_goes_on_with_the_batches_it_would_have_given(shard):
+def test_a_resumed_run_goes_on_with_the_batches_it_would_have_had(shard):
     whole = drawn(shard, 0, 5)
     resumed = drawn(shard, 3, 5)
     assert len(whole) == 5
@@ -298,57 +297,13 @@ def test_a_resumed_feed_goes_on_with_the_batches_it_would_have_given(shard):
     assert not same(whole[0], drawn(shard, 0, 1, seed=6)[0])
 
 
+def test_batches_drawn_by_other_processes_are_the_same_in_the_same_order(shard):
+    pairs = zip(drawn(shard, 0, 4), drawn(shard, 0, 4, workers=2), strict=True)
+    assert all(same(one, other) for one, other in pairs)
+
+
 def test_no_batches_are_left_at_the_end_of_a_run(shard):
     assert drawn(shard, 5, 5) == []
-
-
-def test_an_error_in_the_thread_is_raised_where_batches_are_taken(shard):
-    def gone() -> list[Shard]:
-        raise OSError("the bank is gone")
-
-    with pytest.raises(OSError, match="the bank is gone"):
-        next(batches(gone, 0, 3, 2, 0))
-
-
-def test_an_error_after_some_batches_comes_after_them(shard, monkeypatch):
-    calls = []
-
-    def failing(
-        shard: Shard, index: int, rng: np.random.Generator, shares: Shares | None, template: None
-    ) -> feed.Example:
-        assert template is None
-        calls.append(index)
-        if len(calls) > 4:
-            raise ValueError("a broken patch")
-        return example(shard, index, rng, shares)
-
-    monkeypatch.setattr(feed, "example", failing)
-    got = batches(lambda: [shard], 0, 10, 2, 0)
-    assert next(got).target.shape[0] == 2
-    assert next(got).target.shape[0] == 2
-    with pytest.raises(ValueError, match="a broken patch"):
-        next(got)
-
-
-def test_the_thread_ends_when_the_batches_are_no_longer_wanted(shard):
-    before = set(threading.enumerate())
-    got = batches(lambda: [shard], 0, 1000, 1, 0)
-    next(got)
-    (worker,) = set(threading.enumerate()) - before
-    got.close()
-    worker.join(timeout=5.0)
-    assert not worker.is_alive()
-
-
-def test_shards_that_appear_during_a_run_are_taken_up(shard, tmp_path: Path):
-    opened = []
-
-    def open_shards() -> list[Shard]:
-        opened.append(1)
-        return [shard]
-
-    list(batches(open_shards, 99, 102, 1, 0))
-    assert len(opened) == 2
 
 
 # --- the template
@@ -356,21 +311,21 @@ def test_shards_that_appear_during_a_run_are_taken_up(shard, tmp_path: Path):
 
 def test_the_template_is_cut_where_the_patch_lies_and_turned_with_it(tmp_path, monkeypatch):
     model = random_sky(4, 300)
-    monkeypatch.setattr(bank, "make_sky_model", lambda recipe, data_dir: model)
-    shard = open_bank(tiny_bank(tmp_path))[0]
+    monkeypatch.setattr(skies, "make_sky_model", lambda recipe, data_dir: model)
+    shard = SkyPatches(make_patches(RECIPE, tmp_path, None))
     z = hp.pix2vec(256, np.arange(hp.nside2npix(256)), nest=True)[2]
     template = template_from_maps(np.tile(np.exp(z), (N_BINS, 1)))
     fixed(monkeypatch, np.ones(N_BINS))
     plain = template.cut(shard.frame(1))
     for flips in range(8):
-        given = example(shard, 1, Flips(flips), Shares(), template)
+        given = draw_example(shard, 1, Flips(flips), Shares(), template)
         for plane, turned in zip(plain, given.template, strict=True):
             plane = plane[:, ::-1] if flips & 1 else plane
             plane = plane[::-1] if flips & 2 else plane
             np.testing.assert_array_equal(turned, plane.T if flips & 4 else plane)
     batch = stack([given, given])
-    assert [t.shape for t in batch.template] == [(2, n, n) for n in TEMPLATE_PIXELS]
+    assert [t.shape for t in batch.given.template] == [(2, n, n) for n in BINNING.template_pixels]
 
 
 def test_without_a_template_a_batch_has_none(shard):
-    assert stack([example(shard, 0, np.random.default_rng(1))]).template is None
+    assert stack([draw_example(shard, 0, np.random.default_rng(1))]).given.template is None
