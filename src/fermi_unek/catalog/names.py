@@ -14,6 +14,8 @@ from .releases import RELEASES, load_release
 NAME_COLUMNS = ("Source_Name", "Extended_Source_Name", "ASSOC1")
 """Columns whose names count, the first that has one wins."""
 
+_LATEST_FIRST = sorted(reversed(RELEASES), key=lambda name: not name.startswith("4FGL"))
+
 ONE_PLACE_DEG = 0.5
 """Sources of one name (the Crab's three) that lie nearer than this are one place."""
 
@@ -21,7 +23,8 @@ ONE_PLACE_DEG = 0.5
 def position_of(name: str) -> SkyCoord:
     """Galactic position of a source by its name, that of an extended source or of a counterpart.
 
-    The latest of `RELEASES` that has the name counts; capitals and blanks do not. Where none has
+    The latest release of 4FGL that has the name counts, then other lists; capitals and blanks do
+    not. Where none has
     it, names of which it is the first word serve ("Crab" for "Crab Nebula"). Of several sources
     in one place the most significant is taken.
 
@@ -36,7 +39,7 @@ def position_of(name: str) -> SkyCoord:
         lambda text: _plain(text) == wanted,
         lambda text: text.casefold().startswith(first_word),
     ):
-        for release in reversed(RELEASES):
+        for release in _LATEST_FIRST:
             table = load_release(release)
             for column in [title for title in NAME_COLUMNS if title in table.colnames]:
                 names = [str(text) for text in table[column]]

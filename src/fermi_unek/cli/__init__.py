@@ -1,7 +1,7 @@
 """The command line: arguments into settings, errors into one line, work to the stages."""
 
-from . import commands as _commands
+from . import commands
 from .messages import PROGRAM
 from .program import main
 
-__all__ = ["PROGRAM", "main"]
+__all__ = ["PROGRAM", "commands", "main"]

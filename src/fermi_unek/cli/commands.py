@@ -183,4 +183,6 @@ def report(given: Report, progress: Progress) -> str:
 def info(given: Info, _: Progress) -> str:
     from ..pipeline import describe
 
-    return describe(given.item)
+    # what was asked for, not a summary that may be left out
+    click.echo(describe(given.item))
+    return ""

@@ -44,10 +44,9 @@ def parameter(name: str, field: FieldInfo) -> click.Parameter:
     return click.Option(
         [*(marker.flags or (flag,)), name],
         required=field.is_required(),
-        is_flag=switch,
-        # None tells that it was not given, so that the model's own default holds
-        default=None,
         multiple=repeated,
+        # a switch that was not given is None, so that the model's own default holds
+        **({"is_flag": True, "default": None} if switch else {}),
         metavar=None if switch else marker.metavar,
         type=click.BOOL if switch else _click_type(kind),
         help=_help(field),

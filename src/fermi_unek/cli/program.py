@@ -15,7 +15,7 @@ from pydantic import Field
 
 from .. import __version__
 from ..config import Config, Option, build
-from ..errors import UnekError
+from ..errors import UnekError, UnekWarning
 from ..progress import Progress, bar, silent
 from .messages import PROGRAM, one_line_warnings, say, set_up_log
 from .options import Command, flag_of, given, parameters
@@ -36,29 +36,27 @@ class ProgramOptions(Config):
     """
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "warning", description="Least weight of what is told on stderr; info tells stages and times."
+        "warning", description="Least weight of what is told on stderr; info has stages and times."
     )
     quiet: Annotated[bool, Option("-q", "--quiet")] = Field(
         False, description="Errors only: no summary, no progress bar."
     )
 
 
-class Interrupted(KeyboardInterrupt):
-    """The process was asked to stop by a signal."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 @contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """SIGINT and SIGTERM raise `Interrupted`, so that what was begun is cleared away.
+def stopped_by_signals() -> Iterator[list[int]]:
+    """SIGINT and SIGTERM raise `KeyboardInterrupt`, so that what was begun is cleared away.
 
     The second one finds the handlers of before, which may end the process at once.
+
+    Yields
+    ------
+    list of int
+        Signals that came.
     """
+    came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield came
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
 
@@ -68,12 +66,13 @@ def stopped_by_signals() -> Iterator[None]:
 
     def stop(number: int, frame: object) -> None:
         restore()
-        raise Interrupted(number)
+        came.append(number)
+        raise KeyboardInterrupt
 
     for number in SIGNALS:
         signal.signal(number, stop)
     try:
-        yield
+        yield came
     finally:
         restore()
 
@@ -108,12 +107,15 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; a signal ends it with the status that shells give it."""
-        try:
-            with stopped_by_signals():
+        with stopped_by_signals() as came:
+            try:
                 return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            say("interrupted")
-            raise click.exceptions.Exit(128 + getattr(error, "number", signal.SIGINT)) from None
+            except BaseException as error:
+                # a library may have made another error of the interruption
+                if not came and not isinstance(error, KeyboardInterrupt):
+                    raise
+                say("interrupted")
+                raise click.exceptions.Exit(128 + (came or [signal.SIGINT])[0]) from None
 
 
 def _usage_message(error: click.ClickException) -> str:
@@ -155,6 +157,7 @@ def command(model: type[AnyConfig]) -> Callable[[Work[AnyConfig]], Work[AnyConfi
             set_up_log("error" if program.quiet else program.log_level)
             if program.log_level == "debug":
                 warnings.simplefilter("default")
+                warnings.simplefilter("always", UnekWarning)
             settings = build(model, given(values), called=lambda name: flag_of(name, model))
             told = work(settings, silent if program.quiet else bar)
             if told and not program.quiet:

@@ -55,7 +55,7 @@ class _Fields(_OfModels):
     """Metaclass that shows the settings, not the machinery of pydantic, to `dir` and `help`."""
 
     def __dir__(cls) -> list[str]:
-        return [*cls.model_fields, "__doc__"]
+        return [*getattr(cls, "model_fields", ()), "__doc__"]
 
 
 class Config(BaseModel, metaclass=_Fields):
@@ -70,18 +70,20 @@ class Config(BaseModel, metaclass=_Fields):
         cls.summary = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
         cls.__doc__ = "\n".join([cls.summary, "", "Parameters", "----------", *_parameters(cls)])
         cls.__signature__ = inspect.Signature(
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=inspect.Parameter.empty if field.is_required() else field.get_default(),
-            )
-            for name, field in cls.model_fields.items()
+            [
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=inspect.Parameter.empty if field.is_required() else field.default,
+                )
+                for name, field in cls.model_fields.items()
+            ]
         )
 
 
 def _parameters(model: type[Config]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        default = "required" if field.is_required() else f"default {field.get_default()!r}"
+        default = "required" if field.is_required() else f"default {field.default!r}"
         yield f"{name} : {', '.join(filter(None, [default, allowed_range(field)]))}"
         yield textwrap.indent(textwrap.fill(field.description or "", 80), "    ")
 

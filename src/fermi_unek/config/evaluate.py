@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .base import Config, Option
-from .fields import CatalogFile, Folder, MatchRadius, Overwrite
+from .fields import CatalogFile, MatchRadius, Overwrite, PossibleFolder
 
 
 class EvaluateConfig(Config):
@@ -22,7 +22,7 @@ class Evaluate(EvaluateConfig):
 
     catalog: CatalogFile
     truth: Annotated[Path, Option(metavar="truth.fits")] = Field(description="From `simulate`.")
-    output: Folder | None = None
+    output: PossibleFolder = None
     overwrite: Overwrite = False
 
 
@@ -39,5 +39,5 @@ class Compare(CompareConfig):
     """Which sources of a 4FGL release a catalog has, by significance and latitude."""
 
     catalog: CatalogFile
-    output: Folder | None = None
+    output: PossibleFolder = None
     overwrite: Overwrite = False

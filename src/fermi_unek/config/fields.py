@@ -110,4 +110,7 @@ NewCatalog = Annotated[
 Folder = Annotated[
     Path, Field(description="Folder to write in."), Option("-o", "--output", metavar="DIR")
 ]
+PossibleFolder = Annotated[
+    Path | None, Field(description="Folder to write in."), Option("-o", "--output", metavar="DIR")
+]
 Overwrite = Annotated[bool, Field(description="Replace outputs that exist.")]

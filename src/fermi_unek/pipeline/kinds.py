@@ -181,7 +181,9 @@ _KINDS: tuple[tuple[Callable[[fits.HDUList], bool], Callable[[fits.HDUList], str
         lambda hdus: any(
             hdu.name.startswith(("RPSF", "EFFECTIVE AREA", "ENERGY DISPERSION")) for hdu in hdus
         ),
-        lambda _: "instrument response of the CALDB; --caldb takes its folder, with a livetime cube",
+        lambda _: (
+            "instrument response of the CALDB; its folder goes to --caldb, with a livetime cube"
+        ),
     ),
     (
         lambda hdus: str(hdus[0].header.get("CREATOR", "")).strip() == "gtmodel",
