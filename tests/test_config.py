@@ -153,7 +153,7 @@ def test_a_circle_is_the_same_in_every_frame_and_form(given):
         ("Crab", 83.633, 22.015),
         ("3c 273", 187.278, 2.052),
         ("3C273", 187.278, 2.052),
-        ("Vela X", 128.29, -45.19),
+        ("LMC-Galaxy", 79.975, -68.75),
     ],
 )
 def test_a_source_is_known_by_its_name_without_a_network(name, ra, dec):

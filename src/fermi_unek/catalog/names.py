@@ -24,9 +24,8 @@ def position_of(name: str) -> SkyCoord:
     """Galactic position of a source by its name, that of an extended source or of a counterpart.
 
     The latest release of 4FGL that has the name counts, then other lists; capitals and blanks do
-    not. Where none has
-    it, names of which it is the first word serve ("Crab" for "Crab Nebula"). Of several sources
-    in one place the most significant is taken.
+    not. Where none has it, names of which it is the first word serve ("Crab" for "Crab Nebula").
+    Of several sources in one place the most significant is taken.
 
     Raises
     ------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from ..errors import ConfigError, InputError, OutputError
 from ..outputs import check_file, check_folder
 from ..progress import Progress, silent, stage
 from ..sky.counts import SkyCounts
-from ..sky.geometry.coverage import circle_coverage, intersect, unite
+from ..sky.geometry.coverage import circle_coverage, intersect
 from ..sky.io.files import checksum
 from .inputs import Inputs, read_photons
 from .models import Models, load_models
@@ -186,12 +185,11 @@ def searched_area(
     InputError
         The region lies outside the data.
     """
-    covered = reduce(unite, [layer.coverage for layer in sky.bins if layer is not None])
     if region is None:
-        return covered
-    if not _overlaps(covered, region):
-        raise InputError(_outside(covered, region))
-    return intersect(covered, circle_coverage(*region))
+        return sky.coverage
+    if not _overlaps(sky.coverage, region):
+        raise InputError(_outside(sky.coverage, region))
+    return intersect(sky.coverage, circle_coverage(*region))
 
 
 def _overlaps(covered: np.ndarray | None, region: tuple[float, float, float]) -> bool:
