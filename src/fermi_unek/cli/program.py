@@ -8,13 +8,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
-from pydantic import Field
 
 from .. import __version__
-from ..config import Config, Option, build
+from ..config import Config, build
+from ..config.base import setting
 from ..errors import UnekError, UnekWarning
 from ..progress import Progress, bar, silent
 from .messages import PROGRAM, one_line_warnings, say, set_up_log
@@ -35,12 +35,10 @@ class ProgramOptions(Config):
     call or the files, told in one line. These options are taken after the command as well.
     """
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "warning", description="Least weight of what is told on stderr; info has stages and times."
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "warning", "Least weight of what is told on stderr; info has stages and times."
     )
-    quiet: Annotated[bool, Option("-q", "--quiet")] = Field(
-        False, description="Errors only: no summary, no progress bar."
-    )
+    quiet: bool = setting(False, "Errors only: no summary, no progress bar.", flag="-q/--quiet")
 
 
 @contextmanager
