@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fermi_unek.training.loss import classifier_loss
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold
 from torch import nn
@@ -29,11 +30,11 @@ from fermi_unek.classify.calibration import FAKE, ClassCalibration
 from fermi_unek.classify.photometry import CORE_DEG
 from fermi_unek.classify.stamps import WIDE
 from fermi_unek.config import TrainClassifierConfig
-from fermi_unek.evaluate.classes import ClassJudged, score_classes, write_class_scores
+from fermi_unek.evaluate.classes import ClassifiedDetections, score_classes, write_class_scores
 from fermi_unek.evaluate.classes.scores import calibration_error
-from fermi_unek.evaluate.rates import latitude_bands
 from fermi_unek.nets.classifier_weights import load_classifier
 from fermi_unek.nets.weights import load_localizer
+from fermi_unek.sky.geometry.latitude import latitude_masks
 from fermi_unek.training.classifier.augment import UNCHANGED, Changes
 from fermi_unek.training.classifier.calibrate import (
     LISTED,
@@ -49,7 +50,6 @@ from fermi_unek.training.classifier.dataset import (
 from fermi_unek.training.classifier.population import UNCLASSED
 from fermi_unek.training.classifier.skies import ClassSky
 from fermi_unek.training.classifier.train import class_weights, fold_of, run_training
-from fermi_unek.training.loss import classifier_loss
 
 FOLDS = 2
 SHOWN = (
@@ -76,7 +76,7 @@ LARGEST_ERROR = 0.04
 DRAWS = 200
 
 
-def goals_table(judged: ClassJudged) -> list[str]:
+def goals_table(judged: ClassifiedDetections) -> list[str]:
     """The model card's table of scores: what was asked for, and what came out.
 
     The calibration error of a perfect classifier is not zero; its mean and the 95% quantile, labels
@@ -85,7 +85,7 @@ def goals_table(judged: ClassJudged) -> list[str]:
     numbers = score_classes(judged).numbers
     lines = ["| | goal | reached |", "|---|---|---|"]
     lines += [f"| {name} | {goal:.2f} | {numbers[name]:.3f} |" for name, goal in GOALS.items()]
-    for band, inside in latitude_bands(judged.lat_deg).items():
+    for band, inside in latitude_masks(judged.lat_deg).items():
         part = judged.select(inside)
         perfect = errors_of_a_perfect_one(part)
         told = ", ".join(
@@ -96,7 +96,7 @@ def goals_table(judged: ClassJudged) -> list[str]:
     return lines
 
 
-def errors_of_a_perfect_one(judged: ClassJudged) -> dict[str, tuple[float, float]]:
+def errors_of_a_perfect_one(judged: ClassifiedDetections) -> dict[str, tuple[float, float]]:
     """Mean and 95% quantile of the calibration error were the probabilities true, per class."""
     rng = np.random.default_rng(0)
     known = judged.chances[judged.label <= 3, :4]
@@ -112,10 +112,10 @@ def errors_of_a_perfect_one(judged: ClassJudged) -> dict[str, tuple[float, float
 
 def judged_of(
     examples: Examples, chances: np.ndarray, fake: np.ndarray | None = None
-) -> ClassJudged:
+) -> ClassifiedDetections:
     """What `find` would list at its default threshold, doubtful candidates left out."""
-    listed = (examples.label != DOUBTFUL) & (examples.evidence.probability >= LISTED)
-    return ClassJudged(
+    listed = (examples.label != DOUBTFUL) & (examples.features.probability >= LISTED)
+    return ClassifiedDetections(
         chances,
         chances[:, FAKE] >= 0.5 if fake is None else fake,
         examples.label,
@@ -126,7 +126,7 @@ def judged_of(
     ).select(listed)
 
 
-def row_of(name: str, judged: ClassJudged) -> str:
+def row_of(name: str, judged: ClassifiedDetections) -> str:
     numbers = score_classes(judged).numbers
     return f"| {name} | " + " | ".join(f"{numbers[key]:.3f}" for key in SHOWN) + " |"
 
@@ -300,16 +300,16 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def aperture_features(examples: Examples) -> np.ndarray:
     """Simple aperture photometry: core less ring, per bin and year; no fit, no neighbours."""
-    evidence = examples.evidence
-    core = evidence.core.astype(float)
+    features = examples.features
+    core = features.core.astype(float)
     columns = []
-    net = np.zeros_like(evidence.error, dtype=float)
+    net = np.zeros_like(features.error, dtype=float)
     for b in range(6):
         centres = WIDE.centres_deg(b)
         distance = np.hypot(*np.meshgrid(centres, centres))
         ring = (distance > 1.8 * CORE_DEG[b]) & (distance <= WIDE.sides_deg[b] / 2)
         share = (distance <= CORE_DEG[b]).sum() / ring.sum()
-        behind = evidence.image[:, b, ring].sum(axis=1) * share
+        behind = features.image[:, b, ring].sum(axis=1) * share
         net[:, b] = core[:, :, b].sum(axis=1) - behind
         columns += [net[:, b], np.sqrt(core[:, :, b].sum(axis=1) + behind * share + 1.0)]
     columns += [net[:, b] / np.maximum(net[:, 2] + net[:, 3], 1.0) for b in range(6)]
@@ -317,7 +317,7 @@ def aperture_features(examples: Examples) -> np.ndarray:
     mean = years.mean(axis=1, keepdims=True)
     light = years - mean + np.maximum(net[:, :4].sum(axis=1, keepdims=True) / years.shape[1], 1.0)
     columns += list((-np.sort(-light, axis=1) / np.maximum(light.mean(axis=1), 1.0)[:, None]).T)
-    columns += [((years - mean) ** 2 / np.maximum(mean, 1.0)).sum(axis=1), evidence.probability]
+    columns += [((years - mean) ** 2 / np.maximum(mean, 1.0)).sum(axis=1), features.probability]
     return np.stack(columns, axis=-1)
 
 
@@ -417,8 +417,8 @@ def shipped(weights: str, test: Examples, folder: Path, recalibrate: Examples | 
     calibration = ClassCalibration.from_mapping(file.calibration)
     if recalibrate is not None:
         calibration = fit_class_calibration(held_out_logits(file.network, recalibrate), recalibrate)
-    chances = calibration.probabilities(logits, test.evidence.probability, test.lat_deg)
-    against = calibration.against_bright(chances, logits, test.evidence.probability)
+    chances = calibration.probabilities(logits, test.features.probability, test.lat_deg)
+    against = calibration.against_bright(chances, logits, test.features.probability)
     judged = judged_of(test, chances, calibration.fake(against, test.lat_deg))
     scores = score_classes(judged)
     write_class_scores(scores, folder)

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..irf.instrument import load_instrument, mean_psf
+from ..irf.instrument import load_instrument, mixed_psf
 from ..sky.bins import N_BINS
 from ..sky.geometry.frame import PatchFrame, vectors_to_lonlat
 from .stamps import WIDE, Geometry
@@ -133,8 +133,7 @@ def neighbour_offsets_deg(vectors: np.ndarray, neighbours: np.ndarray) -> np.nda
 @lru_cache(maxsize=64)
 def pixel_profile(b: int, pixel_deg: float, event_type: str) -> tuple[np.ndarray, np.ndarray]:
     """Share of a source's photons in a pixel, against the distance of its centre in degrees."""
-    parts = [mean_psf(response, b) for response in load_instrument().parts(event_type)]
-    angles, density = parts[0][0], np.mean([part[1] for part in parts], axis=0)
+    angles, density = mixed_psf(load_instrument().parts(event_type), b)
     distance = np.concatenate([[0.0], np.geomspace(0.02, 8.0, 120)])
     inside = (np.arange(7) - 3.0) / 7.0 * pixel_deg
     # mean over the pixel, its sides along and across the way to the source

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ...classify.evidence import Evidence, assemble, exposure_per_year
+from ...classify.features import CandidateFeatures, assemble, exposure_per_year
 from ...classify.photometry import measure
 from ...classify.stamps import ANCESTOR, NARROW, WIDE, coverage_of, cut_stamps
 from ...detect.calibration import Calibration
@@ -43,7 +43,7 @@ class Examples:
 
     Attributes
     ----------
-    evidence : Evidence
+    features : CandidateFeatures
     narrow : uint16 array (N, Y, 6, 6, 6)
         Stamps of the first study: [year, bin, row, column].
     ancestor : uint16 array (N, 6, 7, 7)
@@ -65,7 +65,7 @@ class Examples:
         Galactic unit vectors of the candidates.
     """
 
-    evidence: Evidence
+    features: CandidateFeatures
     narrow: np.ndarray
     ancestor: np.ndarray
     label: np.ndarray
@@ -85,7 +85,7 @@ class Examples:
     def select(self, rows: np.ndarray) -> Examples:
         """Some of them, by mask or index."""
         names = [one.name for one in fields(self)[1:]]
-        return Examples(self.evidence.select(rows), *(getattr(self, n)[rows] for n in names))
+        return Examples(self.features.select(rows), *(getattr(self, n)[rows] for n in names))
 
 
 def examples_path(folder: str | Path, sky: ClassSky, localizer: LocalizerFile) -> Path:
@@ -154,7 +154,7 @@ def examples_of(
     label = np.where(true, truth.label[source], FAKE)
     label[~true & doubtful(vectors, truth)] = DOUBTFUL
     return Examples(
-        evidence=assemble(image, covered, found, exposure, probability, mask),
+        features=assemble(image, covered, found, exposure, probability, mask),
         narrow=narrow,
         ancestor=ancestor.sum(axis=1).astype(np.uint16),
         label=label,
@@ -198,14 +198,14 @@ def fold_of(template: np.ndarray, folds: int) -> np.ndarray:
     return np.where((template >= 0) & (folds > 1), fold, -1)
 
 
-_PREFIX = "evidence."
+_PREFIX = "features."
 
 
 def save_examples(examples: Examples, path: str | Path) -> Path:
     """Write examples as .npz (temporary name, then moved)."""
     path = Path(path)
-    evidence = examples.evidence
-    columns = {_PREFIX + f.name: getattr(evidence, f.name) for f in fields(evidence)}
+    features = examples.features
+    columns = {_PREFIX + f.name: getattr(features, f.name) for f in fields(features)}
     columns |= {f.name: getattr(examples, f.name) for f in fields(examples)[1:]}
     with replacing(path) as temporary:
         np.savez(temporary, **columns)
@@ -223,7 +223,9 @@ def load_examples(paths: Sequence[str | Path]) -> Examples:
     if not paths:
         raise InputError("no file of examples for the classifier")
     parts: list[dict[str, np.ndarray]] = []
-    names = [_PREFIX + f.name for f in fields(Evidence)] + [f.name for f in fields(Examples)[1:]]
+    names = [_PREFIX + f.name for f in fields(CandidateFeatures)] + [
+        f.name for f in fields(Examples)[1:]
+    ]
     for path in paths:
         try:
             with np.load(path) as columns:
@@ -231,5 +233,5 @@ def load_examples(paths: Sequence[str | Path]) -> Examples:
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path}: is no file of examples for the classifier") from error
     whole = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    evidence = Evidence(*(whole[_PREFIX + f.name] for f in fields(Evidence)))
-    return Examples(evidence, *(whole[f.name] for f in fields(Examples)[1:]))
+    features = CandidateFeatures(*(whole[_PREFIX + f.name] for f in fields(CandidateFeatures)))
+    return Examples(features, *(whole[f.name] for f in fields(Examples)[1:]))

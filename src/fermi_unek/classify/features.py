@@ -1,4 +1,4 @@
-"""`Evidence`: everything the classifier is told of some candidates."""
+"""`CandidateFeatures`: everything the classifier is told of some candidates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REFERENCE_INDEX = 2.4
 
 
 @dataclass(frozen=True)
-class Evidence:
+class CandidateFeatures:
     """What the network sees of N candidates in Y years and six bins.
 
     Attributes
@@ -58,14 +58,14 @@ class Evidence:
     def __post_init__(self) -> None:
         lengths = {one.name: len(getattr(self, one.name)) for one in fields(self)}
         if len(set(lengths.values())) > 1:
-            raise InputError(f"evidence of different numbers of candidates: {lengths}")
+            raise InputError(f"features of different numbers of candidates: {lengths}")
 
     def __len__(self) -> int:
         return len(self.probability)
 
-    def select(self, rows: np.ndarray) -> Evidence:
+    def select(self, rows: np.ndarray) -> CandidateFeatures:
         """That of some candidates, by mask or index."""
-        return Evidence(*(getattr(self, one.name)[rows] for one in fields(self)))
+        return CandidateFeatures(*(getattr(self, one.name)[rows] for one in fields(self)))
 
 
 def gather(
@@ -74,8 +74,8 @@ def gather(
     probability: np.ndarray,
     mask: np.ndarray | None = None,
     exposure: ExposureFile | None = None,
-) -> Evidence:
-    """Evidence on candidates in a sky.
+) -> CandidateFeatures:
+    """CandidateFeatures on candidates in a sky.
 
     Parameters
     ----------
@@ -108,9 +108,9 @@ def assemble(
     exposure: np.ndarray,
     probability: np.ndarray,
     mask: np.ndarray,
-) -> Evidence:
-    """Evidence out of its parts."""
-    return Evidence(
+) -> CandidateFeatures:
+    """CandidateFeatures out of its parts."""
+    return CandidateFeatures(
         image=image.astype(np.float32),
         observed=covered.mean(axis=(2, 3), dtype=np.float32),
         net=found.net,
