@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fermi_unek.training.loss import classifier_loss
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold
 from torch import nn
@@ -27,13 +26,13 @@ from torch import nn
 from fermi_unek.catalog.schema import CLASSES
 from fermi_unek.catalog.shipped import DR2_FILE, shipped_columns
 from fermi_unek.classify.calibration import FAKE, ClassCalibration
-from fermi_unek.classify.photometry import CORE_DEG
-from fermi_unek.classify.stamps import WIDE
+from fermi_unek.classify.stamps import Geometry, cut_stamps
 from fermi_unek.config import TrainClassifierConfig
 from fermi_unek.evaluate.classes import ClassifiedDetections, score_classes, write_class_scores
 from fermi_unek.evaluate.classes.scores import calibration_error
 from fermi_unek.nets.classifier_weights import load_classifier
 from fermi_unek.nets.weights import load_localizer
+from fermi_unek.sky.bins import N_BINS
 from fermi_unek.sky.geometry.latitude import latitude_masks
 from fermi_unek.training.classifier.augment import UNCHANGED, Changes
 from fermi_unek.training.classifier.calibrate import (
@@ -43,13 +42,16 @@ from fermi_unek.training.classifier.calibrate import (
 )
 from fermi_unek.training.classifier.dataset import (
     DOUBTFUL,
+    SHAPE,
     Examples,
+    fold_of,
     load_examples,
     make_examples,
 )
+from fermi_unek.training.classifier.loss import classifier_loss
 from fermi_unek.training.classifier.population import UNCLASSED
-from fermi_unek.training.classifier.skies import ClassSky
-from fermi_unek.training.classifier.train import class_weights, fold_of, run_training
+from fermi_unek.training.classifier.skies import YEARS, ClassSky, load_class_sky
+from fermi_unek.training.classifier.train import class_weights, run_training
 
 FOLDS = 2
 SHOWN = (
@@ -263,14 +265,33 @@ def _augmented(stamps: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return stamps
 
 
-def gains(train: Examples, test: Examples, epochs: int) -> list[str]:
+NARROW = Geometry(6, (1.0,) * N_BINS)
+"""The first study's: 6 x 6 pixels over one degree in all bins."""
+
+ANCESTOR = Geometry(7, (7 * 10.0 / 64.0,) * N_BINS)
+"""7 x 7 pixels of 0.16 degrees (Panes et al. 2021)."""
+
+
+def stamps_of(examples: Examples, skies: Path, geometry: Geometry) -> np.ndarray:
+    """Stamps (N, Y, 6, n, n) around examples, cut from the skies that they were found on."""
+    n = geometry.pixels
+    stamps = np.zeros((len(examples), YEARS, N_BINS, n, n), np.uint16)
+    for seed in np.unique(examples.sky).tolist():
+        (path,) = skies.glob(f"class{seed:07d}-*.npz")
+        here = examples.sky == seed
+        stamps[here] = cut_stamps(load_class_sky(path)[0], examples.vectors[here], geometry)
+    return stamps
+
+
+def gains(train: Examples, test: Examples, skies: Path, epochs: int) -> list[str]:
     """One row a step."""
     lines = []
+    narrow = [stamps_of(examples, skies, NARROW) for examples in (train, test)]
     for name, step in STEPS.items():
         logits = train_stamps(
             lambda: StampNetwork(36),
             lambda stamps, step=step: study_planes(stamps, step),
-            train.narrow, train, test.narrow, test, step, epochs,
+            narrow[0], train, narrow[1], test, step, epochs,
         )  # fmt: skip
         lines.append(row_of(name, judged_of(test, softmax(logits))))
         print(lines[-1], flush=True)
@@ -305,10 +326,10 @@ def aperture_features(examples: Examples) -> np.ndarray:
     columns = []
     net = np.zeros_like(features.error, dtype=float)
     for b in range(6):
-        centres = WIDE.centres_deg(b)
+        centres = SHAPE.centres_deg(b)
         distance = np.hypot(*np.meshgrid(centres, centres))
-        ring = (distance > 1.8 * CORE_DEG[b]) & (distance <= WIDE.sides_deg[b] / 2)
-        share = (distance <= CORE_DEG[b]).sum() / ring.sum()
+        ring = (distance > 1.8 * SHAPE.core_deg[b]) & (distance <= SHAPE.stamp_deg[b] / 2)
+        share = (distance <= SHAPE.core_deg[b]).sum() / ring.sum()
         behind = features.image[:, b, ring].sum(axis=1) * share
         net[:, b] = core[:, :, b].sum(axis=1) - behind
         columns += [net[:, b], np.sqrt(core[:, :, b].sum(axis=1) + behind * share + 1.0)]
@@ -389,7 +410,7 @@ def three_classes(test: Examples, chances: np.ndarray) -> str:
     return f"{balanced:.3f} balanced, {right[rows].mean():.3f} accuracy"
 
 
-def rivals(train: Examples, test: Examples, epochs: int) -> list[str]:
+def rivals(train: Examples, test: Examples, skies: Path, epochs: int) -> list[str]:
     lines = []
 
     def add(name: str, chances: np.ndarray) -> None:
@@ -400,9 +421,10 @@ def rivals(train: Examples, test: Examples, epochs: int) -> list[str]:
         forest_from_training_skies(train, test))  # fmt: skip
     add("random forest, aperture photometry, ten-fold on the test sky",
         forest_on_the_sky(test, aperture_features(test)))  # fmt: skip
+    ancestor = [stamps_of(examples, skies, ANCESTOR).sum(axis=1) for examples in (train, test)]
     logits = train_stamps(
-        PlainNetwork, lambda stamps: torch.log1p(stamps[:, 1:]), train.ancestor, train,
-        test.ancestor, test, Step(weighted=True), epochs,
+        PlainNetwork, lambda stamps: torch.log1p(stamps[:, 1:]), ancestor[0], train,
+        ancestor[1], test, Step(weighted=True), epochs,
     )  # fmt: skip
     add("plain CNN, 7 x 7 x 5, no time", softmax(logits))
     add("ceiling: random forest on DR2's own columns, ten-fold",
@@ -443,7 +465,7 @@ def main() -> None:
     parser.add_argument("--make-test", metavar="SEED:BACKGROUND", help="simulate TEST first")
     parser.add_argument("--data", type=Path, help="folder with the diffuse files, for that")
     parser.add_argument("--localizer", help="model that finds the candidates, for that")
-    parser.add_argument("--skies", type=Path, help="folder of simulated skies, for that")
+    parser.add_argument("--skies", type=Path, required=True, help="folder of the simulated skies")
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.make_test and not args.test.exists():
@@ -462,9 +484,9 @@ def main() -> None:
         train = train.select(np.random.default_rng(0).permutation(len(train))[: args.most])
         train = replace(train)
         if args.only in (None, "rivals"):
-            lines += rivals(train, test, args.epochs)
+            lines += rivals(train, test, args.skies, args.epochs)
         if args.only in (None, "gains"):
-            lines += gains(train, test, args.epochs)
+            lines += gains(train, test, args.skies, args.epochs)
     (args.output / f"table{'-' + args.only if args.only else ''}.md").write_text(
         "\n".join(lines) + "\n"
     )

@@ -22,7 +22,7 @@ RANKS = {
     "progress": 0,
     "parallel": 1,
     "sky": 1,
-    "nets": 1,
+    "nets": 2,
     "irf": 2,
     "diffuse": 3,
     "catalog": 3,

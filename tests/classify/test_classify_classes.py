@@ -145,7 +145,7 @@ def test_layers_of_unknown_length_share_the_time_or_are_taken_for_years(sky):
 def test_a_longer_observation_means_more_exposure(sky):
     vectors = lonlat_to_vectors(np.array([30.0]), np.array([50.0]))
     chance = np.array([0.9])
-    short = gather(sky, vectors, chance).exposure
+    short = gather(sky, vectors, chance, shape=ClassifierShape()).exposure
     double = tuple(replace(one, livetime_years=2.0) for one in sky.years)
     np.testing.assert_allclose(
         gather(replace(sky, years=double), vectors, chance).exposure, 2.0 * short, rtol=1e-6
@@ -195,7 +195,12 @@ def test_the_exposure_that_is_given_is_what_classes_are_made_from(sky):
     own = classify(sky, spots, classifier()).class_probabilities
     given = classify(sky, spots, classifier(), exposure=EVERYWHERE).class_probabilities
     assert not np.allclose(given, own, atol=1e-4)
-    expected = gather(sky, lonlat_to_vectors(spots.lon_deg, spots.lat_deg), spots.probability)
+    expected = gather(
+        sky,
+        lonlat_to_vectors(spots.lon_deg, spots.lat_deg),
+        spots.probability,
+        shape=ClassifierShape(),
+    )
     expected = replace(expected, exposure=np.full_like(expected.exposure, 1e11))
     logits = run_classifier(small_network(), expected)
     chances = ClassCalibration().probabilities(logits, spots.probability, spots.lat_deg)

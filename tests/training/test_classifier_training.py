@@ -93,8 +93,6 @@ def examples(number: int = NUMBER, seed: int = 0) -> Examples:
     zero = np.zeros(number)
     return Examples(
         features,
-        np.zeros((number, 3, 6, 6, 6), np.uint16),
-        np.zeros((number, 6, 7, 7), np.uint16),
         label,
         np.where(label == FAKE, -1, np.arange(number)),
         ts, zero, ts / 4.0, np.linspace(-90.0, 90.0, number), zero, zero, zero.astype(int),

@@ -67,7 +67,8 @@ def classify(
     mask = None
     if localizer == classifier.provenance.get("localizer sha256"):
         mask = _mask_numbers(candidates)
-    features = gather(sky, vectors, candidates.probability, mask, exposure)
+    shape = classifier.network.shape
+    features = gather(sky, vectors, candidates.probability, mask, exposure, shape=shape)
     logits = run_classifier(classifier.network, features, device)
     calibration = ClassCalibration.from_mapping(classifier.calibration)
     chances = calibration.probabilities(logits, candidates.probability, candidates.lat_deg)

@@ -10,10 +10,11 @@ import numpy as np
 from ..errors import InputError, UnekWarning
 from ..irf.exposure import ExposureFile
 from ..irf.instrument import FINE_ENERGIES_MEV, Instrument, load_instrument
+from ..nets.classifier import ClassifierShape
 from ..sky.bins import N_BINS
 from ..sky.counts import SkyCounts
 from .photometry import Photometry, measure
-from .stamps import coverage_of, cut_stamps, layers_of
+from .stamps import coverage_of, cut_stamps, geometry_of, layers_of
 
 NEIGHBOUR_PROBABILITY = 0.5
 """Candidates at least this sure are fitted as neighbours of the others."""
@@ -30,7 +31,7 @@ class CandidateFeatures:
     Attributes
     ----------
     image : float32 array (N, 6, 12, 12)
-        Photons of all years on the pixels of `stamps.WIDE`.
+        Photons of all years on the pixels of the stamps.
     observed : float32 array (N, 6)
         Share of the stamp that was observed; zero where the bin is absent.
     net, core : float32 arrays (N, Y, 6)
@@ -74,8 +75,10 @@ def gather(
     probability: np.ndarray,
     mask: np.ndarray | None = None,
     exposure: ExposureFile | None = None,
+    *,
+    shape: ClassifierShape,
 ) -> CandidateFeatures:
-    """CandidateFeatures on candidates in a sky.
+    """Features of candidates in a sky.
 
     Parameters
     ----------
@@ -89,11 +92,14 @@ def gather(
         Peak and area in the localizer's mask; None where not known.
     exposure : ExposureFile or None
         Of these photons; None is the package's table times the live time.
+    shape : ClassifierShape
+        Of the classifier that is to look at them.
     """
-    stamps = cut_stamps(sky, vectors)[0]
-    covered = coverage_of(sky, vectors)
+    geometry = geometry_of(shape)
+    stamps = cut_stamps(sky, vectors, geometry)
+    covered = coverage_of(sky, vectors, geometry)
     neighbours = vectors[probability >= NEIGHBOUR_PROBABILITY]
-    found = measure(stamps, covered, vectors, neighbours, sky.event_type)
+    found = measure(stamps, covered, vectors, neighbours, sky.event_type, shape)
     image = stamps.sum(axis=1, dtype=np.float32) * covered
     of_layers = exposure_of_layers(sky, vectors, exposure)
     if mask is None:
@@ -109,7 +115,7 @@ def assemble(
     probability: np.ndarray,
     mask: np.ndarray,
 ) -> CandidateFeatures:
-    """CandidateFeatures out of its parts."""
+    """Features out of their parts."""
     return CandidateFeatures(
         image=image.astype(np.float32),
         observed=covered.mean(axis=(2, 3), dtype=np.float32),

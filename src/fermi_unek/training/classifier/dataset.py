@@ -16,11 +16,12 @@ from scipy.spatial import cKDTree
 
 from ...classify.features import CandidateFeatures, assemble, exposure_per_year
 from ...classify.photometry import measure
-from ...classify.stamps import ANCESTOR, NARROW, WIDE, coverage_of, cut_stamps
+from ...classify.stamps import coverage_of, cut_stamps, geometry_of
 from ...detect.calibration import Calibration
 from ...detect.centers import Centers
 from ...detect.find import raw_centers
 from ...errors import InputError
+from ...nets.classifier import ClassifierShape
 from ...nets.weights import LocalizerFile
 from ...outputs import replacing
 from ...progress import Progress, silent
@@ -34,6 +35,10 @@ DOUBTFUL = 6
 """Label of candidates at a source of ideal TS 4 to 9."""
 
 DOUBTFUL_TS = 4.0
+
+SHAPE = ClassifierShape()
+"""Whose stamps and apertures the examples are measured in."""
+
 LEAST_PROBABILITY = 0.1
 
 
@@ -44,10 +49,6 @@ class Examples:
     Attributes
     ----------
     features : CandidateFeatures
-    narrow : uint16 array (N, Y, 6, 6, 6)
-        Stamps of the first study: [year, bin, row, column].
-    ancestor : uint16 array (N, 6, 7, 7)
-        Stamps of its plain network, all years.
     label : int array (N,)
         Index in `catalog.schema.CLASSES`, `UNCLASSED` or `DOUBTFUL`.
     template : int array (N,)
@@ -66,8 +67,6 @@ class Examples:
     """
 
     features: CandidateFeatures
-    narrow: np.ndarray
-    ancestor: np.ndarray
     label: np.ndarray
     template: np.ndarray
     ts: np.ndarray
@@ -143,11 +142,13 @@ def examples_of(
     kept = np.flatnonzero(probability >= LEAST_PROBABILITY)
     centers, probability = matched.centers, probability[kept]
     vectors = centers.vectors[kept]
-    wide, narrow, ancestor = cut_stamps(sky, vectors, (WIDE, NARROW, ANCESTOR))
-    covered = coverage_of(sky, vectors)
-    found = measure(wide, covered, vectors, vectors[probability >= 0.5], sky.event_type)
+    geometry = geometry_of(SHAPE)
+    stamps = cut_stamps(sky, vectors, geometry)
+    covered = coverage_of(sky, vectors, geometry)
+    sure = vectors[probability >= 0.5]
+    found = measure(stamps, covered, vectors, sure, sky.event_type, SHAPE)
     exposure = exposure_per_year(vectors, sky.event_type)[:, None] * np.ones((1, YEARS, 1))
-    image = wide.sum(axis=1, dtype=np.float32)
+    image = stamps.sum(axis=1, dtype=np.float32)
     source = source_of(matched.ts[kept], truth.ts)
     true = source >= 0
     mask = np.stack([centers.peak, centers.area], axis=-1)[kept]
@@ -155,8 +156,6 @@ def examples_of(
     label[~true & doubtful(vectors, truth)] = DOUBTFUL
     return Examples(
         features=assemble(image, covered, found, exposure, probability, mask),
-        narrow=narrow,
-        ancestor=ancestor.sum(axis=1).astype(np.uint16),
         label=label,
         template=np.where(true, truth.template[source], -1),
         ts=matched.ts[kept],
