@@ -145,10 +145,12 @@ def test_layers_of_unknown_length_share_the_time_or_are_taken_for_years(sky):
 def test_a_longer_observation_means_more_exposure(sky):
     vectors = lonlat_to_vectors(np.array([30.0]), np.array([50.0]))
     chance = np.array([0.9])
-    short = gather(sky, vectors, chance, shape=ClassifierShape()).exposure
+    short = gather(sky, vectors, chance, shape=SMALL).exposure
     double = tuple(replace(one, livetime_years=2.0) for one in sky.years)
     np.testing.assert_allclose(
-        gather(replace(sky, years=double), vectors, chance).exposure, 2.0 * short, rtol=1e-6
+        gather(replace(sky, years=double), vectors, chance, shape=SMALL).exposure,
+        2.0 * short,
+        rtol=1e-6,
     )
 
 
@@ -199,7 +201,7 @@ def test_the_exposure_that_is_given_is_what_classes_are_made_from(sky):
         sky,
         lonlat_to_vectors(spots.lon_deg, spots.lat_deg),
         spots.probability,
-        shape=ClassifierShape(),
+        shape=SMALL,
     )
     expected = replace(expected, exposure=np.full_like(expected.exposure, 1e11))
     logits = run_classifier(small_network(), expected)
