@@ -1,4 +1,4 @@
-"""The shipped networks on a small sky of known truth: a change that breaks the physics fails here."""
+"""The shipped networks on a small sky of known truth: what breaks the physics fails here."""
 
 from __future__ import annotations
 
