@@ -62,7 +62,6 @@ CHANGES = (
     Change("each patch in four orientations", few=10_000),
     Change("half as many patches", grid=(3.7, 28)),
     Change("a third, in four orientations", grid=(4.5, 24), few=10_000),
-    Change("no template: localizer-v4", model="localizer-v4"),
     *(Change(f"counted at orders {o}", recount=_coarse(o)) for o in COARSE_ORDERS),
     Change("twice the FRONT exposure", years=20.0),
     Change("FRONT and BACK", event_type="all"),
