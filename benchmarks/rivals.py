@@ -39,7 +39,7 @@ from fermi_unek.evaluate.headline import TS_EDGES
 from fermi_unek.evaluate.rates import Rate
 from fermi_unek.evaluate.truth_comparison import TruthComparison
 from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, load_instrument, mean_psf
-from fermi_unek.pipeline import Tools, load_tools, search
+from fermi_unek.pipeline import Models, load_models, search
 from fermi_unek.simulate.command import find_population
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
@@ -207,7 +207,7 @@ def run(options: argparse.Namespace) -> Table:
     model = sky_of(options.seed, options.population, options.background)
     truth = truth_table(model, options.years)
     config = FindConfig(threshold=0.02, model=options.model, reference="none", classify=False)
-    tools: Tools = load_tools(config)
+    models: Models = load_models(config)
     names = {"find": "find", **{f"TS map from {ENERGY_EDGES_MEV[b]:g} MeV": b
                                 for b in options.first_bin}}  # fmt: skip
     benches: dict[str, list[TruthComparison]] = {name: [] for name in names}
@@ -216,7 +216,7 @@ def run(options: argparse.Namespace) -> Table:
         # what is counted ends half a degree inside the coverage
         counted = circle_coverage(lon, lat, COUNTED_DEG + 0.5)
         sky = simulate_counts(model, options.years, rng, (lon, lat, SEEN_DEG))
-        found, spent = timed(lambda sky=sky: search(sky, config, tools))
+        found, spent = timed(lambda sky=sky: search(sky, config, models))
         lists = {"find": Catalog(found.table, found.header, counted)}
         seconds["find"] += spent
         dataset = dataset_of(sky, model, options.years, lon, lat)

@@ -25,7 +25,7 @@ from fermi_unek.evaluate.counting import completeness_tables, purity_tables
 from fermi_unek.evaluate.headline import cut_for
 from fermi_unek.evaluate.truth_comparison import Cut, TruthComparison
 from fermi_unek.irf.instrument import load_instrument
-from fermi_unek.pipeline import load_tools, search
+from fermi_unek.pipeline import load_models, search
 from fermi_unek.simulate.command import find_population
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
@@ -104,7 +104,7 @@ def benches(options: argparse.Namespace) -> Iterator[tuple[Change, TruthComparis
         model, sky = drawn[photons]
         try:
             set_grid(change)
-            catalog = search(change.recount(sky), config, load_tools(config))
+            catalog = search(change.recount(sky), config, load_models(config))
         finally:
             set_grid(CHANGES[0])
         yield change, TruthComparison(catalog, truth_table(model, change.years), 0.3)

@@ -17,7 +17,6 @@ ROOT = Path(fermi_unek.__file__).parent
 
 RANKS = {
     "errors": 0,
-    "config": 0,
     "outputs": 0,
     "progress": 0,
     "parallel": 1,
@@ -26,19 +25,20 @@ RANKS = {
     "irf": 2,
     "diffuse": 3,
     "catalog": 3,
-    "detect": 4,
-    "classify": 4,
-    "measure": 4,
-    "associate": 4,
-    "simulate": 5,
-    "training": 6,
-    "evaluate": 6,
-    "report": 7,
-    "pipeline": 8,
-    "plugins": 9,
-    "cli": 9,
-    "__init__": 10,
-    "__main__": 10,
+    "config": 4,  # of catalogs it asks where a named source is
+    "detect": 5,
+    "classify": 5,
+    "measure": 5,
+    "associate": 5,
+    "simulate": 6,
+    "training": 7,
+    "evaluate": 7,
+    "report": 8,
+    "pipeline": 9,
+    "plugins": 10,
+    "cli": 10,
+    "__init__": 11,
+    "__main__": 11,
 }
 """Rooms of the package and how far out they lie (docs/design.md)."""
 

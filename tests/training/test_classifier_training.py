@@ -517,7 +517,7 @@ def test_a_classifier_is_trained_from_a_sky_to_a_calibrated_file(tmp_path, monke
     """Skies and search are stand-ins; everything behind them is real."""
     bank = tmp_path / "bank"
     bank.mkdir()
-    settings = config(out=tmp_path / "run", bank=bank, skies=1, calibration_skies=1, epochs=1)
+    settings = config(out=tmp_path / "run", dataset=bank, skies=1, calibration_skies=1, epochs=1)
     localizer = load_localizer()
     for sky in (*training.training_skies(settings), *training.calibration_skies(settings)):
         path = examples_path(bank, sky, localizer)
@@ -535,7 +535,7 @@ def test_a_classifier_is_trained_from_a_sky_to_a_calibrated_file(tmp_path, monke
 
 
 def test_the_skies_of_a_configuration_are_made_ahead_without_a_localizer(tmp_path, small_model):
-    settings = config(bank=tmp_path, sky_bank=tmp_path / "s", skies=2, calibration_skies=1,
+    settings = config(dataset=tmp_path, sky_dataset=tmp_path / "s", skies=2, calibration_skies=1,
                       backgrounds=("own", "model_O"), localizer="none")  # fmt: skip
     made = simulate_skies(settings)
     assert [path.name for path in made] == [

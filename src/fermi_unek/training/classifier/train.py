@@ -53,7 +53,7 @@ def train_classifier(
 ) -> Path:
     """Train a classifier and write `weights.safetensors` into the run's folder.
 
-    Skies that the bank lacks are simulated and searched first, with the localizer of the
+    Skies that the dataset lacks are simulated and searched first, with the localizer of the
     configuration. A checkpoint is written at the end of every epoch; `resume` goes on from the
     last.
 
@@ -115,7 +115,7 @@ def search_skies(
 def _search(sky: ClassSky, config: TrainClassifierConfig) -> Path:
     # a process of its own loads its own network
     localizer = load_localizer(config.localizer)
-    return make_examples(sky, localizer, config.bank, config.data, skies=config.sky_folder)
+    return make_examples(sky, localizer, config.dataset, config.data, skies=config.sky_folder)
 
 
 def training_skies(config: TrainClassifierConfig) -> list[ClassSky]:
