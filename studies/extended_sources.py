@@ -22,8 +22,8 @@ from astropy.table import Table, vstack
 from fermi_unek.catalog.schema import FLAG_IN_EXTENDED, FLAG_SWARM
 from fermi_unek.config import FindConfig, SimulateConfig
 from fermi_unek.diffuse.named import choose
-from fermi_unek.evaluate.bench import EDGE_MARGIN_DEG, Bench, Cut
 from fermi_unek.evaluate.extended import EXTENSION
+from fermi_unek.evaluate.truth_comparison import EDGE_MARGIN_DEG, Cut, TruthComparison
 from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.pipeline import Models, load_models, search
 from fermi_unek.simulate.command import find_population
@@ -68,7 +68,7 @@ def field_table(
     sky = simulate_counts(model, config.years, rng, config.region)
     truth = truth_table(model, config.years)
     truth.meta[EXTENSION] = extended
-    bench = Bench(search(sky, find, models), truth, RADIUS_DEG)
+    bench = TruthComparison(search(sky, find, models), truth, RADIUS_DEG)
     own = ~Cut(bench).true_detection
     inside = bench.extended.holds(*bench.found_place, 0.0)
     flags = np.asarray(bench.catalog.table["Flags"])

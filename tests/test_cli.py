@@ -535,7 +535,7 @@ OPTIONS_OF_THE_FIRST_GENERATION = {
     "refit": "-o --output --exposure --caldb --psf --diffuse --iso --background --years --fake-ts "
     "--evtype --zmax --scheduler --workers --overwrite",
     "report": "-o --output --reference --evtype --zmax --overwrite",
-    "simulate": "-o --output --population --years --seed --region --format --patches --yearly "
+    "simulate": "-o --output --population --years --seed --region --format --yearly "
     "--steady --extended --evtype --background --isotropic --exposure --caldb --order "
     "--projection --coordsys --pixel --skies --workers --scheduler --overwrite",
     "train": "--resume --skies-only",

@@ -12,15 +12,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fermi_unek.classify.calibration import ClassCalibration, latitude_band
+from fermi_unek.classify.calibration import ClassCalibration
 from fermi_unek.classify.classes import run_classifier
-from fermi_unek.classify.evidence import Evidence
+from fermi_unek.classify.features import CandidateFeatures
 from fermi_unek.config import TrainClassifierConfig
 from fermi_unek.detect.centers import Centers
 from fermi_unek.errors import ConfigError, InputError
 from fermi_unek.nets.weights import LocalizerFile, load_localizer
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
+from fermi_unek.sky.geometry.latitude import latitude_band
 from fermi_unek.training.classifier import dataset, skies
 from fermi_unek.training.classifier import train as training
 from fermi_unek.training.classifier.augment import UNCHANGED, Changes, batch_of
@@ -75,7 +76,7 @@ def examples(number: int = NUMBER, seed: int = 0) -> Examples:
     net = rng.gamma(20.0, 1.0, (number, 3, 6)).astype(np.float32)
     net[np.arange(number), :, label] += 60.0
     total = net.sum(axis=1)
-    evidence = Evidence(
+    features = CandidateFeatures(
         image=rng.poisson(2.0, (number, 6, 12, 12)).astype(np.float32),
         observed=np.ones((number, 6), np.float32),
         net=net,
@@ -91,9 +92,7 @@ def examples(number: int = NUMBER, seed: int = 0) -> Examples:
     ts = np.where(label == FAKE, np.nan, 50.0)
     zero = np.zeros(number)
     return Examples(
-        evidence,
-        np.zeros((number, 3, 6, 6, 6), np.uint16),
-        np.zeros((number, 6, 7, 7), np.uint16),
+        features,
         label,
         np.where(label == FAKE, -1, np.arange(number)),
         ts, zero, ts / 4.0, np.linspace(-90.0, 90.0, number), zero, zero, zero.astype(int),
@@ -167,7 +166,7 @@ def test_held_out_logits_come_from_the_member_without_the_source():
     logits = held_out_logits(network, given)
     for k in range(2):
         rows = fold_of(given.template, 2) == k
-        single = run_classifier(alone(network, k), given.evidence.select(rows))
+        single = run_classifier(alone(network, k), given.features.select(rows))
         np.testing.assert_allclose(logits[rows], single, atol=1e-5)
 
 
@@ -229,14 +228,14 @@ def test_nothing_to_train_on_is_refused():
 
 def test_an_unchanged_batch_is_the_evidence_itself():
     given = examples(20)
-    batch = batch_of(given.evidence, np.arange(5), np.random.default_rng(0), UNCHANGED)
-    for name in Evidence.__annotations__:
-        np.testing.assert_array_equal(getattr(batch, name), getattr(given.evidence, name)[:5])
+    batch = batch_of(given.features, np.arange(5), np.random.default_rng(0), UNCHANGED)
+    for name in CandidateFeatures.__annotations__:
+        np.testing.assert_array_equal(getattr(batch, name), getattr(given.features, name)[:5])
 
 
 def test_thinned_photons_exposure_and_variance_shrink_alike():
     torch.manual_seed(0)
-    given = examples(2000).evidence
+    given = examples(2000).features
     rows, rng = np.arange(2000), np.random.default_rng(0)
     thin = batch_of(given, rows, rng, replace(UNCHANGED, thinned=1.0))
     share = thin.exposure[:, 0, 0] / 1e10
@@ -252,7 +251,7 @@ def test_thinned_photons_exposure_and_variance_shrink_alike():
 
 def test_fewer_years_are_left_with_their_exposure():
     torch.manual_seed(0)
-    given = examples(200).evidence
+    given = examples(200).features
     rng = np.random.default_rng(0)
     batch = batch_of(given, np.arange(200), rng, replace(UNCHANGED, fewer_years=1.0))
     left = (batch.exposure > 0).any(dim=2).sum(dim=1)
@@ -263,7 +262,7 @@ def test_fewer_years_are_left_with_their_exposure():
 
 
 def test_one_layer_holds_the_sum_of_the_years():
-    given = examples(10).evidence
+    given = examples(10).features
     rng = np.random.default_rng(0)
     batch = batch_of(given, np.arange(10), rng, replace(UNCHANGED, one_layer=1.0))
     np.testing.assert_allclose(batch.net[:, 0], given.net.sum(axis=1), rtol=1e-5)
@@ -271,7 +270,7 @@ def test_one_layer_holds_the_sum_of_the_years():
 
 
 def test_absent_bins_hold_nothing_and_a_hidden_probability_is_not_known():
-    given = examples(200).evidence
+    given = examples(200).features
     rng = np.random.default_rng(0)
     batch = batch_of(given, np.arange(200), rng, replace(UNCHANGED, absent=1.0, unsure=1.0))
     gone = batch.observed == 0
@@ -287,7 +286,7 @@ def test_absent_bins_hold_nothing_and_a_hidden_probability_is_not_known():
 
 
 def test_a_turned_stamp_holds_the_same_photons():
-    given = examples(50).evidence
+    given = examples(50).features
     rng = np.random.default_rng(0)
     batch = batch_of(given, np.arange(50), rng, replace(UNCHANGED, turned=True))
     np.testing.assert_array_equal(batch.image.sum(dim=(2, 3)), given.image[:50].sum(axis=(2, 3)))
@@ -312,8 +311,8 @@ def calibrated(offset_of_plane: float, number: int = 20_000):
 def test_calibration_finds_the_scale_of_logits_and_keeps_98_percent_of_the_bright():
     logits, given, calibration = calibrated(0.0)
     np.testing.assert_allclose(calibration.scales, 0.5, atol=0.12)
-    chances = calibration.probabilities(logits, given.evidence.probability, given.lat_deg)
-    against = calibration.against_bright(chances, logits, given.evidence.probability)
+    chances = calibration.probabilities(logits, given.features.probability, given.lat_deg)
+    against = calibration.against_bright(chances, logits, given.features.probability)
     kept = ~calibration.fake(against, given.lat_deg)
     for band in np.unique(latitude_band(given.lat_deg)):
         here = (latitude_band(given.lat_deg) == band) & (given.label != FAKE)
@@ -357,7 +356,7 @@ def test_examples_read_back_are_those_that_were_written(tmp_path):
     back = load_examples([path, path])
     assert len(back) == 24
     np.testing.assert_array_equal(back.label[:12], given.label)
-    np.testing.assert_array_equal(back.evidence.net[12:], given.evidence.net)
+    np.testing.assert_array_equal(back.features.net[12:], given.features.net)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -454,7 +453,7 @@ def test_a_kept_sky_is_searched_once_for_each_localizer(tmp_path, small_model, m
     given = load_examples([path])
     np.testing.assert_array_equal(given.label, [0, 0, 0, FAKE])
     np.testing.assert_array_equal(given.template, [0, 1, 2, -1])
-    np.testing.assert_allclose(given.evidence.mask[:, 0], [0.9, 0.8, 0.7, 0.3], rtol=1e-6)
+    np.testing.assert_allclose(given.features.mask[:, 0], [0.9, 0.8, 0.7, 0.3], rtol=1e-6)
     np.testing.assert_allclose(given.distance_deg[:3], 0.0, atol=1e-5)
 
 
@@ -518,7 +517,7 @@ def test_a_classifier_is_trained_from_a_sky_to_a_calibrated_file(tmp_path, monke
     """Skies and search are stand-ins; everything behind them is real."""
     bank = tmp_path / "bank"
     bank.mkdir()
-    settings = config(out=tmp_path / "run", bank=bank, skies=1, calibration_skies=1, epochs=1)
+    settings = config(out=tmp_path / "run", dataset=bank, skies=1, calibration_skies=1, epochs=1)
     localizer = load_localizer()
     for sky in (*training.training_skies(settings), *training.calibration_skies(settings)):
         path = examples_path(bank, sky, localizer)
@@ -536,7 +535,7 @@ def test_a_classifier_is_trained_from_a_sky_to_a_calibrated_file(tmp_path, monke
 
 
 def test_the_skies_of_a_configuration_are_made_ahead_without_a_localizer(tmp_path, small_model):
-    settings = config(bank=tmp_path, sky_bank=tmp_path / "s", skies=2, calibration_skies=1,
+    settings = config(dataset=tmp_path, sky_dataset=tmp_path / "s", skies=2, calibration_skies=1,
                       backgrounds=("own", "model_O"), localizer="none")  # fmt: skip
     made = simulate_skies(settings)
     assert [path.name for path in made] == [

@@ -77,7 +77,7 @@ def write_patches(
 def tiny_config(out: Path, bank: Path, **changes: object) -> TrainConfig:
     """A run of a few steps of a tiny network."""
     values: dict[str, object] = {
-        "out": out, "bank": bank, "steps": 6, "batch": 2, "widths": WIDTHS, "threads": 1,
+        "out": out, "dataset": bank, "steps": 6, "batch": 2, "widths": WIDTHS, "threads": 1,
         "device": "cpu",
         "calibration_skies": 0,
         "skies": 1, "patches": 4, "sky_seed": 7, "seed": 3, **changes,

@@ -57,12 +57,9 @@ class SimulateConfig(Sky, Cluster):
     years: float = setting(10.0, "Live span, years of 365.25 days.", gt=0.0, le=30.0, unit="yr")
     seed: int = setting(0, "Seed of all randomness: one seed, one sky.", ge=0)
     region: Region = region_setting()
-    format: Literal["photons", "healpix", "wcs", "patches"] = setting(
-        "healpix",
-        "What is written: an FT1 photon list, gtbin HEALPIX files, a gtbin cube, or a training "
-        "set.",
+    format: Literal["photons", "healpix", "wcs"] = setting(
+        "healpix", "What is written: an FT1 photon list, gtbin HEALPIX files or a gtbin cube."
     )
-    patches: int = setting(1000, "Patches of a training set, for each sky.", ge=1)
     yearly: bool = setting(
         False,
         "Write each mission year by itself as well; photons, which have times, by itself only.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from pydantic import AliasChoices
+
 from .base import Config, argument, setting
 
 
@@ -31,8 +33,10 @@ class TrainConfig(_Training):
     out: Path = setting(
         Path("runs/localizer"), "Folder of the run: checkpoints, log, final weights."
     )
-    bank: Path = setting(
-        Path("runs/bank"), "Folder in which simulated training patches are kept between runs."
+    dataset: Path = setting(
+        Path("runs/dataset"),
+        "Folder in which simulated training patches are kept between runs.",
+        validation_alias=AliasChoices("dataset", "bank"),
     )
     skies: int = setting(24, "Independent simulated skies.", ge=1)
     patches: int = setting(700, "Patches rendered from each sky.", ge=1)
@@ -43,7 +47,8 @@ class TrainConfig(_Training):
         (48, 80, 112, 160), "Filters of the U-Net at 64, 32, 16 and 8 pixels."
     )
     start: Path | None = setting(
-        None, "Weights file to go on from, with a fresh optimizer; else random."
+        None,
+        "Shipped network or weights file to go on from, with a fresh optimizer; else random.",
     )
     template: str = setting(
         "", "Diffuse model of which the network keeps a template; blank for a network without."
@@ -71,14 +76,16 @@ class TrainClassifierConfig(_Training):
     """How a classifier is trained."""
 
     out: Path = setting(Path("runs/classifier"), "Folder of the run.")
-    bank: Path = setting(
-        Path("runs/classifier-bank"),
+    dataset: Path = setting(
+        Path("runs/classifier-dataset"),
         "Folder of the candidates found on simulated skies, kept between runs.",
+        validation_alias=AliasChoices("dataset", "bank"),
     )
-    sky_bank: Path | None = setting(
+    sky_dataset: Path | None = setting(
         None,
         "Folder in which the simulated skies are kept, a quarter of a GB each, whatever localizer "
-        "searches them; unless given `skies` in the bank.",
+        "searches them; unless given `skies` in the dataset.",
+        validation_alias=AliasChoices("sky_dataset", "sky_bank"),
     )
     localizer: str | None = setting(
         None, "Model or weights file that finds the candidates; the shipped one unless given."
@@ -105,7 +112,7 @@ class TrainClassifierConfig(_Training):
     @property
     def sky_folder(self) -> Path:
         """Where the simulated skies are."""
-        return self.sky_bank or self.bank / "skies"
+        return self.sky_dataset or self.dataset / "skies"
 
 
 class Train(Config):

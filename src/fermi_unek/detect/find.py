@@ -85,7 +85,7 @@ def raw_centers(
 ) -> Centers:
     """Centers before calibration and threshold; `wanted` is a coverage mask or None."""
     config = config or SearchConfig()
-    mask = sky_mask(sky, localizer, covering_grid(wanted), config, progress=progress)
+    mask = sky_mask(sky, localizer, covering_grid(wanted, config.grid), config, progress=progress)
     return refine_centers(sky, find_centers(mask, config.centers), config.refine)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..sky.geometry.grid import GridConfig
+
 
 @dataclass(frozen=True)
 class RefineConfig:
@@ -57,6 +59,8 @@ class SearchConfig:
     device : {"cpu", "cuda"}
     scheduler : str or None
         Address of a dask scheduler whose workers run the network; None runs it here.
+    grid : GridConfig
+        Where the patches lie.
     refine : RefineConfig
     """
 
@@ -66,4 +70,5 @@ class SearchConfig:
     batch: int = 16
     device: str = "cpu"
     scheduler: str | None = None
+    grid: GridConfig = field(default_factory=GridConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)

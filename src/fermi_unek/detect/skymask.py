@@ -84,7 +84,7 @@ def sky_mask(
     config = config or SearchConfig()
     cutter, template = PatchCutter(sky), template_of(localizer)
     network = localizer.network.to(config.device)
-    blend = _Blend()
+    blend = MaskBlend()
     batches = [
         frames[start : start + config.batch] for start in range(0, len(frames), config.batch)
     ]
@@ -229,7 +229,7 @@ def _stack(planes: Sequence[np.ndarray], device: str) -> torch.Tensor:
     return torch.from_numpy(np.stack(planes).astype(np.float32)).to(device)
 
 
-class _Blend:
+class MaskBlend:
     """Sums over patches on the HEALPIX sky."""
 
     def __init__(self) -> None:

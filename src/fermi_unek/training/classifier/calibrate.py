@@ -10,15 +10,14 @@ from sklearn.linear_model import LogisticRegression
 
 from ...classify.calibration import (
     FAKE,
-    N_BANDS,
     N_CLASSES,
     ClassCalibration,
     against_numbers,
-    latitude_band,
     log_odds_against,
 )
 from ...classify.classes import run_classifier
 from ...nets.classifier import Classifier, ClassifierShape, Member
+from ...sky.geometry.latitude import N_BANDS, latitude_band
 from .dataset import DOUBTFUL, Examples, fold_of
 from .loss import BRIGHT_TS, classifier_loss
 
@@ -46,7 +45,7 @@ def held_out_logits(network: Classifier, examples: Examples) -> np.ndarray:
     logits = np.zeros((len(examples), network.shape.outputs), np.float32)
     for k in range(members):
         rows = np.flatnonzero(fold == k)
-        logits[rows] = run_classifier(alone(network, k), examples.evidence.select(rows))
+        logits[rows] = run_classifier(alone(network, k), examples.features.select(rows))
     return logits
 
 
@@ -71,10 +70,10 @@ def fit_class_calibration(logits: np.ndarray, examples: Examples) -> ClassCalibr
     examples : Examples
         What is listed at the default threshold counts.
     """
-    counted = (examples.label != DOUBTFUL) & (examples.evidence.probability >= LISTED)
+    counted = (examples.label != DOUBTFUL) & (examples.features.probability >= LISTED)
     logits, examples = logits[counted], examples.select(counted)
     calibration = _fit_likelihood(logits, examples)
-    source, lat = examples.evidence.probability, examples.lat_deg
+    source, lat = examples.features.probability, examples.lat_deg
     chances = calibration.probabilities(logits, source, lat)
     weights = _fake_weights(against_numbers(chances, logits, source), examples)
     calibration = replace(calibration, fake_weights=weights)
@@ -87,7 +86,7 @@ def _fit_likelihood(logits: np.ndarray, examples: Examples) -> ClassCalibration:
     x = torch.from_numpy(logits[:, :N_CLASSES]).double()
     label = torch.from_numpy(examples.label)
     band = torch.from_numpy(latitude_band(examples.lat_deg))
-    against = torch.from_numpy(log_odds_against(examples.evidence.probability))
+    against = torch.from_numpy(log_odds_against(examples.features.probability))
     is_fake = torch.eye(5, dtype=torch.float64)[FAKE]
     shapes = {"doubt": (), "scale": (5,), "offset": (5,), "scale in": (3, 5), "offset in": (3, 5)}
     free = {

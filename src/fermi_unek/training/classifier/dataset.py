@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ...classify.evidence import Evidence, assemble, exposure_per_year
+from ...classify.features import CandidateFeatures, assemble, exposure_per_year
 from ...classify.photometry import measure
-from ...classify.stamps import ANCESTOR, NARROW, WIDE, coverage_of, cut_stamps
+from ...classify.stamps import coverage_of, cut_stamps, geometry_of
 from ...detect.calibration import Calibration
 from ...detect.centers import Centers
 from ...detect.find import raw_centers
 from ...errors import InputError
+from ...nets.classifier import ClassifierShape
 from ...nets.weights import LocalizerFile
 from ...outputs import replacing
 from ...progress import Progress, silent
@@ -34,6 +35,10 @@ DOUBTFUL = 6
 """Label of candidates at a source of ideal TS 4 to 9."""
 
 DOUBTFUL_TS = 4.0
+
+SHAPE = ClassifierShape()
+"""Whose stamps and apertures the examples are measured in."""
+
 LEAST_PROBABILITY = 0.1
 
 
@@ -43,11 +48,7 @@ class Examples:
 
     Attributes
     ----------
-    evidence : Evidence
-    narrow : uint16 array (N, Y, 6, 6, 6)
-        Stamps of the first study: [year, bin, row, column].
-    ancestor : uint16 array (N, 6, 7, 7)
-        Stamps of its plain network, all years.
+    features : CandidateFeatures
     label : int array (N,)
         Index in `catalog.schema.CLASSES`, `UNCLASSED` or `DOUBTFUL`.
     template : int array (N,)
@@ -65,9 +66,7 @@ class Examples:
         Galactic unit vectors of the candidates.
     """
 
-    evidence: Evidence
-    narrow: np.ndarray
-    ancestor: np.ndarray
+    features: CandidateFeatures
     label: np.ndarray
     template: np.ndarray
     ts: np.ndarray
@@ -85,7 +84,7 @@ class Examples:
     def select(self, rows: np.ndarray) -> Examples:
         """Some of them, by mask or index."""
         names = [one.name for one in fields(self)[1:]]
-        return Examples(self.evidence.select(rows), *(getattr(self, n)[rows] for n in names))
+        return Examples(self.features.select(rows), *(getattr(self, n)[rows] for n in names))
 
 
 def examples_path(folder: str | Path, sky: ClassSky, localizer: LocalizerFile) -> Path:
@@ -143,20 +142,20 @@ def examples_of(
     kept = np.flatnonzero(probability >= LEAST_PROBABILITY)
     centers, probability = matched.centers, probability[kept]
     vectors = centers.vectors[kept]
-    wide, narrow, ancestor = cut_stamps(sky, vectors, (WIDE, NARROW, ANCESTOR))
-    covered = coverage_of(sky, vectors)
-    found = measure(wide, covered, vectors, vectors[probability >= 0.5], sky.event_type)
+    geometry = geometry_of(SHAPE)
+    stamps = cut_stamps(sky, vectors, geometry)
+    covered = coverage_of(sky, vectors, geometry)
+    sure = vectors[probability >= 0.5]
+    found = measure(stamps, covered, vectors, sure, sky.event_type, SHAPE)
     exposure = exposure_per_year(vectors, sky.event_type)[:, None] * np.ones((1, YEARS, 1))
-    image = wide.sum(axis=1, dtype=np.float32)
+    image = stamps.sum(axis=1, dtype=np.float32)
     source = source_of(matched.ts[kept], truth.ts)
     true = source >= 0
     mask = np.stack([centers.peak, centers.area], axis=-1)[kept]
     label = np.where(true, truth.label[source], FAKE)
     label[~true & doubtful(vectors, truth)] = DOUBTFUL
     return Examples(
-        evidence=assemble(image, covered, found, exposure, probability, mask),
-        narrow=narrow,
-        ancestor=ancestor.sum(axis=1).astype(np.uint16),
+        features=assemble(image, covered, found, exposure, probability, mask),
         label=label,
         template=np.where(true, truth.template[source], -1),
         ts=matched.ts[kept],
@@ -198,14 +197,14 @@ def fold_of(template: np.ndarray, folds: int) -> np.ndarray:
     return np.where((template >= 0) & (folds > 1), fold, -1)
 
 
-_PREFIX = "evidence."
+_PREFIX = "features."
 
 
 def save_examples(examples: Examples, path: str | Path) -> Path:
     """Write examples as .npz (temporary name, then moved)."""
     path = Path(path)
-    evidence = examples.evidence
-    columns = {_PREFIX + f.name: getattr(evidence, f.name) for f in fields(evidence)}
+    features = examples.features
+    columns = {_PREFIX + f.name: getattr(features, f.name) for f in fields(features)}
     columns |= {f.name: getattr(examples, f.name) for f in fields(examples)[1:]}
     with replacing(path) as temporary:
         np.savez(temporary, **columns)
@@ -223,7 +222,9 @@ def load_examples(paths: Sequence[str | Path]) -> Examples:
     if not paths:
         raise InputError("no file of examples for the classifier")
     parts: list[dict[str, np.ndarray]] = []
-    names = [_PREFIX + f.name for f in fields(Evidence)] + [f.name for f in fields(Examples)[1:]]
+    names = [_PREFIX + f.name for f in fields(CandidateFeatures)] + [
+        f.name for f in fields(Examples)[1:]
+    ]
     for path in paths:
         try:
             with np.load(path) as columns:
@@ -231,5 +232,5 @@ def load_examples(paths: Sequence[str | Path]) -> Examples:
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path}: is no file of examples for the classifier") from error
     whole = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    evidence = Evidence(*(whole[_PREFIX + f.name] for f in fields(Evidence)))
-    return Examples(evidence, *(whole[f.name] for f in fields(Examples)[1:]))
+    features = CandidateFeatures(*(whole[_PREFIX + f.name] for f in fields(CandidateFeatures)))
+    return Examples(features, *(whole[f.name] for f in fields(Examples)[1:]))

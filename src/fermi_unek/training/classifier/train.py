@@ -53,7 +53,7 @@ def train_classifier(
 ) -> Path:
     """Train a classifier and write `weights.safetensors` into the run's folder.
 
-    Skies that the bank lacks are simulated and searched first, with the localizer of the
+    Skies that the dataset lacks are simulated and searched first, with the localizer of the
     configuration. A checkpoint is written at the end of every epoch; `resume` goes on from the
     last.
 
@@ -115,7 +115,7 @@ def search_skies(
 def _search(sky: ClassSky, config: TrainClassifierConfig) -> Path:
     # a process of its own loads its own network
     localizer = load_localizer(config.localizer)
-    return make_examples(sky, localizer, config.bank, config.data, skies=config.sky_folder)
+    return make_examples(sky, localizer, config.dataset, config.data, skies=config.sky_folder)
 
 
 def training_skies(config: TrainClassifierConfig) -> list[ClassSky]:
@@ -211,7 +211,7 @@ class MemberTrainer:
         self.rng = np.random.default_rng([config.seed, k])
         torch.manual_seed(config.seed + 100 * k)
         sample = self.rng.permutation(len(examples))[:4096]
-        self.member.fit(self._on_device(as_input(examples.evidence.select(sample))))
+        self.member.fit(self._on_device(as_input(examples.features.select(sample))))
         weights = torch.from_numpy(class_weights(examples.label, config.balance))
         self.weights = weights.float().to(self.device)
         self.optimizer = torch.optim.AdamW(
@@ -238,7 +238,7 @@ class MemberTrainer:
         for rows in np.array_split(rng.permutation(len(self.examples)), self._batches()):
             rate = self.config.lr * learning_rate(self.step, self.steps)
             set_learning_rate(self.optimizer, rate)
-            given = self._on_device(batch_of(self.examples.evidence, rows, rng, self.changes))
+            given = self._on_device(batch_of(self.examples.features, rows, rng, self.changes))
             loss = self._loss(self.member(given), given, rows)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -255,7 +255,7 @@ class MemberTrainer:
         label = torch.from_numpy(self.examples.label[rows]).to(self.device)
         loss = classifier_loss(logits[:, :N_CLASSES], label, self.weights, self.config.focus)
         if self.config.finder:
-            exposure = torch.from_numpy(self.examples.evidence.exposure[rows]).to(self.device)
+            exposure = torch.from_numpy(self.examples.features.exposure[rows]).to(self.device)
             ts = torch.from_numpy(self.examples.ts[rows]).to(self.device)
             ts = ts * share_shown(given.exposure, exposure)
             loss = loss + _BRIGHT_SHARE * brightness_loss(logits[:, N_CLASSES], ts)
@@ -288,8 +288,8 @@ class MemberTrainer:
 
 def without_images(examples: Examples) -> Examples:
     """The same with images of one pixel: what is not looked at need not be turned and thinned."""
-    evidence = replace(examples.evidence, image=np.zeros((len(examples), N_BINS, 1, 1), np.float32))
-    return replace(examples, evidence=evidence)
+    features = replace(examples.features, image=np.zeros((len(examples), N_BINS, 1, 1), np.float32))
+    return replace(examples, features=features)
 
 
 def share_shown(shown: Tensor, whole: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from ...detect.calibration import R68_OF_SIGMA, R95_OF_SIGMA, Calibration, features, latitude_band
+from ...detect.calibration import R68_OF_SIGMA, R95_OF_SIGMA, Calibration, features
 from ...detect.centers import Centers
 from ...detect.ellipses import round_distance_deg
 from ...detect.find import raw_centers
@@ -22,6 +22,7 @@ from ...nets.weights import LocalizerFile, load_localizer, save_localizer
 from ...progress import Progress, silent
 from ...simulate.sky import simulate_counts
 from ...sky.geometry.frame import vectors_to_lonlat
+from ...sky.geometry.latitude import latitude_band
 from ...sky.recount import counted_in_orders
 from .skies import COARSE_ORDERS, SkyRecipe, make_sky_model
 

@@ -92,7 +92,7 @@ def open_skies(config: TrainConfig, progress: Progress = silent) -> list[SkyPatc
         config.structure,
     )
     return [
-        SkyPatches(make_patches(recipe, config.bank, config.data))
+        SkyPatches(make_patches(recipe, config.dataset, config.data))
         for recipe in progress(recipes, total=len(recipes), label="skies")
     ]
 

@@ -11,8 +11,8 @@ from astropy.table import Table
 from ..catalog.build import nearest
 from ..catalog.record import Catalog
 from .extended import Extended
-from .ladder import Ladder
 from .match import Matcher, Matches, field_shifts
+from .threshold_scan import ThresholdScan
 
 VISIBLE_TS = 9.0
 """A detection of a source above this is no false one."""
@@ -66,7 +66,7 @@ class Detections:
 
 
 @dataclass(frozen=True)
-class Bench(Detections):
+class TruthComparison(Detections):
     """Columns of catalog and truth, and what matches them.
 
     Attributes
@@ -133,18 +133,18 @@ class Bench(Detections):
         return self.matcher_with((lon, lat), self.ts[self.visible], self.radius_deg)
 
     @cached_property
-    def ladder(self) -> Ladder:
+    def scan(self) -> ThresholdScan:
         """Matches of all true sources at every threshold."""
-        return self.matcher.ladder(self.probability)
+        return self.matcher.scan(self.probability)
 
     @cached_property
-    def visible_ladder(self) -> Ladder:
+    def visible_scan(self) -> ThresholdScan:
         """Matches of the visible ones at every threshold."""
-        return self.visible_matcher.ladder(self.probability)
+        return self.visible_matcher.scan(self.probability)
 
-    def with_radius(self, radius_deg: float) -> Bench:
+    def with_radius(self, radius_deg: float) -> TruthComparison:
         """The same lists matched within another radius."""
-        return Bench(self.catalog, self.truth, radius_deg)
+        return TruthComparison(self.catalog, self.truth, radius_deg)
 
     def samples(self) -> dict[str, np.ndarray]:
         """Groups of true sources whose completeness is followed."""
@@ -159,39 +159,39 @@ class Cut:
 
     Attributes
     ----------
-    bench : Bench
+    comparison : TruthComparison
     threshold : float
     """
 
-    bench: Bench
+    comparison: TruthComparison
     threshold: float = -np.inf
 
     @cached_property
     def kept(self) -> np.ndarray:
         """Bool array (M,): which detections are on the list."""
-        return self.bench.probability >= self.threshold
+        return self.comparison.probability >= self.threshold
 
     @cached_property
     def counted(self) -> np.ndarray:
         """Bool array (M,): which of them count."""
-        return self.kept & self.bench.counted_detections
+        return self.kept & self.comparison.counted_detections
 
     @cached_property
     def matches(self) -> Matches:
         """With all true sources."""
-        return self.bench.matcher.match(self.kept)
+        return self.comparison.matcher.match(self.kept)
 
     @cached_property
     def chance_truth(self) -> np.ndarray:
         """How often (N,) chance alone would match each true source."""
-        return self.bench.matcher.chance(self.kept)[0]
+        return self.comparison.matcher.chance(self.kept)[0]
 
     @cached_property
     def source_of_detection(self) -> np.ndarray:
         """Int array (M,): row of the visible true source each detection is of, -1 for false."""
-        found = self.bench.visible_matcher.match(self.kept)
+        found = self.comparison.visible_matcher.match(self.kept)
         source = np.full(found.n_detections, -1)
-        source[found.detection] = self.bench.visible[found.truth]
+        source[found.detection] = self.comparison.visible[found.truth]
         return source
 
     @cached_property
@@ -202,7 +202,7 @@ class Cut:
     @cached_property
     def chance_detection(self) -> np.ndarray:
         """How often (M,) chance alone would make each detection a true one."""
-        return self.bench.visible_matcher.chance(self.kept)[1]
+        return self.comparison.visible_matcher.chance(self.kept)[1]
 
 
 def place(table: Table) -> tuple[np.ndarray, np.ndarray]:

@@ -35,7 +35,9 @@ class Steps:
     change: np.ndarray
 
 
-def climb(n_truth: int, truth: np.ndarray, detection: np.ndarray, probability: np.ndarray) -> Steps:
+def scan_thresholds(
+    n_truth: int, truth: np.ndarray, detection: np.ndarray, probability: np.ndarray
+) -> Steps:
     """Let detections join in falling probability.
 
     Parameters
@@ -96,7 +98,7 @@ class RateCurve:
 
 
 @dataclass(frozen=True)
-class Ladder:
+class ThresholdScan:
     """Matches of a `Matcher` at every threshold, true ones and by chance.
 
     Attributes

@@ -1,4 +1,4 @@
-"""`Evidence`: everything the classifier is told of some candidates."""
+"""`CandidateFeatures`: everything the classifier is told of some candidates."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 from ..errors import InputError, UnekWarning
 from ..irf.exposure import ExposureFile
 from ..irf.instrument import FINE_ENERGIES_MEV, Instrument, load_instrument
+from ..nets.classifier import ClassifierShape
 from ..sky.bins import N_BINS
 from ..sky.counts import SkyCounts
 from .photometry import Photometry, measure
-from .stamps import coverage_of, cut_stamps, layers_of
+from .stamps import coverage_of, cut_stamps, geometry_of, layers_of
 
 NEIGHBOUR_PROBABILITY = 0.5
 """Candidates at least this sure are fitted as neighbours of the others."""
@@ -24,13 +25,13 @@ _REFERENCE_INDEX = 2.4
 
 
 @dataclass(frozen=True)
-class Evidence:
+class CandidateFeatures:
     """What the network sees of N candidates in Y years and six bins.
 
     Attributes
     ----------
     image : float32 array (N, 6, 12, 12)
-        Photons of all years on the pixels of `stamps.WIDE`.
+        Photons of all years on the pixels of the stamps.
     observed : float32 array (N, 6)
         Share of the stamp that was observed; zero where the bin is absent.
     net, core : float32 arrays (N, Y, 6)
@@ -58,14 +59,14 @@ class Evidence:
     def __post_init__(self) -> None:
         lengths = {one.name: len(getattr(self, one.name)) for one in fields(self)}
         if len(set(lengths.values())) > 1:
-            raise InputError(f"evidence of different numbers of candidates: {lengths}")
+            raise InputError(f"features of different numbers of candidates: {lengths}")
 
     def __len__(self) -> int:
         return len(self.probability)
 
-    def select(self, rows: np.ndarray) -> Evidence:
+    def select(self, rows: np.ndarray) -> CandidateFeatures:
         """That of some candidates, by mask or index."""
-        return Evidence(*(getattr(self, one.name)[rows] for one in fields(self)))
+        return CandidateFeatures(*(getattr(self, one.name)[rows] for one in fields(self)))
 
 
 def gather(
@@ -74,8 +75,10 @@ def gather(
     probability: np.ndarray,
     mask: np.ndarray | None = None,
     exposure: ExposureFile | None = None,
-) -> Evidence:
-    """Evidence on candidates in a sky.
+    *,
+    shape: ClassifierShape,
+) -> CandidateFeatures:
+    """Features of candidates in a sky.
 
     Parameters
     ----------
@@ -89,11 +92,14 @@ def gather(
         Peak and area in the localizer's mask; None where not known.
     exposure : ExposureFile or None
         Of these photons; None is the package's table times the live time.
+    shape : ClassifierShape
+        Of the classifier that is to look at them.
     """
-    stamps = cut_stamps(sky, vectors)[0]
-    covered = coverage_of(sky, vectors)
+    geometry = geometry_of(shape)
+    stamps = cut_stamps(sky, vectors, geometry)
+    covered = coverage_of(sky, vectors, geometry)
     neighbours = vectors[probability >= NEIGHBOUR_PROBABILITY]
-    found = measure(stamps, covered, vectors, neighbours, sky.event_type)
+    found = measure(stamps, covered, vectors, neighbours, sky.event_type, shape)
     image = stamps.sum(axis=1, dtype=np.float32) * covered
     of_layers = exposure_of_layers(sky, vectors, exposure)
     if mask is None:
@@ -108,9 +114,9 @@ def assemble(
     exposure: np.ndarray,
     probability: np.ndarray,
     mask: np.ndarray,
-) -> Evidence:
-    """Evidence out of its parts."""
-    return Evidence(
+) -> CandidateFeatures:
+    """Features out of their parts."""
+    return CandidateFeatures(
         image=image.astype(np.float32),
         observed=covered.mean(axis=(2, 3), dtype=np.float32),
         net=found.net,

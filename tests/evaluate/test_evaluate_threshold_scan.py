@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from evaluate_samples import random_sky
 
-from fermi_unek.evaluate.ladder import climb, sum_from
 from fermi_unek.evaluate.match import Matcher
+from fermi_unek.evaluate.threshold_scan import scan_thresholds, sum_from
 
 
 def crowded(rng, n_truth=120, n_found=150, width=3.0):
@@ -20,7 +20,7 @@ def crowded(rng, n_truth=120, n_found=150, width=3.0):
 @pytest.mark.parametrize("seed", range(4))
 def test_every_step_equals_matching_anew(seed):
     matcher, probability = crowded(np.random.default_rng(seed))
-    steps = matcher.ladder(probability).steps
+    steps = matcher.scan(probability).steps
     for threshold in np.unique(probability):
         anew = matcher.match(probability >= threshold)
         np.testing.assert_array_equal(steps.found_at >= threshold, anew.truth_found)
@@ -38,11 +38,11 @@ def test_rates_and_chance_equal_those_of_matching_anew():
                                         "det_lat", "radius_deg", "shifts_deg")),
         inside=lambda lon, lat: lon < 2.5,
     )  # fmt: skip
-    ladder = matcher.ladder(probability)
+    scan = matcher.scan(probability)
     truths, detections = rng.random(120) < 0.6, rng.random(150) < 0.6
     thresholds = np.array([-np.inf, 0.0, 0.31, 0.5, 0.9, 1.5])
-    of_truth = ladder.truth_rate(truths, thresholds)
-    of_found = ladder.detection_rate(detections, thresholds)
+    of_truth = scan.truth_rate(truths, thresholds)
+    of_found = scan.detection_rate(detections, thresholds)
     for row, threshold in enumerate(thresholds):
         keep = probability >= threshold
         anew = matcher.match(keep)
@@ -60,7 +60,7 @@ def test_rates_and_chance_equal_those_of_matching_anew():
 def test_a_nearer_newcomer_sends_the_old_detection_on_to_the_fainter_source():
     # detections A (0.9) and B (0.5); the bright source has both near, the faint one A alone
     truth, detection = np.array([0, 0, 1]), np.array([1, 0, 0])
-    steps = climb(2, truth, detection, np.array([0.9, 0.5]))
+    steps = scan_thresholds(2, truth, detection, np.array([0.9, 0.5]))
     assert steps.found_at.tolist() == [0.9, 0.5]
     assert steps.change_at.tolist() == [0.9, 0.5]
     assert steps.detection.tolist() == [0, 1]
@@ -68,7 +68,7 @@ def test_a_nearer_newcomer_sends_the_old_detection_on_to_the_fainter_source():
 
 def test_a_robbed_detection_is_no_longer_matched():
     truth, detection = np.array([0, 0]), np.array([1, 0])
-    steps = climb(1, truth, detection, np.array([0.9, 0.5]))
+    steps = scan_thresholds(1, truth, detection, np.array([0.9, 0.5]))
     assert list(zip(steps.change_at, steps.detection, steps.change, strict=True)) == [
         (0.9, 0, 1), (0.5, 1, 1), (0.5, 0, -1),
     ]  # fmt: skip
@@ -76,7 +76,7 @@ def test_a_robbed_detection_is_no_longer_matched():
 
 def test_without_pairs_nothing_is_ever_found():
     none = np.zeros(0, int)
-    steps = climb(2, none, none, np.array([0.5]))
+    steps = scan_thresholds(2, none, none, np.array([0.5]))
     assert steps.found_at.tolist() == [-np.inf, -np.inf]
     assert steps.change.size == 0
 
@@ -93,5 +93,5 @@ def test_a_whole_sky_is_climbed_as_it_is_matched():
     found = lon + rng.normal(0, 0.2, 2000)
     probability = rng.random(2000)
     matcher = Matcher(lon, lat, rng.random(2000), found, lat, 0.3)
-    curve = matcher.ladder(probability).detection_rate(np.ones(2000, bool), np.array([0.5]))
+    curve = matcher.scan(probability).detection_rate(np.ones(2000, bool), np.array([0.5]))
     assert curve.found[0] == len(matcher.match(probability >= 0.5).truth)
