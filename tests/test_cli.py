@@ -382,6 +382,7 @@ def test_a_signal_while_libraries_are_imported_is_as_clean(tmp_path, number, mod
     [
         ([], ["fermi-unek: warning: few photons (3 times)"]),
         (["-q"], []),
+        (["--quiet"], []),
         (["--log-level", "error"], []),
         (
             ["--log-level", "debug"],

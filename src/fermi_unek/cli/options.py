@@ -44,10 +44,9 @@ def parameter(name: str, field: FieldInfo) -> click.Parameter:
     if kind is bool:
         both = f"{flag}/--no-{flag[2:]}" if field.default else flag
         # one that was not given is None, so that the model's own default holds
-        return click.Option(
-            [told.get("flag") or both, name], is_flag=True, default=None, help=_help(field)
-        )
-    flags = (told.get("flag") or flag).split("/")
+        flags = (told.get("flag") or both).split()
+        return click.Option([*flags, name], is_flag=True, default=None, help=_help(field))
+    flags = (told.get("flag") or flag).split()
     return click.Option(
         [*flags, name],
         required=required,

@@ -38,7 +38,7 @@ class ProgramOptions(Config):
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "warning", "Least weight of what is told on stderr; info has stages and times."
     )
-    quiet: bool = setting(False, "Errors only: no summary, no progress bar.", flag="-q/--quiet")
+    quiet: bool = setting(False, "Errors only: no summary, no progress bar.", flag="-q --quiet")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -45,7 +45,8 @@ def setting(
     description : str
         One or two sentences.
     flag : str, optional
-        As click takes it; ``--name``, or ``--name/--no-name`` of a switch that is on.
+        ``-n --name``, or ``--on/--off`` of a switch; unless given ``--name`` or, of a switch that
+        is on, ``--name/--no-name``.
     metavar : str, optional
         Stands for the value in help.
     unit : str, optional
@@ -72,7 +73,7 @@ def argument(description: str, metavar: str | None = None, default: Any = ...) -
 
 def output(description: str, metavar: str, default: Any = ...) -> Any:
     """The field that ``-o`` fills."""
-    told: dict[str, Any] = {"flag": "-o/--output", "metavar": metavar}
+    told: dict[str, Any] = {"flag": "-o --output", "metavar": metavar}
     return Field(default, description=description, json_schema_extra=told)
 
 
@@ -98,7 +99,10 @@ def allowed_range(field: FieldInfo) -> str:
 def _parameters(model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         default = "required" if field.is_required() else f"default {field.default!r}"
-        yield f"{name} : {', '.join(filter(None, [default, allowed_range(field)]))}"
+        kinds = (field.annotation, *get_args(field.annotation))
+        choices = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
+        chosen = f"one of {', '.join(choices)}" if choices else ""
+        yield f"{name} : {', '.join(filter(None, [chosen, default, allowed_range(field)]))}"
         yield textwrap.indent(textwrap.fill(field.description or "", 80), "    ")
 
 
