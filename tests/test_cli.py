@@ -345,6 +345,7 @@ def test_a_signal_is_one_line_and_the_shells_status(stand_in, number, status):
     before = signal.getsignal(number)
 
     def work(item):
+        warnings.warn("few photons", UnekWarning, stacklevel=1)
         try:
             signal.raise_signal(number)
         except KeyboardInterrupt:

@@ -22,6 +22,8 @@ from .options import Command, flag_of, given, parameters
 
 USER_ERROR = 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOPPED = {128 + number for number in SIGNALS}
+"""Status of a process that a signal ended, as shells have it."""
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 Work = Callable[[AnyConfig, Progress], str]
@@ -90,8 +92,10 @@ class Program(click.Group):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, False, **extra)
         try:
-            with one_line_warnings():
+            with one_line_warnings() as held:
                 status = super().main(args, PROGRAM, complete_var, False, **extra)
+                if status in STOPPED:
+                    held.clear()
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             status = USER_ERROR
@@ -123,12 +127,12 @@ def _usage_message(error: click.ClickException) -> str:
 
 
 def _program_options(hidden: bool) -> list[click.Parameter]:
-    made = parameters(ProgramOptions)
-    click.version_option(__version__, prog_name=PROGRAM)(holder := click.Command(None))
-    for option in [*made, *holder.params]:
-        if isinstance(option, click.Option):
-            option.hidden = hidden
-    return [*made, *holder.params]
+    """Those of `ProgramOptions` and --version; hidden where they are an offer besides."""
+    holder = click.Command(None, params=parameters(ProgramOptions))
+    click.version_option(__version__, prog_name=PROGRAM, hidden=hidden)(holder)
+    for option in holder.params:
+        option.hidden = hidden  # type: ignore[attr-defined]  # they are no arguments
+    return holder.params
 
 
 main = Program(
