@@ -69,7 +69,8 @@ class TrainConfig(Config):
     sky_seed: FirstSeed = 1000
     start: Path | None = Field(
         None,
-        description="Shipped network or weights file to go on from, with a fresh optimizer; else random.",
+        description="Shipped network or weights file to go on from, with a fresh optimizer; "
+        "random weights unless given.",
     )
     template: str = Field(
         "",
