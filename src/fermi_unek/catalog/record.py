@@ -9,10 +9,12 @@ import healpy as hp
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
+from mocpy import MOC
 
 from ..errors import InputError
 from ..sky.bins import COVERAGE_ORDER
 from ..sky.geometry.frame import lonlat_to_vectors
+from .moc import mask_to_moc
 from .schema import COLUMNS, DEFAULT_YEAR_EDGES_MET
 
 HeaderValue = str | int | float | bool
@@ -68,6 +70,11 @@ class Catalog:
             np.asarray(self.table["DEJ2000"], float),
             unit="deg",
         )
+
+    @property
+    def moc(self) -> MOC | None:
+        """The part of the sky that was searched, for mocpy; None is all of it."""
+        return None if self.coverage is None else mask_to_moc(self.coverage)
 
     def covers(
         self, lon_deg: np.ndarray, lat_deg: np.ndarray, margin_deg: float = 0.0
