@@ -288,7 +288,7 @@ def main(context: click.Context, log_level: str, quiet: bool) -> None:
     default=FindConfig().reference,
     show_default=True,
     metavar="NAME|FILE",
-    help="4FGL release for ASSOC_FGL; 'none' for no look.",
+    help="4FGL release for ASSOC_FGL and Nearest_FGL; 'none' for no look.",
 )
 @overwrite_option
 @click.pass_obj

@@ -92,6 +92,9 @@ class FindConfig(Config):
         Seed for what is drawn: where in its pixel a photon of a cube lies.
     reference : str
         4FGL release (or file) in which the nearest source is looked up; "none" for no look.
+    association_radius : float or None
+        Degrees within which a source of `reference` is an association (ASSOC_FGL); None is the
+        joint 95% error.
     """
 
     threshold: float = Field(0.2, gt=0.0, lt=1.0)
@@ -109,6 +112,7 @@ class FindConfig(Config):
     report: Path | None = None
     seed: int = Field(0, ge=0)
     reference: str = "4FGL-DR2"
+    association_radius: float | None = Field(None, gt=0.0)
 
 
 class BinConfig(Config):

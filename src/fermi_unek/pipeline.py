@@ -237,6 +237,7 @@ def search(
         candidates,
         provenance=_provenance(sky, config, localizer, tools),
         reference=tools.reference,
+        association_radius=config.association_radius,
         coverage=where_looked(sky, config.region),
     )
 

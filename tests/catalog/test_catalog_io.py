@@ -1,6 +1,7 @@
 """The catalog file survives a round trip, and gammapy and fermipy open it."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import healpy as hp
@@ -53,7 +54,7 @@ def refitted(n):
 @pytest.mark.parametrize("n", [0, 1, 200])
 def test_a_catalog_comes_back_as_it_was_written(tmp_path, n):
     path = tmp_path / "c.fits"
-    coverage = np.repeat(np.random.default_rng(0).random(12 * 4**4) > 0.5, 4**5)
+    coverage = np.repeat(np.random.default_rng(0).random(12 * 4**1) > 0.5, 4**8)
     told = {"model sha256": "ab" * 40, "THRESHLD": 0.2, "bins": 6, "front": True, "odd": np.nan}
     told["input /data/ä\nb.fits"] = "x" * 200
     catalog = made(n, provenance=told, coverage=coverage, reference=load_release("4FGL-DR2"))
@@ -221,6 +222,28 @@ def test_the_coverage_of_catalogs_from_before_the_moc_is_read(tmp_path):
     fits.setval(path, "ORDER", value=5, extname="COVERAGE")
     with pytest.raises(InputError, match="coverage is of HEALPIX order 5"):
         read_catalog(path)
+
+
+def test_a_catalog_from_before_nearest_fgl_is_read_with_the_meaning_of_today(tmp_path):
+    """ASSOC_FGL was the nearest source within a degree."""
+    catalog = made(50, reference=load_release("4FGL-DR2"))
+    old = catalog.table.copy()
+    old["ASSOC_FGL"] = np.where(old["Sep_FGL"] <= 1.0, old["Nearest_FGL"], "").astype("U19")
+    for number, header in enumerate((catalog.header, {"reference catalog": "my.fits"})):
+        path = tmp_path / f"{number}.fits"
+        write_catalog(replace(catalog, table=old, header=header), path)
+        with fits.open(path, mode="update") as hdus:
+            columns = [c for c in hdus[1].columns if c.name != "Nearest_FGL"]
+            hdus[1] = fits.BinTableHDU.from_columns(columns, name=hdus[1].name)
+        back = read_catalog(path).table
+        assert back.colnames == catalog.table.colnames
+        if number == 0:
+            for name in ("ASSOC_FGL", "Nearest_FGL", "Sep_FGL"):
+                np.testing.assert_array_equal(back[name], catalog.table[name], err_msg=name)
+        else:
+            # of a release that is not at hand the errors are not known
+            np.testing.assert_array_equal(back["Nearest_FGL"], old["ASSOC_FGL"])
+            assert not np.any(back["ASSOC_FGL"] != "")
 
 
 def test_a_coverage_that_is_no_moc_is_refused(tmp_path):

@@ -22,8 +22,10 @@ from ..errors import InputError, OutputError
 from ..outputs import check_file, replacing
 from ..sky.bins import COVERAGE_ORDER, ENERGY_EDGES_MEV, N_BINS
 from ..sky.geometry.coverage import N_COVERAGE
+from .build import name_neighbours
 from .moc import mask_to_moc, moc_to_mask
 from .record import Catalog, HeaderValue
+from .releases import RELEASES, load_release
 from .schema import (
     COLUMNS,
     COUNTERPART_COLUMNS,
@@ -112,9 +114,22 @@ def read_catalog(path: str | Path) -> Catalog:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: cannot be read as a catalog ({error})") from error
     try:
-        return Catalog(_tidied(table), header, coverage, edges)
+        return Catalog(_with_neighbours(_tidied(table), header), header, coverage, edges)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _with_neighbours(table: Table, header: Mapping[str, HeaderValue]) -> Table:
+    """In catalogs from before Nearest_FGL, ASSOC_FGL was the nearest source within a degree."""
+    if "Nearest_FGL" in table.colnames or "Sep_FGL" not in table.colnames:
+        return table
+    index = table.index_column("Sep_FGL")
+    table.add_column(table["ASSOC_FGL"], name="Nearest_FGL", index=index)
+    table["ASSOC_FGL"] = ""
+    release = str(header.get("reference catalog"))
+    if release in RELEASES:
+        name_neighbours(table, load_release(release))
+    return table
 
 
 def _sources_hdu(catalog: Catalog) -> fits.BinTableHDU:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from astropy.table import Row
 
 from ..catalog.record import Catalog
 from ..catalog.schema import FLAG_NEAR_EDGE
@@ -28,11 +29,17 @@ def describe_catalog(catalog: Catalog) -> str:
         one = table[int(row)]
         lines.append(
             f"  {str(one['Source_Name']):<19s} glon {one['GLON']:8.3f} glat {one['GLAT']:+8.3f} "
-            f"probability {one['Probability']:.3f}  {one['ASSOC_FGL']}"
+            f"probability {one['Probability']:.3f}  {_neighbour(one)}"
         )
     if len(catalog) > 10:
         lines.append(f"  and {len(catalog) - 10} more")
     return "\n".join(lines + [f"{key}: {value}" for key, value in catalog.header.items()])
+
+
+def _neighbour(row: Row) -> str:
+    if row["ASSOC_FGL"] or not row["Nearest_FGL"]:
+        return str(row["ASSOC_FGL"])
+    return f"(nearest {row['Nearest_FGL']}, {row['Sep_FGL']:.2f} deg)"
 
 
 def describe_sky(sky: SkyCounts) -> str:
