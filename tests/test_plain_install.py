@@ -68,12 +68,6 @@ def test_the_demo_needs_no_fermipy(without_fermipy, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_plugins_of_fermipy_say_what_to_install(without_fermipy):
-    code = "from fermi_unek.plugins.fermipy import to_catalog; to_catalog('catalog.fits')"
-    done = without_fermipy("-c", code)
-    assert "fermi-unek[fermipy]" in done.stderr.splitlines()[-1]
-
-
 def test_the_plain_requirements_name_neither_fermipy_nor_caps():
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     plain = project["dependencies"]

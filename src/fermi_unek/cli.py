@@ -746,13 +746,20 @@ def _named(values: Sequence[str], option: str) -> dict[str, str]:
     required=True,
     type=Path,
     metavar="FILE",
-    help="Its suffix gives the form: .vot, .csv, .ecsv, .reg.",
+    help="Its suffix gives the form: .vot, .csv, .ecsv, .reg, .xml or .yaml.",
 )
 @click.option("--samp", is_flag=True, help="Send the VOTable to TOPCAT, Aladin, DS9 too.")
 @overwrite_option
 @click.pass_obj
 def export(session: _Session, catalog: Path, output: Path, samp: bool, overwrite: bool) -> None:
-    """Write a catalog as VOTable, CSV or DS9 regions."""
+    """Write a catalog as a table, DS9 regions, or a source model.
+
+    \b
+    .vot .csv .ecsv  a VOTable, CSV or ECSV table
+    .reg             DS9 regions of the 95% error ellipses
+    .xml             a source model for gtlike and for `catalogs:` of fermipy
+    .yaml            `model: sources:` of a fermipy configuration
+    """
     from .catalog.export import export_file
 
     told = export_file(catalog, output, samp=samp, overwrite=overwrite)

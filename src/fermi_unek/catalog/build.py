@@ -163,11 +163,12 @@ def name_neighbours(table: Table, reference: Table, radius_deg: float | None = N
     radius_deg : float, optional
         Radius inside which a source is associated, in place of the errors.
     """
-    if not len(table) or not len(reference):
+    known = np.isfinite(table["GLON"]) & np.isfinite(table["GLAT"])
+    if not known.any() or not len(reference):
         return
     here, there = (
-        SkyCoord(np.asarray(t["RAJ2000"], float), np.asarray(t["DEJ2000"], float), unit="deg")
-        for t in (table, reference)
+        SkyCoord(np.asarray(t["GLON"]), np.asarray(t["GLAT"]), unit="deg", frame="galactic").icrs
+        for t in (table[known], reference)
     )
     tree = cKDTree(there.cartesian.xyz.value.T)
     _, index = tree.query(here.cartesian.xyz.value.T, k=range(1, min(_NEIGHBOURS, len(there)) + 1))
@@ -175,15 +176,15 @@ def name_neighbours(table: Table, reference: Table, radius_deg: float | None = N
     if radius_deg is None:
         east_north = here[:, None].spherical_offsets_to(there[index])
         offset = np.stack([angle.deg for angle in east_north], axis=-1)
-        joint = _squared_errors(table)[:, None] + _squared_errors(reference)[index]
+        joint = _squared_errors(table[known])[:, None] + _squared_errors(reference)[index]
         inverse = np.linalg.inv(joint + _LEAST_ERROR_DEG**2 * np.eye(2))
         agrees = np.einsum("nki,nkij,nkj->nk", offset, inverse, offset) <= 1.0
     else:
         agrees = separation <= radius_deg
     names = np.asarray(reference["Source_Name"], dtype=str)[index]
-    table["Nearest_FGL"][:], table["Sep_FGL"][:] = names[:, 0], separation[:, 0]
+    table["Nearest_FGL"][known], table["Sep_FGL"][known] = names[:, 0], separation[:, 0]
     first = np.take_along_axis(names, np.argmax(agrees, axis=1)[:, None], axis=1)[:, 0]
-    table["ASSOC_FGL"][:] = np.where(agrees.any(axis=1), first, "")
+    table["ASSOC_FGL"][known] = np.where(agrees.any(axis=1), first, "")
 
 
 def _squared_errors(table: Table) -> np.ndarray:
