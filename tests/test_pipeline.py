@@ -19,7 +19,7 @@ from fermi_unek.catalog.releases import release_path
 from fermi_unek.config import FindConfig, ReportConfig
 from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
 from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
-from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
+from fermi_unek.sky.counts import Pixels, SkyCounts, bin_from_pixels
 
 CRAB = (184.5575, -5.7844)  # 4FGL J0534.5+2200
 
@@ -132,20 +132,23 @@ def test_settings_reach_the_stages_they_are_for(stages):
     assert settings["region"] == (10.0, 20.0, 5.0)
 
 
+COARSE = tuple(map(Pixels.of_order, (7, 7, 8, 9, 10, 10)))
+
+
 @pytest.mark.parametrize(
     ("pixels", "model", "expected"),
     [
-        ("0 0 0 0 0 0", None, "stand-in"),
-        ("G8 G8 G9 G10 G11 G11", None, "stand-in"),
-        ("G7 G7 G8 G9 G10 G10", None, "for coarse pixels"),
-        ("- - - - 0.05 0.1", None, "for coarse pixels"),
-        ("G7 G7 G8 G9 G10 G10", "mine", "mine"),
+        ((Pixels(),) * 6, None, "stand-in"),
+        (tuple(map(Pixels.of_order, (8, 8, 9, 10, 11, 11))), None, "stand-in"),
+        (COARSE, None, "for coarse pixels"),
+        ((*(Pixels(),) * 4, Pixels(0.05), Pixels(0.1)), None, "for coarse pixels"),
+        (COARSE, "mine", "mine"),
     ],
 )
 def test_coarse_counts_are_judged_by_the_network_that_was_trained_for_them(
     stages, pixels, model, expected
 ):
-    field = replace(sky([cone(*CRAB, 5.0)] * N_BINS), origin={"pixels": pixels})
+    field = replace(sky([cone(*CRAB, 5.0)] * N_BINS), counted_in=pixels)
     catalog = pipeline.search(field, FindConfig(model=model))
     assert catalog.header["model name"] == expected
 

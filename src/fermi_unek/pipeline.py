@@ -149,9 +149,7 @@ class Tools:
 
     def localizer_for(self, sky: SkyCounts) -> Any:
         """The localizer that was trained for pixels such as the photons were counted in."""
-        from .sky.io.parts import counted_coarsely
-
-        return self.coarse if self.coarse is not None and counted_coarsely(sky) else self.localizer
+        return self.coarse if self.coarse is not None and sky.counted_coarsely else self.localizer
 
 
 def load_tools(config: FindConfig) -> Tools:

@@ -23,9 +23,17 @@ from fermi_unek.measure.background import diffuse_per_sr
 from fermi_unek.measure.command import find_diffuse
 from fermi_unek.measure.pixels import PixelCounts
 from fermi_unek.measure.response import blurred_profiles, build_response, observed_intervals
+from fermi_unek.sky.counts import Pixels
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
-from fermi_unek.sky.io.parts import OBSERVED_KEY, PIXELS_KEY
 
+PIXELS = (
+    Pixels.of_order(7),
+    Pixels.of_order(7),
+    Pixels.of_order(8),
+    Pixels(0.2),
+    Pixels(),
+    Pixels(),
+)
 HERE = lonlat_to_vectors(np.array([200.0]), np.array([50.0]))
 
 
@@ -231,14 +239,14 @@ def test_the_approximate_diffuse_model_comes_with_a_warning():
 
 
 def test_energies_observed_in_part_narrow_their_bin():
-    sky = replace(small_sky(), origin={OBSERVED_KEY: "10000-2e+06"})
+    sky = replace(small_sky(), intervals_mev=((10000.0, 2e6),))
     intervals = observed_intervals(sky)
     np.testing.assert_allclose(intervals[4], [1e4, 2e4])
     np.testing.assert_allclose(intervals[5], [2e4, 1e6])
 
 
 def test_pixels_of_a_coarse_input_are_those_of_the_likelihood():
-    sky = replace(small_sky(), origin={PIXELS_KEY: "G7 G7 G8 0.2 0 -"})
+    sky = replace(small_sky(), counted_in=PIXELS)
     other = PixelCounts(sky)
     assert other.orders == (7, 7, 8, 10, 10, 11)
     np.testing.assert_allclose(other.blur_deg, [0, 0, 0, 0.2, 0, 0])

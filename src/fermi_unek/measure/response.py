@@ -20,7 +20,6 @@ from ..irf.gtfiles import ExposureMap, PsfTable, livetime_years, read_exposure, 
 from ..irf.instrument import FINE_ENERGIES_MEV, PROFILE_DEG, PSF_X, ResponseTables, load_instrument
 from ..sky.bins import ENERGY_EDGES_MEV, N_BINS
 from ..sky.counts import SkyCounts
-from ..sky.io.parts import OBSERVED_KEY
 from .pixels import PixelCounts
 
 GROUPS = 3
@@ -304,13 +303,14 @@ def observed_intervals(sky: SkyCounts) -> np.ndarray:
     Whole bins where the sky does not say; nothing (of no width) where it has no such bin.
     """
     intervals = np.stack([ENERGY_EDGES_MEV[:-1], ENERGY_EDGES_MEV[1:]], axis=1)
-    told = [tuple(map(float, one.split("-"))) for one in sky.origin.get(OBSERVED_KEY, "").split()]
     for b in range(N_BINS):
         low, high = intervals[b]
         if sky.bins[b] is None:
             intervals[b] = low, low  # no photon of it is expected
             continue
-        inside = [(max(low, a), min(high, z)) for a, z in told if min(high, z) > max(low, a)]
+        inside = [
+            (max(low, a), min(high, z)) for a, z in sky.intervals_mev if min(high, z) > max(low, a)
+        ]
         if inside:
             intervals[b] = min(a for a, _ in inside), max(z for _, z in inside)
     return intervals

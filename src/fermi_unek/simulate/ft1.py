@@ -10,8 +10,8 @@ from astropy.io import fits
 from ..sky.bins import ENERGY_EDGES_MEV
 from ..sky.geometry.coverage import icrs_to_galactic
 from ..sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
-from ..sky.io.dss import BACK, FRONT
 from ..sky.io.files import write_fits
+from ..sky.selection import BACK, FRONT
 from .sky import Photons
 
 SOURCE_CLASS = 128
