@@ -16,8 +16,10 @@ from measure_samples import flat_sky, small_sky
 from fermi_unek.config import RefitConfig
 from fermi_unek.diffuse.named import DIFFUSE_NSIDE
 from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
-from fermi_unek.irf.gtfiles import livetime_years, read_exposure, read_psf
+from fermi_unek.irf.exposure import read_exposure
 from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, PROFILE_DEG, load_instrument
+from fermi_unek.irf.livetime import read_livetime
+from fermi_unek.irf.psf import read_psf
 from fermi_unek.measure import refit_to_file
 from fermi_unek.measure.background import diffuse_per_sr
 from fermi_unek.measure.command import find_diffuse
@@ -134,9 +136,9 @@ def test_a_livetime_cube_gives_the_exposure_of_its_own_span(shared_data):
     caldb = shared_data / "irf"
     own = build_response(counts(), exposure=[cube], caldb=caldb).components[0].exposure(HERE)
     scaled = build_response(counts(), exposure=[cube], caldb=caldb, years=10.0)
-    assert livetime_years(cube) == pytest.approx(4.0, abs=0.05)
+    assert read_livetime(cube).years == pytest.approx(4.0, abs=0.05)
     ten_years = scaled.components[0].exposure(HERE)
-    np.testing.assert_allclose(ten_years, own * 10.0 / livetime_years(cube))
+    np.testing.assert_allclose(ten_years, own * 10.0 / read_livetime(cube).years)
     # the package's own table is that of this very cube, averaged along parallels
     package = build_response(counts(), years=10.0).components[0].exposure(HERE)
     np.testing.assert_allclose(ten_years, package, rtol=0.03)
@@ -150,25 +152,12 @@ def test_a_livetime_cube_without_calibration_files_is_refused(shared_data, tmp_p
         build_response(counts(), exposure=[cube], caldb=tmp_path)
 
 
-def write_livetime(path, **header):
-    exposure = fits.BinTableHDU(Table({"COSBINS": np.ones((12, 1))}), name="EXPOSURE")
-    exposure.header.update(header)
-    bounds = fits.BinTableHDU(Table({"CTHETA_MIN": [0.0]}), name="CTHETABOUNDS")
-    fits.HDUList([fits.PrimaryHDU(), exposure, bounds]).writeto(path)
-    return path
-
-
-def test_a_livetime_cube_does_not_go_with_psf_files_or_maps(tmp_path):
-    cube = write_livetime(tmp_path / "lt.fits", TSTART=0.0, TSTOP=3e8)
-    with pytest.raises(InputError, match="stands alone"):
-        build_response(counts(), exposure=[cube], psf=[write_psf(tmp_path / "psf.fits")])
-    with pytest.raises(InputError, match="stands alone"):
-        build_response(counts(), exposure=[cube, write_exposure(tmp_path / "map.fits")])
-
-
-def test_a_livetime_cube_must_say_when_it_was(tmp_path):
-    with pytest.raises(InputError, match="without TSTART and TSTOP"):
-        livetime_years(write_livetime(tmp_path / "lt.fits"))
+def test_a_livetime_cube_does_not_go_with_psf_files_or_maps(shared_data, tmp_path):
+    cube, caldb = shared_data / "exposure" / "ltcube_4yr_nside32.fits", shared_data / "irf"
+    psf, other = write_psf(tmp_path / "psf.fits"), write_exposure(tmp_path / "map.fits")
+    for more in ({"exposure": [cube], "psf": [psf]}, {"exposure": [cube, other]}):
+        with pytest.raises(InputError, match="stands alone"):
+            build_response(counts(), caldb=caldb, **more)
 
 
 def test_calibration_files_alone_are_no_exposure(tmp_path):
@@ -188,18 +177,10 @@ def test_files_that_are_no_response_are_refused(tmp_path):
 def test_an_exposure_map_of_other_size_than_its_energies_is_refused(tmp_path):
     table = fits.BinTableHDU(Table({"Energy": [1e3, 1e4]}), name="ENERGIES")
     path = tmp_path / "x.fits"
-    fits.HDUList([fits.PrimaryHDU(np.zeros((3, 4, 5))), table]).writeto(path)
-    with pytest.raises(InputError, match="no exposure map of 2 energies"):
+    image = fits.PrimaryHDU(np.zeros((3, 60, 120)), header=whole_sky_wcs(3.0).to_header())
+    fits.HDUList([image, table]).writeto(path)
+    with pytest.raises(InputError, match="2 energies for 3 maps"):
         read_exposure(path)
-
-
-def test_part_of_a_healpix_exposure_is_refused(tmp_path):
-    pixels = fits.BinTableHDU(Table({"ENERGY1": np.ones(13)}), name="HPXEXPOSURES")
-    pixels.header.update({"PIXTYPE": "HEALPIX", "ORDERING": "RING", "COORDSYS": "GAL"})
-    table = fits.BinTableHDU(Table({"Energy": [1e3]}), name="ENERGIES")
-    fits.HDUList([fits.PrimaryHDU(), pixels, table]).writeto(tmp_path / "x.fits")
-    with pytest.raises(InputError, match="HEALPIX exposure map of the whole sky"):
-        read_exposure(tmp_path / "x.fits")
 
 
 def test_an_empty_psf_is_refused(tmp_path):

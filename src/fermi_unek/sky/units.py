@@ -54,6 +54,8 @@ def factor(stated: object, unit: str, where: str, default: str | None = None) ->
     """
     text = str("" if stated is None else stated).strip()
     if not text:
+        if unit == default == "":
+            return 1.0
         if default is None:
             raise InputError(f"{where}: has no unit, expected {unit} or the like")
         text = default

@@ -132,8 +132,8 @@ def met_shift(header: fits.Header) -> float:
     """Seconds to add to times of a header's MJDREF to count from the mission's."""
     if "MJDREFI" in header:
         zero = float(header["MJDREFI"]) + float(header.get("MJDREFF", 0.0))
-    else:
-        zero = float(header.get("MJDREF", MJDREF))
+    else:  # astropy's WCS writes 0 where it knows none
+        zero = float(header.get("MJDREF", 0.0) or MJDREF)
     days = zero - MJDREF
     return days * _DAY_S if abs(days) > 1e-6 else 0.0
 

@@ -132,10 +132,17 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
         raise InputError(f"{path}: not a FITS file, or damaged at its start")
     try:
         total = _unpacked_bytes(path) if magic.startswith(_GZIP) else path.stat().st_size
-        with warnings.catch_warnings(action="ignore", category=AstropyWarning):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             hdus = fits.open(path, mode="readonly", memmap=False)
             len(hdus)  # reads every header
             _check_sizes(path, hdus, total)
+        broken = [str(one.message) for one in caught if issubclass(one.category, AstropyWarning)]
+        broken = [text for text in broken if re.search("truncated|corrupt|Error validating", text)]
+        if broken:
+            raise InputError(
+                f"{path}: the file is truncated or corrupt ({broken[0].split(':')[0]})"
+            )
     except (*_BROKEN, ValueError, TypeError) as error:
         raise InputError(f"{path}: the file is truncated or corrupt ({error})") from error
     with hdus:
@@ -167,7 +174,7 @@ def _check_sizes(path: Path, hdus: fits.HDUList, total: int) -> None:
             claimed = int(np.prod(hdu.shape, dtype=float)) * abs(hdu.header["BITPIX"]) // 8
             fits_in = claimed <= _MOST_COMPRESSION * total
         else:
-            claimed = hdu.size
+            claimed = hdu.fileinfo()["datSpan"]
             fits_in = hdu.fileinfo()["datLoc"] + claimed <= total
         if not fits_in:
             raise InputError(

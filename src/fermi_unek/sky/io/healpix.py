@@ -100,6 +100,8 @@ def read_scheme(path: Path, table: fits.BinTableHDU, unnamed: str | None = None)
     nside = header.get("NSIDE")
     if nside is None and isinstance(header.get("ORDER"), int) and 0 <= header["ORDER"] < 30:
         nside = 2 ** header["ORDER"]
+    if nside is None and unnamed is not None and hp.isnpixok(header["NAXIS2"]):
+        nside = hp.npix2nside(header["NAXIS2"])  # a map of the whole sky, a row a pixel
     if not isinstance(nside, int) or not hp.isnsideok(nside, nest=True):
         raise InputError(f"{path}: NSIDE {nside!r} is no power of two")
     order = nside.bit_length() - 1
