@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from fermi_unek.classify.classes import classify, run_classifier
-from fermi_unek.classify.evidence import gather
+from fermi_unek.classify.features import gather
 from fermi_unek.detect.find import find_candidates
 from fermi_unek.nets.classifier_weights import load_classifier
 from fermi_unek.nets.weights import load_localizer
@@ -35,9 +35,9 @@ def main() -> None:
     classify(sky, found, classifier)
     done = time.process_time()
     vectors = lonlat_to_vectors(found.lon_deg, found.lat_deg)
-    evidence = gather(sky, vectors, found.probability)
+    features = gather(sky, vectors, found.probability)
     gathered = time.process_time()
-    run_classifier(classifier.network, evidence)
+    run_classifier(classifier.network, features)
     network = time.process_time() - gathered
     print(f"{len(found)} candidates, {sky.totals.sum():,} photons, {len(sky.years)} years")
     print(f"search   {searched - start:7.1f} s")

@@ -35,11 +35,11 @@ from gammapy.modeling.models import SkyModel as GammapyModel
 from fermi_unek.catalog import Candidates, Catalog, build_catalog
 from fermi_unek.config import FindConfig, SimulateConfig
 from fermi_unek.diffuse.named import DIFFUSE_NSIDE, choose
-from fermi_unek.evaluate.bench import Bench
 from fermi_unek.evaluate.headline import TS_EDGES
 from fermi_unek.evaluate.rates import Rate
+from fermi_unek.evaluate.truth_comparison import TruthComparison
 from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, load_instrument, mean_psf
-from fermi_unek.pipeline import Tools, load_tools, search
+from fermi_unek.pipeline import Models, load_models, search
 from fermi_unek.simulate.command import find_population
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
@@ -157,15 +157,15 @@ def chance_of(sqrt_ts: np.ndarray) -> np.ndarray:
     return np.asarray(sqrt_ts) / (100.0 + np.asarray(sqrt_ts))
 
 
-def counts_at(benches: list[Bench], threshold: float) -> dict[str, Rate]:
+def counts_at(benches: list[TruthComparison], threshold: float) -> dict[str, Rate]:
     """Purity and completeness of all fields together, cut at a probability."""
     at = np.array([threshold])
     rates = {}
-    pure = [bench.visible_ladder.detection_rate(bench.counted_detections, at) for bench in benches]
+    pure = [bench.visible_scan.detection_rate(bench.counted_detections, at) for bench in benches]
     rates["purity"] = Rate(sum(int(c.found[0]) for c in pure), sum(int(c.total[0]) for c in pure))
     for low, high in zip(TS_EDGES[:-1], TS_EDGES[1:], strict=True):
         curves = [
-            bench.ladder.truth_rate((bench.ts >= low) & (bench.ts < high) & bench.counted_truth, at)
+            bench.scan.truth_rate((bench.ts >= low) & (bench.ts < high) & bench.counted_truth, at)
             for bench in benches
         ]
         name = f"{low:g}-{high:g}" if np.isfinite(high) else f">{low:g}"
@@ -175,16 +175,18 @@ def counts_at(benches: list[Bench], threshold: float) -> dict[str, Rate]:
     return rates
 
 
-def cut_at_purity(benches: list[Bench], purity: float) -> float:
+def cut_at_purity(benches: list[TruthComparison], purity: float) -> float:
     """Lowest probability at which all fields together are as pure as that."""
     levels = np.unique(np.concatenate([bench.probability for bench in benches]))
-    curves = [b.visible_ladder.detection_rate(b.counted_detections, levels) for b in benches]
+    curves = [b.visible_scan.detection_rate(b.counted_detections, levels) for b in benches]
     found, total = (sum(getattr(c, name) for c in curves) for name in ("found", "total"))
     enough = np.flatnonzero((total > 0) & (found >= purity * total))
     return float(levels[enough[0]]) if enough.size else float("nan")
 
 
-def row_of(name: str, benches: list[Bench], threshold: float, seconds: float) -> dict[str, object]:
+def row_of(
+    name: str, benches: list[TruthComparison], threshold: float, seconds: float
+) -> dict[str, object]:
     rates = counts_at(benches, threshold)
     cells: dict[str, object] = {"method": name, "n": rates["purity"].total}
     for label, rate in rates.items():
@@ -205,16 +207,16 @@ def run(options: argparse.Namespace) -> Table:
     model = sky_of(options.seed, options.population, options.background)
     truth = truth_table(model, options.years)
     config = FindConfig(threshold=0.02, model=options.model, reference="none", classify=False)
-    tools: Tools = load_tools(config)
+    models: Models = load_models(config)
     names = {"find": "find", **{f"TS map from {ENERGY_EDGES_MEV[b]:g} MeV": b
                                 for b in options.first_bin}}  # fmt: skip
-    benches: dict[str, list[Bench]] = {name: [] for name in names}
+    benches: dict[str, list[TruthComparison]] = {name: [] for name in names}
     seconds = dict.fromkeys(names, 0.0)
     for lon, lat in centres(options.fields, rng):
         # what is counted ends half a degree inside the coverage
         counted = circle_coverage(lon, lat, COUNTED_DEG + 0.5)
         sky = simulate_counts(model, options.years, rng, (lon, lat, SEEN_DEG))
-        found, spent = timed(lambda sky=sky: search(sky, config, tools))
+        found, spent = timed(lambda sky=sky: search(sky, config, models))
         lists = {"find": Catalog(found.table, found.header, counted)}
         seconds["find"] += spent
         dataset = dataset_of(sky, model, options.years, lon, lat)
@@ -225,7 +227,7 @@ def run(options: argparse.Namespace) -> Table:
             lists[name] = as_catalog(peaks, counted)
             seconds[name] += spent
         for name, catalog in lists.items():
-            benches[name].append(Bench(catalog, truth, 0.3))
+            benches[name].append(TruthComparison(catalog, truth, 0.3))
         print(f"({lon:6.2f}, {lat:+6.2f}): " + ", ".join(
             f"{name} {b[-1].counted_detections.sum()} in {seconds[name] / len(b):.1f} s a field"
             for name, b in benches.items()), flush=True)  # fmt: skip

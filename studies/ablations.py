@@ -21,11 +21,11 @@ from astropy.table import Table
 from fermi_unek.config import FindConfig, SimulateConfig
 from fermi_unek.detect import skymask
 from fermi_unek.diffuse.named import choose
-from fermi_unek.evaluate.bench import Bench, Cut
 from fermi_unek.evaluate.counting import completeness_tables, purity_tables
 from fermi_unek.evaluate.headline import cut_for
+from fermi_unek.evaluate.truth_comparison import Cut, TruthComparison
 from fermi_unek.irf.instrument import load_instrument
-from fermi_unek.pipeline import load_tools, search
+from fermi_unek.pipeline import load_models, search
 from fermi_unek.simulate.command import find_population
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
@@ -62,7 +62,6 @@ CHANGES = (
     Change("each patch in four orientations", few=10_000),
     Change("half as many patches", grid=(3.7, 28)),
     Change("a third, in four orientations", grid=(4.5, 24), few=10_000),
-    Change("no template: localizer-v4", model="localizer-v4"),
     *(Change(f"counted at orders {o}", recount=_coarse(o)) for o in COARSE_ORDERS),
     Change("twice the FRONT exposure", years=20.0),
     Change("FRONT and BACK", event_type="all"),
@@ -88,7 +87,7 @@ def model_of(event_type: str, options: argparse.Namespace) -> SkyModel:
     )
 
 
-def benches(options: argparse.Namespace) -> Iterator[tuple[Change, Bench]]:
+def benches(options: argparse.Namespace) -> Iterator[tuple[Change, TruthComparison]]:
     """Search the sky with each change; it is drawn anew only where its photons change."""
     drawn: dict[tuple[float, str], tuple[SkyModel, SkyCounts]] = {}
     for change in CHANGES:
@@ -105,13 +104,13 @@ def benches(options: argparse.Namespace) -> Iterator[tuple[Change, Bench]]:
         model, sky = drawn[photons]
         try:
             set_grid(change)
-            catalog = search(change.recount(sky), config, load_tools(config))
+            catalog = search(change.recount(sky), config, load_models(config))
         finally:
             set_grid(CHANGES[0])
-        yield change, Bench(catalog, truth_table(model, change.years), 0.3)
+        yield change, TruthComparison(catalog, truth_table(model, change.years), 0.3)
 
 
-def rows_of(change: Change, bench: Bench) -> list[dict[str, object]]:
+def rows_of(change: Change, bench: TruthComparison) -> list[dict[str, object]]:
     """Completeness and purity by flux, and completeness by DR2 significance, of one list."""
     cut = Cut(bench, cut_for(bench, bench.counted_detections, PURITY))
     tables = completeness_tables(cut) | purity_tables(cut)

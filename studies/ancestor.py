@@ -26,7 +26,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
 from fermi_unek.catalog import Candidates, build_catalog, write_catalog
-from fermi_unek.pipeline import read_photons, where_looked
+from fermi_unek.pipeline import read_photons, searched_area
 from fermi_unek.sky.bins import OUTPUT_PIXELS
 from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.geometry.frame import vectors_to_lonlat
@@ -240,7 +240,7 @@ def search(options: argparse.Namespace) -> None:
     network = UNet()
     network.load_state_dict(torch.load(options.model, weights_only=True)["network"])
     sky = read_photons(options.inputs)
-    coverage = where_looked(sky)
+    coverage = searched_area(sky)
     start = time.process_time()
     candidates = find(sky, network, coverage)
     print(f"{len(candidates)} candidates in {time.process_time() - start:.0f} s of a core")

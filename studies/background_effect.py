@@ -21,7 +21,7 @@ from fermi_unek.diffuse.named import MODEL_NAMES, choose
 from fermi_unek.evaluate import Scores, score
 from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.nets.weights import DEFAULT_LOCALIZER
-from fermi_unek.pipeline import load_tools, search
+from fermi_unek.pipeline import load_models, search
 from fermi_unek.progress import bar
 from fermi_unek.simulate.command import find_population
 from fermi_unek.simulate.sky import simulate_counts
@@ -59,7 +59,7 @@ def test_sky(name: str, models: list[str], config: SimulateConfig) -> dict[str, 
     scores = {}
     for network in models:
         find = FindConfig(model=network, threshold=LOWEST, classify=False, reference="none")
-        catalog = search(sky, find, load_tools(find), progress=bar)
+        catalog = search(sky, find, load_models(find), progress=bar)
         scores[network] = score(catalog, truth)
         print(f"== {network} on {name}", scores[network].to_text(), sep="\n", flush=True)
     return scores

@@ -26,14 +26,14 @@ from torch import nn
 from fermi_unek.catalog.schema import CLASSES
 from fermi_unek.catalog.shipped import DR2_FILE, shipped_columns
 from fermi_unek.classify.calibration import FAKE, ClassCalibration
-from fermi_unek.classify.photometry import CORE_DEG
-from fermi_unek.classify.stamps import WIDE
+from fermi_unek.classify.stamps import Geometry, cut_stamps
 from fermi_unek.config import TrainClassifierConfig
-from fermi_unek.evaluate.classes import ClassJudged, score_classes, write_class_scores
+from fermi_unek.evaluate.classes import ClassifiedDetections, score_classes, write_class_scores
 from fermi_unek.evaluate.classes.scores import calibration_error
-from fermi_unek.evaluate.rates import latitude_bands
 from fermi_unek.nets.classifier_weights import load_classifier
 from fermi_unek.nets.weights import load_localizer
+from fermi_unek.sky.bins import N_BINS
+from fermi_unek.sky.geometry.latitude import latitude_masks
 from fermi_unek.training.classifier.augment import UNCHANGED, Changes
 from fermi_unek.training.classifier.calibrate import (
     LISTED,
@@ -42,14 +42,16 @@ from fermi_unek.training.classifier.calibrate import (
 )
 from fermi_unek.training.classifier.dataset import (
     DOUBTFUL,
+    SHAPE,
     Examples,
+    fold_of,
     load_examples,
     make_examples,
 )
+from fermi_unek.training.classifier.loss import classifier_loss
 from fermi_unek.training.classifier.population import UNCLASSED
-from fermi_unek.training.classifier.skies import ClassSky
-from fermi_unek.training.classifier.train import class_weights, fold_of, run_training
-from fermi_unek.training.loss import classifier_loss
+from fermi_unek.training.classifier.skies import YEARS, ClassSky, load_class_sky
+from fermi_unek.training.classifier.train import class_weights, run_training
 
 FOLDS = 2
 SHOWN = (
@@ -76,7 +78,7 @@ LARGEST_ERROR = 0.04
 DRAWS = 200
 
 
-def goals_table(judged: ClassJudged) -> list[str]:
+def goals_table(judged: ClassifiedDetections) -> list[str]:
     """The model card's table of scores: what was asked for, and what came out.
 
     The calibration error of a perfect classifier is not zero; its mean and the 95% quantile, labels
@@ -85,7 +87,7 @@ def goals_table(judged: ClassJudged) -> list[str]:
     numbers = score_classes(judged).numbers
     lines = ["| | goal | reached |", "|---|---|---|"]
     lines += [f"| {name} | {goal:.2f} | {numbers[name]:.3f} |" for name, goal in GOALS.items()]
-    for band, inside in latitude_bands(judged.lat_deg).items():
+    for band, inside in latitude_masks(judged.lat_deg).items():
         part = judged.select(inside)
         perfect = errors_of_a_perfect_one(part)
         told = ", ".join(
@@ -96,7 +98,7 @@ def goals_table(judged: ClassJudged) -> list[str]:
     return lines
 
 
-def errors_of_a_perfect_one(judged: ClassJudged) -> dict[str, tuple[float, float]]:
+def errors_of_a_perfect_one(judged: ClassifiedDetections) -> dict[str, tuple[float, float]]:
     """Mean and 95% quantile of the calibration error were the probabilities true, per class."""
     rng = np.random.default_rng(0)
     known = judged.chances[judged.label <= 3, :4]
@@ -112,10 +114,10 @@ def errors_of_a_perfect_one(judged: ClassJudged) -> dict[str, tuple[float, float
 
 def judged_of(
     examples: Examples, chances: np.ndarray, fake: np.ndarray | None = None
-) -> ClassJudged:
+) -> ClassifiedDetections:
     """What `find` would list at its default threshold, doubtful candidates left out."""
-    listed = (examples.label != DOUBTFUL) & (examples.evidence.probability >= LISTED)
-    return ClassJudged(
+    listed = (examples.label != DOUBTFUL) & (examples.features.probability >= LISTED)
+    return ClassifiedDetections(
         chances,
         chances[:, FAKE] >= 0.5 if fake is None else fake,
         examples.label,
@@ -126,7 +128,7 @@ def judged_of(
     ).select(listed)
 
 
-def row_of(name: str, judged: ClassJudged) -> str:
+def row_of(name: str, judged: ClassifiedDetections) -> str:
     numbers = score_classes(judged).numbers
     return f"| {name} | " + " | ".join(f"{numbers[key]:.3f}" for key in SHOWN) + " |"
 
@@ -263,14 +265,33 @@ def _augmented(stamps: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return stamps
 
 
-def gains(train: Examples, test: Examples, epochs: int) -> list[str]:
+NARROW = Geometry(6, (1.0,) * N_BINS)
+"""The first study's: 6 x 6 pixels over one degree in all bins."""
+
+ANCESTOR = Geometry(7, (7 * 10.0 / 64.0,) * N_BINS)
+"""7 x 7 pixels of 0.16 degrees (Panes et al. 2021)."""
+
+
+def stamps_of(examples: Examples, skies: Path, geometry: Geometry) -> np.ndarray:
+    """Stamps (N, Y, 6, n, n) around examples, cut from the skies that they were found on."""
+    n = geometry.pixels
+    stamps = np.zeros((len(examples), YEARS, N_BINS, n, n), np.uint16)
+    for seed in np.unique(examples.sky).tolist():
+        (path,) = skies.glob(f"class{seed:07d}-*.npz")
+        here = examples.sky == seed
+        stamps[here] = cut_stamps(load_class_sky(path)[0], examples.vectors[here], geometry)
+    return stamps
+
+
+def gains(train: Examples, test: Examples, skies: Path, epochs: int) -> list[str]:
     """One row a step."""
     lines = []
+    narrow = [stamps_of(examples, skies, NARROW) for examples in (train, test)]
     for name, step in STEPS.items():
         logits = train_stamps(
             lambda: StampNetwork(36),
             lambda stamps, step=step: study_planes(stamps, step),
-            train.narrow, train, test.narrow, test, step, epochs,
+            narrow[0], train, narrow[1], test, step, epochs,
         )  # fmt: skip
         lines.append(row_of(name, judged_of(test, softmax(logits))))
         print(lines[-1], flush=True)
@@ -300,16 +321,16 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def aperture_features(examples: Examples) -> np.ndarray:
     """Simple aperture photometry: core less ring, per bin and year; no fit, no neighbours."""
-    evidence = examples.evidence
-    core = evidence.core.astype(float)
+    features = examples.features
+    core = features.core.astype(float)
     columns = []
-    net = np.zeros_like(evidence.error, dtype=float)
+    net = np.zeros_like(features.error, dtype=float)
     for b in range(6):
-        centres = WIDE.centres_deg(b)
+        centres = SHAPE.centres_deg(b)
         distance = np.hypot(*np.meshgrid(centres, centres))
-        ring = (distance > 1.8 * CORE_DEG[b]) & (distance <= WIDE.sides_deg[b] / 2)
-        share = (distance <= CORE_DEG[b]).sum() / ring.sum()
-        behind = evidence.image[:, b, ring].sum(axis=1) * share
+        ring = (distance > 1.8 * SHAPE.core_deg[b]) & (distance <= SHAPE.stamp_deg[b] / 2)
+        share = (distance <= SHAPE.core_deg[b]).sum() / ring.sum()
+        behind = features.image[:, b, ring].sum(axis=1) * share
         net[:, b] = core[:, :, b].sum(axis=1) - behind
         columns += [net[:, b], np.sqrt(core[:, :, b].sum(axis=1) + behind * share + 1.0)]
     columns += [net[:, b] / np.maximum(net[:, 2] + net[:, 3], 1.0) for b in range(6)]
@@ -317,7 +338,7 @@ def aperture_features(examples: Examples) -> np.ndarray:
     mean = years.mean(axis=1, keepdims=True)
     light = years - mean + np.maximum(net[:, :4].sum(axis=1, keepdims=True) / years.shape[1], 1.0)
     columns += list((-np.sort(-light, axis=1) / np.maximum(light.mean(axis=1), 1.0)[:, None]).T)
-    columns += [((years - mean) ** 2 / np.maximum(mean, 1.0)).sum(axis=1), evidence.probability]
+    columns += [((years - mean) ** 2 / np.maximum(mean, 1.0)).sum(axis=1), features.probability]
     return np.stack(columns, axis=-1)
 
 
@@ -389,7 +410,7 @@ def three_classes(test: Examples, chances: np.ndarray) -> str:
     return f"{balanced:.3f} balanced, {right[rows].mean():.3f} accuracy"
 
 
-def rivals(train: Examples, test: Examples, epochs: int) -> list[str]:
+def rivals(train: Examples, test: Examples, skies: Path, epochs: int) -> list[str]:
     lines = []
 
     def add(name: str, chances: np.ndarray) -> None:
@@ -400,9 +421,10 @@ def rivals(train: Examples, test: Examples, epochs: int) -> list[str]:
         forest_from_training_skies(train, test))  # fmt: skip
     add("random forest, aperture photometry, ten-fold on the test sky",
         forest_on_the_sky(test, aperture_features(test)))  # fmt: skip
+    ancestor = [stamps_of(examples, skies, ANCESTOR).sum(axis=1) for examples in (train, test)]
     logits = train_stamps(
-        PlainNetwork, lambda stamps: torch.log1p(stamps[:, 1:]), train.ancestor, train,
-        test.ancestor, test, Step(weighted=True), epochs,
+        PlainNetwork, lambda stamps: torch.log1p(stamps[:, 1:]), ancestor[0], train,
+        ancestor[1], test, Step(weighted=True), epochs,
     )  # fmt: skip
     add("plain CNN, 7 x 7 x 5, no time", softmax(logits))
     add("ceiling: random forest on DR2's own columns, ten-fold",
@@ -417,8 +439,8 @@ def shipped(weights: str, test: Examples, folder: Path, recalibrate: Examples | 
     calibration = ClassCalibration.from_mapping(file.calibration)
     if recalibrate is not None:
         calibration = fit_class_calibration(held_out_logits(file.network, recalibrate), recalibrate)
-    chances = calibration.probabilities(logits, test.evidence.probability, test.lat_deg)
-    against = calibration.against_bright(chances, logits, test.evidence.probability)
+    chances = calibration.probabilities(logits, test.features.probability, test.lat_deg)
+    against = calibration.against_bright(chances, logits, test.features.probability)
     judged = judged_of(test, chances, calibration.fake(against, test.lat_deg))
     scores = score_classes(judged)
     write_class_scores(scores, folder)
@@ -443,7 +465,7 @@ def main() -> None:
     parser.add_argument("--make-test", metavar="SEED:BACKGROUND", help="simulate TEST first")
     parser.add_argument("--data", type=Path, help="folder with the diffuse files, for that")
     parser.add_argument("--localizer", help="model that finds the candidates, for that")
-    parser.add_argument("--skies", type=Path, help="folder of simulated skies, for that")
+    parser.add_argument("--skies", type=Path, required=True, help="folder of the simulated skies")
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.make_test and not args.test.exists():
@@ -462,9 +484,9 @@ def main() -> None:
         train = train.select(np.random.default_rng(0).permutation(len(train))[: args.most])
         train = replace(train)
         if args.only in (None, "rivals"):
-            lines += rivals(train, test, args.epochs)
+            lines += rivals(train, test, args.skies, args.epochs)
         if args.only in (None, "gains"):
-            lines += gains(train, test, args.epochs)
+            lines += gains(train, test, args.skies, args.epochs)
     (args.output / f"table{'-' + args.only if args.only else ''}.md").write_text(
         "\n".join(lines) + "\n"
     )

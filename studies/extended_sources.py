@@ -22,10 +22,10 @@ from astropy.table import Table, vstack
 from fermi_unek.catalog.schema import FLAG_IN_EXTENDED, FLAG_SWARM
 from fermi_unek.config import FindConfig, SimulateConfig
 from fermi_unek.diffuse.named import choose
-from fermi_unek.evaluate.bench import EDGE_MARGIN_DEG, Bench, Cut
 from fermi_unek.evaluate.extended import EXTENSION
+from fermi_unek.evaluate.truth_comparison import EDGE_MARGIN_DEG, Cut, TruthComparison
 from fermi_unek.irf.instrument import load_instrument
-from fermi_unek.pipeline import Tools, load_tools, search
+from fermi_unek.pipeline import Models, load_models, search
 from fermi_unek.simulate.command import find_population
 from fermi_unek.simulate.extended import extended_model, extended_table, split_compact
 from fermi_unek.simulate.sky import simulate_counts
@@ -59,7 +59,7 @@ def sky_model(config: SimulateConfig) -> tuple[SkyModel, Table]:
 def field_table(
     model: SkyModel,
     extended: Table,
-    tools: Tools,
+    models: Models,
     find: FindConfig,
     config: SimulateConfig,
 ) -> Table:
@@ -68,7 +68,7 @@ def field_table(
     sky = simulate_counts(model, config.years, rng, config.region)
     truth = truth_table(model, config.years)
     truth.meta[EXTENSION] = extended
-    bench = Bench(search(sky, find, tools), truth, RADIUS_DEG)
+    bench = TruthComparison(search(sky, find, models), truth, RADIUS_DEG)
     own = ~Cut(bench).true_detection
     inside = bench.extended.holds(*bench.found_place, 0.0)
     flags = np.asarray(bench.catalog.table["Flags"])
@@ -125,13 +125,13 @@ def run(options: argparse.Namespace) -> Table:
         background=options.background,
         extended=True,
     )
-    tools = load_tools(find)
+    models = load_models(find)
     model, extended = sky_model(base)
     fields = [tuple(map(float, one.split(","))) for one in options.fields] or FIELDS.values()
     tables = []
     for field in fields:
         config = base.model_copy(update={"region": field})
-        tables.append(field_table(model, extended, tools, find, config))
+        tables.append(field_table(model, extended, models, find, config))
     return vstack(tables)
 
 

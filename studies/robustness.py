@@ -21,10 +21,10 @@ from astropy.table import Table
 
 from fermi_unek.config import FindConfig, SimulateConfig
 from fermi_unek.diffuse.named import choose
-from fermi_unek.evaluate.bench import Bench
 from fermi_unek.evaluate.headline import completeness_rows, cut_for, parts_of_sky
+from fermi_unek.evaluate.truth_comparison import TruthComparison
 from fermi_unek.irf.instrument import load_instrument
-from fermi_unek.pipeline import load_tools, search
+from fermi_unek.pipeline import load_models, search
 from fermi_unek.simulate.command import find_population
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
@@ -88,11 +88,11 @@ def without(sky: SkyCounts, absent: tuple[int, ...]) -> SkyCounts:
     return replace(sky, bins=bins)
 
 
-def benches(options: argparse.Namespace) -> Iterator[tuple[Setting, Bench]]:
+def benches(options: argparse.Namespace) -> Iterator[tuple[Setting, TruthComparison]]:
     """Simulate and search each setting; skies and models are used again where they are the same."""
     config = FindConfig(threshold=0.02, model=options.model, reference="none", classify=False,
                         region=options.region)  # fmt: skip
-    tools = load_tools(config)
+    models = load_models(config)
     last, model, sky = None, None, None
     # settings of one sky stand together
     for setting in sorted(
@@ -106,11 +106,11 @@ def benches(options: argparse.Namespace) -> Iterator[tuple[Setting, Bench]]:
             rng = np.random.default_rng([options.seed, 1])
             sky = simulate_counts(model, setting.years, rng, config.region)
         last = setting
-        catalog = search(without(sky, setting.absent), config, tools)
+        catalog = search(without(sky, setting.absent), config, models)
         truth = truth_table(model, setting.years)
         present = [b for b in range(N_BINS) if b not in setting.absent]
         truth["Ideal_TS"] = np.asarray(truth["Ideal_TS_Bin"])[:, present].sum(axis=1)
-        yield setting, Bench(catalog, truth, 0.3)
+        yield setting, TruthComparison(catalog, truth, 0.3)
 
 
 def run(options: argparse.Namespace) -> Table:

@@ -1,10 +1,13 @@
 """The command line: what an analyst may get wrong ends in one line and status 2."""
 
+import re
+import signal
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -13,10 +16,11 @@ from astropy.wcs import WCS
 from click.testing import CliRunner
 
 import fermi_unek
-from fermi_unek import cli
+from fermi_unek import cli, config
 from fermi_unek.catalog.build import build_catalog
 from fermi_unek.catalog.candidates import Candidates
 from fermi_unek.catalog.io import write_catalog
+from fermi_unek.cli.options import flag_of, given, shown_default, spell_out
 from fermi_unek.errors import UnekWarning
 
 FRONT_EDGES_MEV = (300, 500, 1000, 2000, 7000, 20000, 1000000)
@@ -150,7 +154,9 @@ def test_an_option_out_of_range_is_told_with_its_value(tmp_path):
     line = refused("find", "x.fits", "-o", tmp_path / "o.fits", "--threshold", "1.5")
     assert "threshold is 1.5" in line
     line = refused("find", "x.fits", "-o", tmp_path / "o.fits", "--region", "10,20")
-    assert "region is" in line
+    assert "--region is '10,20': has 2 parts, expected LON,LAT,RADIUS" in line
+    line = refused("refit", "c.fits", "x.fits", "-o", tmp_path / "o.fits", "--fake-ts", "-1")
+    assert "--fake-ts is -1" in line
 
 
 @pytest.mark.parametrize(
@@ -163,6 +169,9 @@ def test_an_option_out_of_range_is_told_with_its_value(tmp_path):
         (["seek", "x.fits"], "No such command 'seek'"),
         (["train", "oracle", "x.yaml"], "'localizer'"),
         (["train", "localizer", "x.yaml", "--skies-only"], "--skies-only is for the classifier"),
+        (["find", "x.fits", "--yearly", "-o", "y"], "Option '--yearly' requires a value"),
+        (["find", "x.fits", "-o", "y", "--yearly"], "Option '--yearly' requires a value"),
+        (["find", "x.fits", "-o", "y", "--yearly", "--", "a"], "'--yearly' requires a value"),
     ],
 )
 def test_a_wrong_call_is_one_line_that_points_to_the_help(args, said):
@@ -329,29 +338,62 @@ def test_a_fault_of_ours_keeps_its_traceback(stand_in):
     assert isinstance(result.exception, ZeroDivisionError)
 
 
-def test_an_interrupt_is_one_line_and_the_shells_status(stand_in):
-    def interrupt(item):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+)
+def test_a_signal_is_one_line_and_the_shells_status(stand_in, number, status):
+    before = signal.getsignal(number)
 
-    stand_in(interrupt)
+    def work(item):
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            # as libraries do that take whatever goes wrong for a broken file
+            raise OSError("Not a gzipped file") from None
+
+    stand_in(work)
     result = run("info", "x")
-    assert result.exit_code == 130
-    assert result.stderr.strip().splitlines() == ["fermi-unek: interrupted"]
+    assert result.exit_code == status
+    assert result.stderr.splitlines() == ["fermi-unek: interrupted"]
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+@pytest.mark.parametrize("module", ["pydantic", "astropy", "torch"])
+def test_a_signal_while_libraries_are_imported_is_as_clean(tmp_path, number, module):
+    code = (
+        "import os, sys\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), {int(number)})\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "from fermi_unek.__main__ import main\n"
+        f"sys.argv[1:] = ['demo', '-o', {str(tmp_path / 'demo')!r}]\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 128 + number
+    assert done.stderr.splitlines() == ["fermi-unek: interrupted"]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ([], ["fermi-unek: warning: few photons"]),
+        ([], ["fermi-unek: warning: few photons (3 times)"]),
         (["-q"], []),
         (["--log-level", "error"], []),
         (
             ["--log-level", "debug"],
-            ["fermi-unek: debug: UserWarning: theirs", "fermi-unek: warning: few photons"],
+            [
+                "fermi-unek: debug: UserWarning: theirs",
+                "fermi-unek: warning: few photons (3 times)",
+            ],
         ),
     ],
 )
-def test_a_warning_is_one_line_told_once(stand_in, options, told):
+@pytest.mark.parametrize("after", [False, True], ids=["before the command", "after it"])
+def test_a_warning_is_one_line_with_a_count(stand_in, options, told, after):
     def warn(item):
         warnings.warn("theirs", UserWarning, stacklevel=1)
         for _ in range(3):
@@ -359,15 +401,167 @@ def test_a_warning_is_one_line_told_once(stand_in, options, told):
         return "done"
 
     stand_in(warn)
-    result = run(*options, "info", "x")
+    result = run(*(["info", "x", *options] if after else [*options, "info", "x"]))
     assert (result.exit_code, result.stdout) == (0, "done\n")
     assert result.stderr.splitlines() == told
 
 
+def test_warnings_of_many_files_that_differ_in_name_and_numbers_are_one(stand_in):
+    def warn(item):
+        for week in range(520):
+            text = f"data/week{week:03d}.fits: {week + 1} photons were split at 450 MeV"
+            warnings.warn(text, UnekWarning, stacklevel=1)
+        warnings.warn("data/week001.fits: no zenith angles", UnekWarning, stacklevel=1)
+        return "done"
+
+    stand_in(warn)
+    assert run("info", "x").stderr.splitlines() == [
+        "fermi-unek: warning: data/week000.fits: 1 photons were split at 450 MeV (and 519 more "
+        "like it)",
+        "fermi-unek: warning: data/week001.fits: no zenith angles",
+    ]
+
+
+def test_what_is_wrong_stands_alone_without_the_warnings_before_it(stand_in):
+    def work(item):
+        warnings.warn("few photons", UnekWarning, stacklevel=1)
+        raise fermi_unek.errors.InputError("x: no such thing")
+
+    stand_in(work)
+    assert refused("info", "x") == "fermi-unek: error: x: no such thing"
+
+
+def test_the_log_tells_stages_with_their_times(tmp_path):
+    path = write_ft1(tmp_path / "ft1.fits")
+    result = run("bin", path, "-o", tmp_path / "sky.fits", "--log-level", "info")
+    lines = result.stderr.splitlines()
+    assert re.fullmatch(r"fermi-unek: info: \d\d:\d\d:\d\d reading", lines[0])
+    assert re.fullmatch(r"fermi-unek: info: \d\d:\d\d:\d\d reading: \d+\.\d s", lines[1])
+
+
 def test_values_after_a_repeatable_option_belong_to_it_up_to_the_next():
     args = ["sky.fits", "--yearly", "a", "b", "-o", "c.fits", "d"]
-    spelt = cli.spell_out(args, {"--yearly"})
+    spelt = spell_out(args, {"--yearly"})
     assert spelt == ["sky.fits", "--yearly", "a", "--yearly", "b", "-o", "c.fits", "d"]
+    assert spell_out(["--yearly=a", "b"], {"--yearly"}) == ["--yearly", "a", "--yearly", "b"]
+    assert spell_out(["--yearly", "a", "--", "b", "--c"], {"--yearly"}) == [
+        *("--yearly", "a", "--", "b", "--c")
+    ]
+
+
+# options and settings --------------------------------------------------------------------------
+
+COMMANDS = sorted(cli.main.commands)
+PROGRAM_OPTIONS = {"log_level", "quiet", "version"}
+
+
+def model_of(command):
+    return getattr(config, command.capitalize())
+
+
+def needed_by(command):
+    """Words without which a command does not start."""
+    values = {"network": "localizer", "flux": "1e-9"}
+    required = [p for p in cli.main.commands[command].params if p.required]
+    return [
+        word
+        for p in required
+        for word in (*([p.opts[0]] if isinstance(p, click.Option) else []), values.get(p.name, "a"))
+    ]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_a_setting_and_every_setting_an_option(command):
+    options = [parameter.name for parameter in cli.main.commands[command].params]
+    assert sorted(options) == sorted([*model_of(command).model_fields, *PROGRAM_OPTIONS])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_the_setting_means_its_range_and_its_default(command):
+    parameters = {p.name: p for p in cli.main.commands[command].params}
+    for name, field in model_of(command).model_fields.items():
+        parameter, bounds, default = (
+            parameters[name],
+            config.allowed_range(field),
+            shown_default(field),
+        )
+        assert field.description
+        assert parameter.required == field.is_required()
+        if isinstance(parameter, click.Argument):
+            continue
+        assert parameter.help.startswith(field.description)
+        assert (f"range: {bounds}" in parameter.help) == bool(bounds)
+        assert (f"default: {default}" in parameter.help) == bool(default)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_that_is_not_given_leaves_the_default_of_the_setting(command):
+    context = cli.main.commands[command].make_context(command, needed_by(command))
+    required = {name for name, f in model_of(command).model_fields.items() if f.is_required()}
+    assert set(given(context.params)) == required
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "bound"),
+    [
+        (command, name, config.allowed_range(field).split(", ")[0])
+        for command in COMMANDS
+        for name, field in model_of(command).model_fields.items()
+        if config.allowed_range(field)
+    ],
+)
+def test_a_value_outside_the_range_that_help_names_is_refused(command, name, bound):
+    sign, least = bound.split()
+    beyond = int(least) - 1 if sign == ">=" else least
+    flag = flag_of(name, model_of(command))
+    line = refused(command, *needed_by(command), flag, beyond)
+    assert f"error: {flag} is " in line
+    assert "greater than" in line
+
+
+OPTIONS_OF_THE_FIRST_GENERATION = {
+    "associate": "-o --output --services --catalogs --min-probability --counterparts --new-only "
+    "--cache --max-age --timeout --tries --server --prior --overwrite",
+    "bin": "-o --output --evtype --zmax --overwrite",
+    "compare": "--reference --radius -o --output --overwrite",
+    "demo": "-o --output --overwrite",
+    "evaluate": "--truth --radius -o --output --overwrite",
+    "export": "-o --output --samp --overwrite",
+    "find": "-o --output --threshold --centers --region --model --yearly --exposure --no-classify "
+    "--classifier --evtype --zmax --device --scheduler --report --reference --overwrite",
+    "info": "",
+    "inject": "--flux --number --index --years --exposure --radius --threshold --centers --region "
+    "--model --evtype --zmax --device --seed -o --output --overwrite",
+    "refit": "-o --output --exposure --caldb --psf --diffuse --iso --background --years --fake-ts "
+    "--evtype --zmax --scheduler --workers --overwrite",
+    "report": "-o --output --reference --evtype --zmax --overwrite",
+    "simulate": "-o --output --population --years --seed --region --format --yearly "
+    "--steady --extended --evtype --background --isotropic --exposure --caldb --order "
+    "--projection --coordsys --pixel --skies --workers --scheduler --overwrite",
+    "train": "--resume --skies-only",
+}
+
+
+@pytest.mark.parametrize("command", OPTIONS_OF_THE_FIRST_GENERATION)
+def test_scripts_that_were_written_for_the_first_generation_find_their_options(command):
+    made = cli.main.commands[command].params
+    flags = {flag for p in made for flag in (*p.opts, *p.secondary_opts)}
+    assert set(OPTIONS_OF_THE_FIRST_GENERATION[command].split()) <= flags
+
+
+def test_the_list_of_commands_is_not_cut():
+    text = " ".join(run("--help").stdout.split())
+    for command in cli.main.commands.values():
+        assert command.short_help.replace("-", "") in text.replace("- ", "").replace("-", "")
+
+
+def test_mirrors_and_priors_are_pairs(tmp_path):
+    line = refused("associate", "c.fits", "-o", tmp_path / "o.fits", "--server", "vizier")
+    assert "--server is" in line
+    assert "'vizier' is no NAME=VALUE" in line
+
+
+# info ------------------------------------------------------------------------------------------
 
 
 def test_info_tells_what_a_catalog_holds(tmp_path):

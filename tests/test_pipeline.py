@@ -1,27 +1,32 @@
-"""The stages are put together as the settings say, with stand-ins for the network."""
+"""From files to catalogs: what the settings do to a search of a piece of the sample field."""
 
 import re
-import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
+import astropy.units as u
 import healpy
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from regions import CircleSkyRegion
 
 import fermi_unek
 from fermi_unek import pipeline
-from fermi_unek.catalog.candidates import Candidates
-from fermi_unek.catalog.io import read_catalog
 from fermi_unek.catalog.releases import release_path
-from fermi_unek.config import FindConfig, ReportConfig
+from fermi_unek.config import FindConfig, InjectConfig, ReportConfig
 from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
+from fermi_unek.pipeline import demo, inputs
 from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import Pixels, SkyCounts, bin_from_pixels
+from fermi_unek.sky.io.skyfile import cut_region, write_sky
 
+FIELD = (80.0, 18.0, 2.5)
 CRAB = (184.5575, -5.7844)  # 4FGL J0534.5+2200
+
+pytestmark = pytest.mark.filterwarnings("ignore:no times:fermi_unek.errors.UnekWarning")
 
 
 def cone(lon, lat, radius):
@@ -45,56 +50,21 @@ def sky(coverages):
     )
 
 
-@pytest.fixture
-def stages(monkeypatch):
-    """Stand-ins for reading, the network and the search; each call is recorded in order."""
-    calls = []
+@pytest.fixture(scope="module")
+def field_file(tmp_path_factory):
+    """A circle of the sample field, which ten years of a simulated sky are in."""
+    cubes, _ = pipeline.demo_sample()
+    path = tmp_path_factory.mktemp("field") / "field.fits"
+    write_sky(cut_region(pipeline.read_photons(cubes), FIELD), path)
+    return path
 
-    def read_sky(inputs, **cuts):
-        calls.append(("read", inputs, cuts))
-        if inputs == "missing.fits":
-            raise InputError("missing.fits: no such file")
-        return sky([cone(*CRAB, 5.0)] * N_BINS)
 
-    def load_localizer(name=None):
-        calls.append(("model", name))
-        if name == "none-such":
-            raise InputError("none-such: no such model")
-        return SimpleNamespace(provenance={"name": name or "stand-in", "sha256": "00"})
-
-    def find_candidates(found_in, localizer, **settings):
-        calls.append(("find", settings))
-        if settings["threshold"] > 0.9:
-            return Candidates.empty()
-        one = np.ones(1)
-        return Candidates(
-            one * CRAB[0], one * CRAB[1], one * 0.9, one * 0.02, one * 0.01, one * 0, one > 2
-        )
-
-    def load_classifier(name=None):
-        calls.append(("classifier", name))
-        return SimpleNamespace(provenance={"name": "sorter"}, calibration={})
-
-    def classify(found_in, found, classifier, *, exposure, localizer, device):
-        calls.append(("classify", len(found_in.years), device, exposure))
-        chances = np.tile([0.1, 0.6, 0.1, 0.1, 0.1], (len(found), 1))
-        return replace(found, class_probabilities=chances, fake=np.zeros(len(found), bool))
-
-    for name, functions in {
-        "fermi_unek.nets.classifier_weights": {"load_classifier": load_classifier},
-        "fermi_unek.classify.classes": {"classify": classify},
-        "fermi_unek.sky.io.readers": {"read_sky": read_sky},
-        "fermi_unek.nets.weights": {
-            "load_localizer": load_localizer,
-            "DEFAULT_LOCALIZER": "stand-in",
-            "COARSE_LOCALIZER": "for coarse pixels",
-            "find_model": lambda item, default: item,
-            "kind_of": lambda path: "localizer",
-        },
-        "fermi_unek.detect.find": {"find_candidates": find_candidates},
-    }.items():
-        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**functions))
-    return calls
+@pytest.fixture(scope="module")
+def field_catalog(field_file):
+    """What a search with all defaults finds there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnekWarning)
+        return fermi_unek.find_sources(field_file)
 
 
 @pytest.fixture
@@ -109,27 +79,63 @@ def expcube(tmp_path):
     return tmp_path / "expcube.fits"
 
 
-def test_settings_reach_the_stages_they_are_for(stages):
-    fermi_unek.find_sources(
-        ["a.fits", "b.fits"],
-        {
-            "threshold": 0.3,
-            "centers": "peaks",
-            "region": "10,20,5",
-            "model": "m",
-            "evtype": "back",
-            "zmax": 90,
-        },
-    )
-    named = {call[0]: call[1:] for call in stages}
-    inputs, cuts = named["read"]
-    assert inputs == ["a.fits", "b.fits"]
-    assert (cuts["event_type"], cuts["zmax_deg"]) == ("back", 90.0)
-    assert named["model"] == ("m",)
-    settings = named["find"][0]
-    assert settings["threshold"] == 0.3
-    assert settings["centers"] == "peaks"
-    assert settings["region"] == (10.0, 20.0, 5.0)
+# settings ---------------------------------------------------------------------------------------
+
+
+def test_what_is_found_is_as_probable_and_where_it_was_asked_for(field_file, field_catalog):
+    assert len(field_catalog) > 3
+    assert field_catalog["Probability"].min() >= 0.2
+    brightest = field_catalog[int(np.argmax(field_catalog["Probability"]))]
+    middle = SkyCoord(brightest["GLON"], brightest["GLAT"], unit="deg", frame="galactic")
+    found = fermi_unek.find_sources(field_file, {"threshold": 0.5, "region": (middle, 0.5)})
+    assert 0 < len(found) < len(field_catalog)
+    assert found["Probability"].min() >= 0.5
+    assert found.positions.separation(middle).max() < 0.5 * u.deg
+    beside = middle.directional_offset_by(0 * u.deg, 0.7 * u.deg)
+    assert not found.covers(np.array([beside.l.deg]), np.array([beside.b.deg]))[0]
+
+
+def test_keywords_mappings_and_records_of_settings_are_the_same(field_file):
+    circle = CircleSkyRegion(SkyCoord(80.0, 18.0, unit="deg", frame="galactic"), 2.0 * u.deg)
+    settings = {"threshold": 0.4, "classify": False, "region": "80,18,2"}
+    ways = [
+        fermi_unek.find_sources(field_file, settings),
+        fermi_unek.find_sources(field_file, FindConfig(**settings)),
+        fermi_unek.find_sources(field_file, threshold=0.4, classify=False, region=circle),
+        fermi_unek.find_sources(field_file, {"threshold": 0.9}, **settings),
+        fermi_unek.find_sources(field_file, FindConfig(**settings | {"threshold": 0.9}),
+                                threshold=0.4),
+    ]  # fmt: skip
+    assert len(ways[0]) > 0
+    for other in ways[1:]:
+        np.testing.assert_array_equal(other["Source_Name"], ways[0]["Source_Name"])
+        np.testing.assert_array_equal(other["Probability"], ways[0]["Probability"])
+
+
+@pytest.mark.parametrize("key", ["report", "overwrite", "output"])
+def test_a_setting_that_would_be_without_effect_in_python_is_refused(key):
+    with pytest.raises(ConfigError, match=f"{key} would be without effect"):
+        fermi_unek.find_sources("crab.fits", **{key: "x"})
+    with pytest.raises(ConfigError, match=f"{key} would be without effect"):
+        fermi_unek.find_sources("crab.fits", {key: "x"})
+
+
+def test_an_unknown_setting_is_refused_before_anything_is_read():
+    with pytest.raises(ConfigError, match="unknown key 'treshold'"):
+        fermi_unek.find_sources("missing.fits", treshold=0.3)
+
+
+def test_cuts_reach_the_reader(field_file):
+    with pytest.raises(InputError, match="holds front counts, back cannot be selected"):
+        fermi_unek.find_sources(field_file, evtype="back")
+    with pytest.raises(InputError, match="zmax"):
+        fermi_unek.find_sources(field_file, zmax=90 * u.deg)
+
+
+@pytest.mark.parametrize("bad", [{"model": "none-such"}, {"reference": "5FGL"}])
+def test_a_wrong_model_or_reference_is_refused_before_photons_are_read(bad):
+    with pytest.raises(InputError, match=next(iter(bad.values()))):
+        fermi_unek.find_sources("missing.fits", bad)
 
 
 COARSE = tuple(map(Pixels.of_order, (7, 7, 8, 9, 10, 10)))
@@ -138,96 +144,128 @@ COARSE = tuple(map(Pixels.of_order, (7, 7, 8, 9, 10, 10)))
 @pytest.mark.parametrize(
     ("pixels", "model", "expected"),
     [
-        ((Pixels(),) * 6, None, "stand-in"),
-        (tuple(map(Pixels.of_order, (8, 8, 9, 10, 11, 11))), None, "stand-in"),
-        (COARSE, None, "for coarse pixels"),
-        ((*(Pixels(),) * 4, Pixels(0.05), Pixels(0.1)), None, "for coarse pixels"),
-        (COARSE, "mine", "mine"),
+        ((Pixels(),) * 6, None, "localizer-v5"),
+        (tuple(map(Pixels.of_order, (8, 8, 9, 10, 11, 11))), None, "localizer-v5"),
+        (COARSE, None, "localizer-v5-coarse"),
+        ((*(Pixels(),) * 4, Pixels(0.05), Pixels(0.1)), None, "localizer-v5-coarse"),
+        (COARSE, "localizer-v5", "localizer-v5"),
     ],
 )
-def test_coarse_counts_are_judged_by_the_network_that_was_trained_for_them(
-    stages, pixels, model, expected
+def test_coarse_counts_are_searched_by_the_network_that_was_trained_for_them(
+    pixels, model, expected
 ):
-    field = replace(sky([cone(*CRAB, 5.0)] * N_BINS), counted_in=pixels)
-    catalog = pipeline.search(field, FindConfig(model=model))
-    assert catalog.header["model name"] == expected
+    models = pipeline.load_models(FindConfig(model=model, reference="none", classify=False))
+    field = replace(sky([None] * N_BINS), counted_in=pixels)
+    assert models.localizer_for(field).provenance["model"] == expected
 
 
-def test_the_catalog_says_how_it_was_made_and_names_the_4fgl_source(stages):
-    catalog = fermi_unek.find_sources("crab.fits", FindConfig(threshold=0.3))
-    assert catalog.table["ASSOC_FGL"][0].startswith("4FGL J0534.5+220")
-    assert catalog.header["setting threshold"] == 0.3
-    assert catalog.header["model sha256"] == "00"
-    assert catalog.header["input file 1"] == "crab.fits"
-    assert catalog.header["photons bin 5"] == 1
+# the region -------------------------------------------------------------------------------------
 
 
-def test_without_a_reference_no_4fgl_source_is_named(stages):
-    catalog = fermi_unek.find_sources("crab.fits", {"reference": "none"})
-    assert list(catalog.table["ASSOC_FGL"]) == [""]
+def test_a_region_outside_the_data_is_refused_with_what_they_cover(field_file):
+    with pytest.raises(InputError) as caught:
+        fermi_unek.find_sources(field_file, region=(250.0, -40.0, 3.0))
+    assert str(caught.value) == (
+        "region 250,-40,3 (Galactic degrees) lies outside the data, which cover up to 2.5 degrees "
+        "around 80.00,18.00"
+    )
 
 
-def test_the_same_seed_reads_the_same_sky(stages):
-    for _ in range(2):
-        fermi_unek.find_sources("crab.fits", {"seed": 3, "reference": "none"})
-    draws = [call[2]["rng"].integers(2**60) for call in stages if call[0] == "read"]
-    assert draws[0] == draws[1]
+def test_right_ascension_given_as_longitude_is_recognised(field_file):
+    place = SkyCoord(*FIELD[:2], unit="deg", frame="galactic").icrs
+    text = f"{place.ra.deg:.2f},{place.dec.deg:.2f},2"
+    with pytest.raises(InputError, match=f"right ascension and .* given as icrs:{text}"):
+        fermi_unek.find_sources(field_file, region=text)
 
 
-def test_an_unknown_setting_is_refused_before_anything_is_done(stages):
-    with pytest.raises(ConfigError, match="unknown key 'treshold'"):
-        fermi_unek.find_sources("crab.fits", {"treshold": 0.3})
-    assert stages == []
+def test_what_is_searched_is_what_any_bin_covers_inside_the_region():
+    west, east = cone(0.0, 0.0, 4.0), cone(6.0, 0.0, 4.0)
+    both = sky([west, east, west, west, west, west])
+    np.testing.assert_array_equal(pipeline.searched_area(both), west | east)
+    region = (6.0, 0.0, 2.0)
+    np.testing.assert_array_equal(pipeline.searched_area(both, region), cone(*region))
+    whole = sky([None] * N_BINS)
+    assert pipeline.searched_area(whole) is None
+    np.testing.assert_array_equal(pipeline.searched_area(whole, region), cone(*region))
+    # a circle that holds the center of no pixel is no circle outside
+    assert pipeline.searched_area(both, (0.03, 0.03, 0.001)).sum() <= 1
 
 
-@pytest.mark.parametrize("bad", [{"model": "none-such"}, {"reference": "5FGL"}])
-def test_a_wrong_model_or_reference_is_refused_before_photons_are_read(stages, bad):
-    with pytest.raises(InputError, match=next(iter(bad.values()))):
-        fermi_unek.find_sources("missing.fits", bad)
-    assert not any(call[0] == "read" for call in stages)
+# the header -------------------------------------------------------------------------------------
 
 
-def test_the_exposure_reaches_the_classifier_and_the_header(stages, expcube):
-    catalog = fermi_unek.find_sources("crab.fits", {"exposure": expcube})
-    given = next(call[3] for call in stages if call[0] == "classify")
-    assert given.maps.max() == pytest.approx(1e11)
+def test_the_catalog_says_how_it_was_made(field_catalog):
+    header = field_catalog.header
+    assert header["setting threshold"] == 0.2
+    assert re.fullmatch("[0-9a-f]{64}", header["model sha256"])
+    assert header["model model"] == "localizer-v5"
+    assert header["class model"] == "classifier-v4"
+    assert header["years of photons"] == "no times"
+    assert header["event type"] == "front"
+    assert header["photons bin 5"] > 0
+
+
+def test_the_header_names_no_folder_of_the_machine(field_file, expcube, tmp_path):
+    catalog = fermi_unek.find_sources(
+        field_file, exposure=expcube, reference=str(release_path("3FGL"))
+    )
+    text = "\n".join(f"{key}: {value}" for key, value in catalog.header.items())
+    assert catalog.header["setting exposure"] == "expcube.fits"
+    assert not re.search(r"(?<![\w.])/\w+/", text)
+    assert str(tmp_path) not in text
+    assert str(Path(fermi_unek.__file__).parent) not in text
+
+
+def test_the_nearest_source_of_a_release_is_named_unless_there_is_none_to_look_in():
+    found = fermi_unek.pipeline.search(
+        pipeline.read_photons(pipeline.demo_sample()[0]),
+        FindConfig(reference="none", region=(80, 18, 2), classify=False),
+    )
+    assert set(found["ASSOC_FGL"]) == {""}
+
+
+# exposure and years -----------------------------------------------------------------------------
+
+
+def test_the_exposure_reaches_the_classifier_and_the_header(field_file, field_catalog, expcube):
+    catalog = fermi_unek.find_sources(field_file, exposure=expcube)
     assert catalog.header["exposure"].startswith("sha256 ")
+    np.testing.assert_array_equal(catalog["Source_Name"], field_catalog["Source_Name"])
+    assert np.any(catalog["Prob_BLL"] != field_catalog["Prob_BLL"])
 
 
-def test_an_exposure_that_nothing_depends_on_is_told(stages, expcube):
-    with pytest.warns(UnekWarning, match="has no effect without classification"):
-        fermi_unek.find_sources("crab.fits", {"exposure": expcube, "classify": False})
+def test_what_nothing_depends_on_is_told(field_file, expcube):
+    with pytest.warns(UnekWarning, match="exposure and classifier: without effect where nothing"):
+        pipeline.load_models(FindConfig(exposure=expcube, classifier="x", classify=False))
 
 
-def test_an_exposure_that_cannot_be_used_is_refused_before_photons_are_read(stages, tmp_path):
+def test_an_exposure_that_cannot_be_used_is_refused_before_photons_are_read(tmp_path):
     (tmp_path / "notes.txt").write_text("exposure")
     for name in ("none.fits", "notes.txt"):
         with pytest.raises(InputError, match=name):
             fermi_unek.find_sources("missing.fits", {"exposure": tmp_path / name})
-    assert not any(call[0] == "read" for call in stages)
 
 
-def test_candidates_are_classified_unless_told_otherwise(stages):
-    catalog = fermi_unek.find_sources("crab.fits")
-    assert list(catalog.table["CLASS1"]) == ["fsrq"]
-    assert catalog.header["class name"] == "sorter"
-    assert ("classify", 0, "cpu", None) in stages
-    catalog = fermi_unek.find_sources("crab.fits", {"classify": False})
-    assert list(catalog.table["CLASS1"]) == [""]
-    assert sum(call[0] == "classify" for call in stages) == 1
+def test_candidates_are_classified_unless_told_otherwise(field_file, field_catalog):
+    assert np.isfinite(field_catalog["Prob_BLL"]).all()
+    catalog = fermi_unek.find_sources(field_file, classify=False)
+    assert set(catalog["CLASS1"]) == {""}
+    assert np.isnan(catalog["Prob_BLL"]).all()
+    assert "class model" not in catalog.header
 
 
-def test_yearly_cubes_are_the_layers_of_the_sky_they_belong_to(stages):
-    fermi_unek.find_sources("crab.fits", {"yearly": ["a.fits"]})
-    assert ("classify", 1, "cpu", None) in stages
-    reads = [call[2]["yearly"] for call in stages if call[0] == "read"]
-    assert reads == [False, False]
+def test_yearly_cubes_are_the_layers_of_the_sky_they_belong_to(field_file):
+    config = FindConfig(yearly=(field_file,))
+    assert len(pipeline.read_photons(field_file, config).years) == 1
+    idle = FindConfig(yearly=(field_file,), classify=False)
+    assert len(pipeline.read_photons(field_file, idle).years) == 0
+    assert len(pipeline.read_photons(field_file, idle, for_report=True).years) == 1
 
 
 def test_files_that_differ_by_bin_alone_are_of_one_year():
     names = [f"a/counts_year0{y}_bin{b}.fits" for y in (0, 1) for b in (0, 1)] + ["b/c.fits"]
-    groups = pipeline.by_year([Path(name) for name in names])
-    assert [[str(path) for path in one] for one in groups] == [names[:2], names[2:4], names[4:]]
+    groups = inputs.by_year([Path(name) for name in names])
+    assert [[str(path) for path in group] for group in groups] == [names[:2], names[2:4], names[4:]]
 
 
 def test_yearly_cubes_of_other_photons_are_refused():
@@ -235,37 +273,40 @@ def test_yearly_cubes_of_other_photons_are_refused():
     many = SkyCounts(tuple(
         bin_from_pixels(b, np.arange(100)) for b in range(N_BINS)
     ))  # fmt: skip
-    assert len(pipeline.with_years(whole, [whole, whole]).years) == 2
+    assert len(inputs.with_years(whole, [whole, whole]).years) == 2
     with pytest.raises(InputError, match="the 1 yearly inputs hold 100 photons in energy bin 0"):
-        pipeline.with_years(whole, [many])
+        inputs.with_years(whole, [many])
 
 
-def test_a_catalog_file_and_a_report_are_written_and_an_empty_one_replaces_them(stages, tmp_path):
+# files ------------------------------------------------------------------------------------------
+
+
+def test_a_catalog_file_and_a_report_are_written_and_an_empty_one_replaces_them(
+    field_file, tmp_path
+):
     out, report = tmp_path / "crab.fits", tmp_path / "report"
-    for threshold, rows in ((0.3, 1), (0.95, 0)):
-        config = FindConfig(threshold=threshold, report=report)
-        pipeline.find_to_file("crab.fits", out, config, overwrite=rows == 0)
-        assert len(read_catalog(out)) == rows
+    for threshold, empty in ((0.2, False), (0.9999, True)):
+        pipeline.find_to_file(
+            field_file, out, FindConfig(threshold=threshold), report=report, overwrite=empty
+        )
+        assert (len(fermi_unek.Catalog.read(out)) == 0) is empty
         names = ["catalog.reg", "field.png", "report.html"]
         assert sorted(path.name for path in report.iterdir()) == names
-    reads = [call[2]["yearly"] for call in stages if call[0] == "read"]
-    assert reads == [None, None]  # once a run, year by year where the files hold times
     assert sorted(tmp_path.iterdir()) == [out, report]
 
 
-@pytest.mark.parametrize(
-    ("inputs", "written"),
-    [
-        ((), ["catalog.reg", "report.html"]),
-        (("crab.fits",), ["catalog.reg", "field.png", "report.html"]),
-    ],
-)
-def test_a_catalog_file_gets_its_report_with_or_without_photons(stages, tmp_path, inputs, written):
-    pipeline.find_to_file("x.fits", tmp_path / "crab.fits", FindConfig(reference="none"))
-    pipeline.report_to_folder(tmp_path / "crab.fits", inputs, tmp_path / "report")
-    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == written
+@pytest.mark.parametrize("with_photons", [False, True])
+def test_a_catalog_file_gets_its_report_with_or_without_photons(
+    field_file, field_catalog, tmp_path, with_photons
+):
+    bare = replace(field_catalog, header={**field_catalog.header, "reference catalog": "none"})
+    bare.write(tmp_path / "field.fits")
+    photons = (field_file,) if with_photons else ()
+    pipeline.report_to_folder(tmp_path / "field.fits", photons, tmp_path / "report")
+    written = {path.name for path in (tmp_path / "report").iterdir()}
+    assert written == {"catalog.reg", "report.html"} | ({"field.png"} if with_photons else set())
     text = (tmp_path / "report" / "report.html").read_text()
-    assert '"packed"' in text if inputs else '"packed"' not in text
+    assert ('"packed"' in text) is with_photons
     assert "No release was compared with." in text
 
 
@@ -275,60 +316,52 @@ def test_a_catalog_file_gets_its_report_with_or_without_photons(stages, tmp_path
         ("3FGL", None, "3FGL"),
         ("3FGL", "4FGL-DR2", "4FGL-DR2"),
         ("3FGL", "none", ""),
-        (release_path("3FGL"), None, ""),
+        ("gll_psc_v16.fit", None, ""),
     ],
 )
 def test_a_report_compares_with_the_catalogs_release_or_the_one_asked_for(
-    stages, tmp_path, made_with, asked, named
+    field_catalog, tmp_path, made_with, asked, named
 ):
-    config = FindConfig(reference=str(made_with))
-    pipeline.find_to_file("x.fits", tmp_path / "crab.fits", config)
+    header = {**field_catalog.header, "reference catalog": made_with}
+    replace(field_catalog, header=header).write(tmp_path / "field.fits")
     settings = ReportConfig(reference=asked)
-    pipeline.report_to_folder(tmp_path / "crab.fits", (), tmp_path / "report", settings)
+    pipeline.report_to_folder(tmp_path / "field.fits", (), tmp_path / "report", settings)
     text = (tmp_path / "report" / "report.html").read_text()
     assert f'"release":"{named}"' in text
-    if named:
-        # the source of another release is not taken over from the catalog
-        assert re.search(rf'"fgl":\["{named[:4]} J0534', text)
 
 
-def test_a_report_that_exists_is_refused_before_photons_are_read(stages, tmp_path):
+def test_a_report_that_exists_is_refused_before_anything_is_read(tmp_path):
     (tmp_path / "catalog.reg").write_text("mine")
     with pytest.raises(OutputError, match="catalog.reg: exists already"):
-        pipeline.find_to_file("x.fits", tmp_path / "c.fits", FindConfig(report=tmp_path))
-    assert stages == []
+        pipeline.find_to_file("missing.fits", tmp_path / "c.fits", report=tmp_path)
 
 
-def test_looked_at_is_what_any_bin_covers_inside_the_region():
-    west, east = cone(0.0, 0.0, 4.0), cone(6.0, 0.0, 4.0)
-    both = sky([west, east, west, west, west, west])
-    np.testing.assert_array_equal(pipeline.where_looked(both), west | east)
-    region = (6.0, 0.0, 2.0)
-    np.testing.assert_array_equal(pipeline.where_looked(both, region), cone(*region))
-    whole = sky([None] * N_BINS)
-    assert pipeline.where_looked(whole) is None
-    np.testing.assert_array_equal(pipeline.where_looked(whole, region), cone(*region))
+def test_a_live_time_that_nobody_tells_is_asked_for(field_file, tmp_path):
+    timeless = replace(pipeline.read_photons(field_file), livetime_years=float("nan"))
+    write_sky(timeless, tmp_path / "timeless.fits")
+    with pytest.raises(InputError, match="give it as --years"):
+        pipeline.inject_to_folder(
+            tmp_path / "timeless.fits", tmp_path / "out", InjectConfig(flux=(1e-9,))
+        )
+    assert not (tmp_path / "out").exists()
+
+
+# the demo ---------------------------------------------------------------------------------------
+
+
+def test_the_demo_leaves_a_catalog_and_a_report_and_says_what_to_open(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UnekWarning)
+        done = pipeline.run_demo(tmp_path / "out")
+    names = {"catalog.fits", "catalog.reg", "field.png", "report.html"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    assert "undefined" not in done.summary
+    assert done.summary.endswith(f"open {tmp_path / 'out' / 'report.html'} in a browser")
+    # a simulated sky is compared with its truth, not with the real one
+    assert set(done.catalog["ASSOC_FGL"]) == {""}
 
 
 def test_a_sample_that_was_not_installed_is_told(monkeypatch, tmp_path):
-    monkeypatch.setattr(pipeline, "files", lambda package: tmp_path)
+    monkeypatch.setattr(demo, "files", lambda package: tmp_path)
     with pytest.raises(InputError, match="was the package installed whole"):
         pipeline.demo_sample()
-
-
-def test_no_other_name_can_be_had_from_the_package():
-    with pytest.raises(AttributeError, match="no attribute 'find_sauces'"):
-        fermi_unek.find_sauces  # noqa: B018
-    assert fermi_unek.FindConfig is FindConfig
-
-
-def test_a_model_file_is_told_by_its_provenance(stages, tmp_path):
-    path = tmp_path / "weights.safetensors"
-    path.write_bytes((2).to_bytes(8, "little") + b"{}")
-    assert pipeline.describe(str(path)) == f"name: {path}\nsha256: 00"
-    assert ("model", str(path)) in stages
-
-
-def test_a_fits_file_that_is_no_catalog_is_told_as_an_input(stages, tmp_path):
-    fits.PrimaryHDU().writeto(tmp_path / "crab.fits")
-    assert pipeline.describe(str(tmp_path / "crab.fits")).startswith("6 photons (front), within 5")

@@ -1,12 +1,17 @@
-"""Progress bars on long work, which vanish when stderr is no terminal."""
+"""Progress of long work: bars on a terminal, and stages with their times in the log."""
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
+
+_log = logging.getLogger("fermi_unek")
 
 
 class Progress(Protocol):
@@ -19,8 +24,17 @@ class Progress(Protocol):
         ...
 
 
+@contextmanager
+def stage(label: str) -> Iterator[None]:
+    """Log, at level info, that a piece of work begins, and how long it took."""
+    start = time.monotonic()
+    _log.info("%s", label)
+    yield
+    _log.info("%s: %.1f s", label, time.monotonic() - start)
+
+
 def bar(items: Iterable[Item], *, total: int | None = None, label: str = "") -> Iterable[Item]:
-    """Items with a bar on stderr, or bare when stderr is no terminal.
+    """Items as a `stage`, with a bar on stderr where that is a terminal.
 
     Parameters
     ----------
@@ -31,11 +45,12 @@ def bar(items: Iterable[Item], *, total: int | None = None, label: str = "") -> 
     label : str
         What is being done, shown before the bar.
     """
-    if not sys.stderr.isatty():
-        return items
-    from tqdm import tqdm
+    if sys.stderr.isatty():
+        from tqdm import tqdm
 
-    return tqdm(items, total=total, desc=label, leave=False, dynamic_ncols=True)
+        items = tqdm(items, total=total, desc=label, leave=False, dynamic_ncols=True)
+    with stage(label):
+        yield from items
 
 
 def silent(items: Iterable[Item], *, total: int | None = None, label: str = "") -> Iterable[Item]:

@@ -1,4 +1,4 @@
-"""Evidence, skies and networks that the tests of the classifier make for themselves."""
+"""CandidateFeatures, skies and networks that the tests of the classifier make for themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from astropy.table import Table
 
-from fermi_unek.classify.evidence import Evidence
+from fermi_unek.classify.features import CandidateFeatures
 from fermi_unek.diffuse.named import DIFFUSE_NSIDE, DiffuseModel
 from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.nets.classifier import Classifier, ClassifierShape
@@ -24,12 +24,12 @@ def small_network(shape: ClassifierShape = SMALL, seed: int = 0) -> Classifier:
     return Classifier(shape).eval()
 
 
-def some_evidence(number: int = 6, n_years: int = 10, seed: int = 0) -> Evidence:
-    """Evidence of plausible size that follows from no sky."""
+def some_evidence(number: int = 6, n_years: int = 10, seed: int = 0) -> CandidateFeatures:
+    """CandidateFeatures of plausible size that follows from no sky."""
     rng = np.random.default_rng(seed)
     net = rng.gamma(2.0, 20.0, (number, n_years, N_BINS)).astype(np.float32)
     total = net.sum(axis=1)
-    return Evidence(
+    return CandidateFeatures(
         image=rng.poisson(3.0, (number, N_BINS, 12, 12)).astype(np.float32),
         observed=np.ones((number, N_BINS), np.float32),
         net=net,

@@ -14,8 +14,8 @@ from classify_samples import SMALL, small_network, some_evidence, two_close_sour
 from fermi_unek.catalog import Candidates
 from fermi_unek.classify.calibration import ClassCalibration
 from fermi_unek.classify.classes import as_input, classify, run_classifier, usable_years
-from fermi_unek.classify.evidence import (
-    Evidence,
+from fermi_unek.classify.features import (
+    CandidateFeatures,
     exposure_of_layers,
     exposure_per_year,
     gather,
@@ -90,41 +90,41 @@ def test_an_absent_bin_is_counted_as_not_known(sky):
 
 @pytest.mark.parametrize("n_years", [1, 2, 10, 16])
 def test_any_number_of_years_in_any_order_gives_the_same_kind_of_answer(n_years):
-    evidence = some_evidence(5, n_years)
+    features = some_evidence(5, n_years)
     network = small_network()
-    logits = run_classifier(network, evidence)
+    logits = run_classifier(network, features)
     assert logits.shape == (5, 5)
     assert np.isfinite(logits).all()
     order = np.random.default_rng(0).permutation(n_years)
     shuffled = replace(
-        evidence, **{n: getattr(evidence, n)[:, order] for n in ("net", "core", "exposure")}
+        features, **{n: getattr(features, n)[:, order] for n in ("net", "core", "exposure")}
     )
     np.testing.assert_allclose(run_classifier(network, shuffled), logits, atol=1e-4)
 
 
 def test_years_without_exposure_say_nothing():
-    evidence = some_evidence(5, 4)
+    features = some_evidence(5, 4)
     padded = replace(
-        evidence,
+        features,
         **{
-            name: np.concatenate([getattr(evidence, name), np.zeros((5, 3, 6), np.float32)], 1)
+            name: np.concatenate([getattr(features, name), np.zeros((5, 3, 6), np.float32)], 1)
             for name in ("net", "core", "exposure")
         },
     )
     network = small_network()
     np.testing.assert_allclose(
-        run_classifier(network, padded), run_classifier(network, evidence), atol=1e-4
+        run_classifier(network, padded), run_classifier(network, features), atol=1e-4
     )
 
 
 def test_bins_without_exposure_leave_finite_answers():
-    evidence = some_evidence(4)
+    features = some_evidence(4)
     empty = {
-        n: np.zeros_like(getattr(evidence, n))
-        for n in Evidence.__annotations__
+        n: np.zeros_like(getattr(features, n))
+        for n in CandidateFeatures.__annotations__
         if n != "probability"
     }
-    assert np.isfinite(run_classifier(small_network(), replace(evidence, **empty))).all()
+    assert np.isfinite(run_classifier(small_network(), replace(features, **empty))).all()
 
 
 def test_exposure_is_that_of_the_tables_averaged_over_the_bin():
@@ -150,10 +150,12 @@ def test_layers_of_unknown_length_share_the_time_or_are_taken_for_years(sky):
 def test_a_longer_observation_means_more_exposure(sky):
     vectors = lonlat_to_vectors(np.array([30.0]), np.array([50.0]))
     chance = np.array([0.9])
-    short = gather(sky, vectors, chance).exposure
+    short = gather(sky, vectors, chance, shape=SMALL).exposure
     double = tuple(replace(one, livetime_years=2.0) for one in sky.years)
     np.testing.assert_allclose(
-        gather(replace(sky, years=double), vectors, chance).exposure, 2.0 * short, rtol=1e-6
+        gather(replace(sky, years=double), vectors, chance, shape=SMALL).exposure,
+        2.0 * short,
+        rtol=1e-6,
     )
 
 
@@ -206,7 +208,12 @@ def test_the_exposure_that_is_given_is_what_classes_are_made_from(sky):
     own = classify(sky, spots, classifier()).class_probabilities
     given = classify(sky, spots, classifier(), exposure=EVERYWHERE).class_probabilities
     assert not np.allclose(given, own, atol=1e-4)
-    expected = gather(sky, lonlat_to_vectors(spots.lon_deg, spots.lat_deg), spots.probability)
+    expected = gather(
+        sky,
+        lonlat_to_vectors(spots.lon_deg, spots.lat_deg),
+        spots.probability,
+        shape=SMALL,
+    )
     expected = replace(expected, exposure=np.full_like(expected.exposure, 1e11))
     logits = run_classifier(small_network(), expected)
     chances = ClassCalibration().probabilities(logits, spots.probability, spots.lat_deg)
@@ -214,9 +221,9 @@ def test_the_exposure_that_is_given_is_what_classes_are_made_from(sky):
 
 
 def test_evidence_of_different_lengths_is_refused():
-    evidence = some_evidence(3)
+    features = some_evidence(3)
     with pytest.raises(InputError, match="different numbers of candidates"):
-        replace(evidence, probability=evidence.probability[:2])
+        replace(features, probability=features.probability[:2])
 
 
 def test_calibration_scales_and_shifts_logits_of_its_latitudes():
@@ -283,8 +290,8 @@ def test_a_calibration_of_other_keys_or_length_is_refused():
 
 
 def test_tensors_have_the_names_and_shapes_of_the_evidence():
-    evidence = some_evidence(2)
-    given = as_input(evidence)
+    features = some_evidence(2)
+    given = as_input(features)
     assert given.net.dtype == torch.float32
-    for name in Evidence.__annotations__:
-        assert tuple(getattr(given, name).shape) == getattr(evidence, name).shape
+    for name in CandidateFeatures.__annotations__:
+        assert tuple(getattr(given, name).shape) == getattr(features, name).shape

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 from classify_samples import two_close_sources
 
-from fermi_unek.classify.photometry import CORE_DEG, measure, neighbour_offsets_deg, pixel_profile
-from fermi_unek.classify.stamps import WIDE, coverage_of, cut_stamps
+from fermi_unek.classify.photometry import measure, neighbour_offsets_deg, pixel_profile
+from fermi_unek.classify.stamps import coverage_of, cut_stamps, geometry_of
+from fermi_unek.nets.classifier import ClassifierShape
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.bins import N_BINS
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
+
+SHAPE = ClassifierShape()
+STAMPS = geometry_of(SHAPE)
 
 YEARS = 4.0
 
@@ -21,9 +25,9 @@ def fitted():
     rng = np.random.default_rng(2)
     factors = np.array([[1.0, 1.0, 1.0, 1.0], [0.4, 1.6, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
     sky = simulate_counts(model, YEARS, rng, (30.0, 50.0, 9.0), yearly=True, factors=factors)
-    stamps = cut_stamps(sky, model.vectors)[0]
-    covered = coverage_of(sky, model.vectors)
-    found = measure(stamps, covered, model.vectors, model.vectors)
+    stamps = cut_stamps(sky, model.vectors, STAMPS)
+    covered = coverage_of(sky, model.vectors, STAMPS)
+    found = measure(stamps, covered, model.vectors, model.vectors, "front", SHAPE)
     return model, found
 
 
@@ -56,14 +60,14 @@ def test_what_the_core_holds_beyond_the_source_is_expected(fitted):
 
 def test_a_profile_holds_most_photons_and_falls_outwards():
     for b in range(N_BINS):
-        step = WIDE.sides_deg[b] / WIDE.pixels
+        step = STAMPS.sides_deg[b] / STAMPS.pixels
         distance, share = pixel_profile(b, step, "front")
-        centres = WIDE.centres_deg(b)
+        centres = STAMPS.centres_deg(b)
         x, y = np.meshgrid(centres, centres)
         total = np.interp(np.hypot(x, y), distance, share).sum()
         assert 0.75 < total < 1.02
         assert np.all(np.diff(share) <= 1e-9)
-        assert CORE_DEG[b] < WIDE.sides_deg[b] / 2
+        assert SHAPE.core_deg[b] < STAMPS.sides_deg[b] / 2
 
 
 def test_neighbours_are_the_nearest_others():
@@ -80,6 +84,6 @@ def test_an_absent_bin_measures_zero():
     stamps = np.zeros((1, 1, N_BINS, 12, 12), np.uint16)
     covered = np.zeros((1, N_BINS, 12, 12), bool)
     vectors = lonlat_to_vectors(np.array([1.0]), np.array([2.0]))
-    found = measure(stamps, covered, vectors, vectors)
+    found = measure(stamps, covered, vectors, vectors, "front", SHAPE)
     for value in (found.net, found.error, found.net_alone, found.core, found.core_background):
         assert not value.any()

@@ -7,13 +7,17 @@ import pytest
 from astropy.wcs import WCS
 from classify_samples import sky_of_photons
 
-from fermi_unek.classify.stamps import ANCESTOR, NARROW, WIDE, Geometry, coverage_of, cut_stamps
+from fermi_unek.classify.stamps import Geometry, coverage_of, cut_stamps, geometry_of
 from fermi_unek.errors import InputError
+from fermi_unek.nets.classifier import ClassifierShape
 from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import BinCounts, SkyCounts
 from fermi_unek.sky.geometry.coverage import circle_coverage
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 from fermi_unek.sky.geometry.patches import photon_vectors
+
+SHAPE = ClassifierShape()
+STAMPS = geometry_of(SHAPE)
 
 PLACES = np.array([[40.0, 10.0], [359.9, -88.0]])
 
@@ -32,9 +36,11 @@ def sky():
     )
 
 
-@pytest.mark.parametrize("geometry", [WIDE, NARROW, ANCESTOR])
+@pytest.mark.parametrize(
+    "geometry", [STAMPS, Geometry(6, (1.0,) * N_BINS), Geometry(7, (1.1,) * N_BINS)]
+)
 def test_a_stamp_counts_what_astropy_projects_into_its_pixels(sky, geometry):
-    stamps = cut_stamps(sky, lonlat_to_vectors(*PLACES.T), [geometry])[0]
+    stamps = cut_stamps(sky, lonlat_to_vectors(*PLACES.T), geometry)
     assert stamps.shape == (2, 1, N_BINS, geometry.pixels, geometry.pixels)
     n = geometry.pixels
     for i, (lon, lat) in enumerate(PLACES):
@@ -64,15 +70,15 @@ def test_the_years_add_up_to_the_sky_without_years(sky):
         halves.append(SkyCounts(bins))
     yearly = SkyCounts(sky.bins, years=tuple(halves))
     vectors = lonlat_to_vectors(*PLACES.T)
-    layers = cut_stamps(yearly, vectors)[0]
+    layers = cut_stamps(yearly, vectors, STAMPS)
     assert layers.shape[1] == 2
-    np.testing.assert_array_equal(layers.sum(axis=1), cut_stamps(sky, vectors)[0][:, 0])
+    np.testing.assert_array_equal(layers.sum(axis=1), cut_stamps(sky, vectors, STAMPS)[:, 0])
 
 
 def test_an_absent_bin_is_empty_and_unobserved(sky):
     lacking = SkyCounts((None, *sky.bins[1:]))
     vectors = lonlat_to_vectors(*PLACES.T)
-    stamps, covered = cut_stamps(lacking, vectors)[0], coverage_of(lacking, vectors)
+    stamps, covered = cut_stamps(lacking, vectors, STAMPS), coverage_of(lacking, vectors, STAMPS)
     assert not stamps[:, :, 0].any()
     assert not covered[:, 0].any()
     assert stamps[:, :, 1].any()
@@ -86,13 +92,15 @@ def test_half_a_stamp_on_the_edge_of_a_field_is_observed():
         for order in NATIVE_ORDERS
     )
     assert field.shape == (12 * 4**COVERAGE_ORDER,)
-    covered = coverage_of(SkyCounts(bins), lonlat_to_vectors(np.array([40.0]), np.array([0.0])))
+    covered = coverage_of(
+        SkyCounts(bins), lonlat_to_vectors(np.array([40.0]), np.array([0.0])), STAMPS
+    )
     share = covered[0].mean(axis=(1, 2))
     np.testing.assert_allclose(share, 0.5, atol=0.1)
 
 
 def test_no_candidate_makes_no_stamp(sky):
-    assert cut_stamps(sky, np.zeros((0, 3)))[0].shape == (0, 1, N_BINS, 12, 12)
+    assert cut_stamps(sky, np.zeros((0, 3)), STAMPS).shape == (0, 1, N_BINS, 12, 12)
 
 
 @pytest.mark.parametrize(("pixels", "sides"), [(0, (1.0,) * 6), (6, (1.0,) * 5), (6, (0.0,) * 6)])

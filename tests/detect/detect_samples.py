@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fermi_unek.detect.skymask import MASK_ORDER, SkyMask
+from fermi_unek.nets.spec import ModelSpec, PatchBatch
 from fermi_unek.nets.weights import LocalizerFile
 from fermi_unek.sky.bins import N_BINS, NATIVE_ORDERS, OUTPUT_PIXELS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
@@ -71,20 +72,13 @@ class BrightSpots(nn.Module):
         self.moments = torch.stack([kernel, kernel * place[None], kernel * place[:, None]])[:, None]
         self.full = full
 
-    template: tuple[torch.Tensor, ...] = ()
+    spec = ModelSpec()
 
-    def planes(
-        self, counts: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], template: None = None
-    ) -> list[torch.Tensor]:
-        return list(counts)
+    def planes(self, batch: PatchBatch) -> list[torch.Tensor]:
+        return list(batch.counts)
 
-    def judge(self, planes: Sequence[torch.Tensor]) -> torch.Tensor:
-        return self(planes, planes)
-
-    def forward(
-        self, counts: Sequence[torch.Tensor], masks: Sequence[torch.Tensor]
-    ) -> torch.Tensor:
-        sums = F.conv2d(counts[5][:, None], self.moments, padding=8)
+    def predict(self, planes: Sequence[torch.Tensor]) -> torch.Tensor:
+        sums = F.conv2d(planes[5][:, None], self.moments, padding=8)
         output = torch.zeros(len(sums), 4, OUTPUT_PIXELS, OUTPUT_PIXELS)
         output[:, 0] = torch.logit((sums[:, 0] / self.full).clamp(1e-6, 0.98))
         output[:, 1:3] = sums[:, 1:3] / sums[:, :1].clamp_min(1e-6)

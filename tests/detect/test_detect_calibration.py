@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fermi_unek.detect.calibration import R68_OF_SIGMA, Calibration, features, latitude_band
+from fermi_unek.detect.calibration import R68_OF_SIGMA, Calibration, features
 from fermi_unek.detect.centers import Centers
 from fermi_unek.errors import InputError
+from fermi_unek.sky.geometry.latitude import latitude_band
 
 TABLES = Calibration(
     weights=(1.0, 0.5, -0.5, 0.2),

@@ -11,6 +11,7 @@ from fermi_unek.catalog import equatorial_position_angle
 from fermi_unek.detect.calibration import R68_OF_SIGMA
 from fermi_unek.detect.centers import METHODS
 from fermi_unek.detect.find import covers, find_candidates, near_edge, raw_centers
+from fermi_unek.detect.settings import SearchConfig
 from fermi_unek.errors import ConfigError, InputError
 from fermi_unek.sky.bins import OUTPUT_PIXELS, PATCH_DEG
 from fermi_unek.sky.counts import SkyCounts
@@ -35,7 +36,7 @@ def field_of(rng: np.random.Generator, *lon_lat: tuple[float, float]) -> SkyCoun
 @pytest.mark.parametrize("centers", METHODS)
 def test_the_sources_of_a_field_are_listed_with_probability_and_error(rng, centers):
     sky = field_of(rng, (83.0, -30.0), (84.5, -31.0), (82.0, -28.5))
-    found = find_candidates(sky, spots(), centers=centers)
+    found = find_candidates(sky, spots(), config=SearchConfig(centers=centers))
     assert len(found) == 3
     order = np.argsort(found.lon_deg)
     np.testing.assert_allclose(found.lon_deg[order], [82.0, 83.0, 84.5], atol=0.02)
@@ -43,7 +44,7 @@ def test_the_sources_of_a_field_are_listed_with_probability_and_error(rng, cente
     assert np.all(found.probability > 0.6)
     assert np.all(found.probability <= 1.0)
     # without calibration the error is that of network (one pixel) and photons together
-    raw = raw_centers(sky, spots(), sky.coverage, centers=centers)
+    raw = raw_centers(sky, spots(), sky.coverage, SearchConfig(centers=centers))
     np.testing.assert_allclose(
         np.sort(np.sqrt(found.semimajor68_deg * found.semiminor68_deg)),
         np.sort(R68_OF_SIGMA * raw.error_deg),
@@ -177,13 +178,13 @@ def test_raw_centres_are_those_before_any_cut(rng):
 
 def test_an_unknown_method_is_refused_before_any_work(rng):
     with pytest.raises(ConfigError, match=r"centers 'mean' is none of \('kmeans', 'peaks'\)"):
-        find_candidates(field_of(rng), spots(), centers="mean")
+        find_candidates(field_of(rng), spots(), config=SearchConfig(centers="mean"))
 
 
 def test_a_device_that_is_not_there_is_refused(rng, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="device cuda was asked for, but torch sees no CUDA"):
-        find_candidates(field_of(rng), spots(), device="cuda")
+        find_candidates(field_of(rng), spots(), config=SearchConfig(device="cuda"))
 
 
 def test_tables_that_are_no_calibration_are_named(rng):

@@ -9,8 +9,9 @@ from scipy.optimize import minimize
 
 from fermi_unek.detect.centers import Centers
 from fermi_unek.detect.ellipses import ellipses, tangent_axes
-from fermi_unek.detect.refine import RADIUS_DEG, most_likely_places, near_pixels, refine_centers
-from fermi_unek.irf.instrument import load_instrument, mean_psf
+from fermi_unek.detect.refine import most_likely_places, near_pixels, refine_centers
+from fermi_unek.detect.settings import RefineConfig
+from fermi_unek.irf.instrument import containment_deg, load_instrument, mean_psf
 from fermi_unek.simulate.photons import displace
 from fermi_unek.sky.bins import N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
@@ -18,6 +19,7 @@ from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 BIN = 3
 FRONT = load_instrument().front
+RADIUS_DEG = containment_deg(*mean_psf(FRONT, BIN)) + RefineConfig.margin_deg
 
 
 def separation_deg(one, other):
@@ -65,8 +67,8 @@ def test_a_source_is_found_where_brute_force_finds_it(lon, lat):
     angles, density = mean_psf(FRONT, BIN)
     first, second = tangent_axes(start[None])
     x, y = (np.degrees(photons @ axis[0]) for axis in (first, second))
-    near = (np.hypot(x, y) < RADIUS_DEG[BIN]) & (photons @ start > 0)
-    area = np.pi * RADIUS_DEG[BIN] ** 2
+    near = (np.hypot(x, y) < RADIUS_DEG) & (photons @ start > 0)
+    area = np.pi * RADIUS_DEG**2
 
     def surprise(parameters):
         dx, dy, source, ground = parameters
@@ -79,7 +81,7 @@ def test_a_source_is_found_where_brute_force_finds_it(lon, lat):
             - np.sum(np.log(np.exp(source) * psf + np.exp(ground)))
         )
 
-    fine = np.linspace(0.0, np.radians(RADIUS_DEG[BIN]), 20_000)
+    fine = np.linspace(0.0, np.radians(RADIUS_DEG), 20_000)
     share = 2.0 * np.pi * np.sum(np.interp(fine, angles, density) * np.sin(fine)) * fine[1]
     best = minimize(surprise, [0.0, 0.0, np.log(100.0), np.log(100.0)], method="Nelder-Mead",
                     options={"xatol": 1e-5, "fatol": 1e-5, "maxiter": 4000}).x  # fmt: skip
@@ -130,11 +132,13 @@ def test_photons_shared_with_a_bright_neighbour_tell_less_of_a_place():
             even_photons(first, 50, rng),
         ]
     )
-    found = most_likely_places(sky_of(photons), np.stack([first, second]), background_error=0.0)
+    found = most_likely_places(
+        sky_of(photons), np.stack([first, second]), RefineConfig(background_error=0.0)
+    )
     angles, density = mean_psf(FRONT, BIN)
     step = 0.01
     x, y = (axis * step for axis in np.mgrid[-50:51, -50:51])
-    inside = np.hypot(x, y) < RADIUS_DEG[BIN]
+    inside = np.hypot(x, y) < RADIUS_DEG
 
     def light(dx, dy):
         away = np.radians(np.hypot(x - dx, y - dy))
@@ -146,7 +150,9 @@ def test_photons_shared_with_a_bright_neighbour_tell_less_of_a_place():
         [[(one * other / there)[inside].sum() * step**2 for one in changes] for other in changes]
     )
     assert found.error_deg[0] == pytest.approx(np.linalg.det(expected) ** -0.25, rel=0.05)
-    alone = most_likely_places(sky_of(photons[:3000]), first[None], background_error=0.0)
+    alone = most_likely_places(
+        sky_of(photons[:3000]), first[None], RefineConfig(background_error=0.0)
+    )
     assert found.error_deg[0] > 1.3 * alone.error_deg[0]
 
 
@@ -186,7 +192,9 @@ def test_photons_say_less_of_a_place_where_there_is_much_background():
             [psf_photons(place[0], 2000, rng), even_photons(place[0], per_deg2, rng, 1.0)]
         )
         exact, rough = (
-            most_likely_places(sky_of(photons), place, background_error=error).error_deg[0]
+            most_likely_places(
+                sky_of(photons), place, RefineConfig(background_error=error)
+            ).error_deg[0]
             for error in (0.0, 0.06)
         )
         assert at_least <= rough / exact < at_most
@@ -212,10 +220,12 @@ def test_without_photons_a_candidate_stays_where_the_network_put_it():
     )
     one = np.ones(2)
     centers = Centers(place, 0.9 * one, 0.1 * one, 0.05 * one)
-    found = refine_centers(sky_of(far), centers, doubt=0.0)
+    found = refine_centers(sky_of(far), centers, RefineConfig(doubt=0.0))
     np.testing.assert_allclose(found.vectors, place, atol=1e-12)
     np.testing.assert_allclose(found.error_deg, 0.05)
-    doubtful = refine_centers(sky_of(far), replace(centers, peak=0.01 * one), doubt=0.5)
+    doubtful = refine_centers(
+        sky_of(far), replace(centers, peak=0.01 * one), RefineConfig(doubt=0.5)
+    )
     np.testing.assert_allclose(doubtful.error_deg, 0.5)
 
 
@@ -245,7 +255,7 @@ def test_place_of_network_and_photons_are_weighted_by_their_errors():
     one = np.ones(1)
     for network_error in (1e-4, 10.0):
         centers = Centers(start, one, one, network_error * one)
-        both = refine_centers(sky_of(photons), centers, photon_share=1.0)
+        both = refine_centers(sky_of(photons), centers, RefineConfig(photon_share=1.0))
         expected = start if network_error < 1e-3 else likely.vectors
         assert separation_deg(both.vectors, expected)[0] < 0.001
         assert both.error_deg[0] < min(network_error, likely.error_deg[0])

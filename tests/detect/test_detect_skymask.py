@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import healpy as hp
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 
 from fermi_unek.detect import skymask
 from fermi_unek.detect.centers import METHODS, find_centers
+from fermi_unek.detect.settings import SearchConfig
 from fermi_unek.detect.skymask import (
     MASK_ORDER,
     SkyMask,
@@ -23,7 +25,10 @@ from fermi_unek.detect.skymask import (
 )
 from fermi_unek.diffuse.template import template_from_maps
 from fermi_unek.errors import ConfigError
+from fermi_unek.nets.spec import ModelSpec, PatchBatch
+from fermi_unek.nets.weights import LocalizerFile
 from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
+from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.geometry.coverage import circle_coverage
 from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
 from fermi_unek.sky.geometry.grid import sky_grid, tangent_distance
@@ -31,12 +36,6 @@ from fermi_unek.sky.geometry.patches import cut_patch
 from fermi_unek.training.localizer.dataset import _turned_target, target_planes
 
 NSIDE = 2**MASK_ORDER
-
-
-@pytest.fixture(autouse=True)
-def one_orientation(monkeypatch):
-    """The stand-in networks know left from right; show them each patch as it is."""
-    monkeypatch.setattr(skymask, "TURNS", (0,))
 
 
 @pytest.mark.parametrize("turn", range(8))
@@ -62,20 +61,27 @@ class Says(nn.Module):
         super().__init__()
         self.said = [torch.from_numpy(p.astype(np.float32)) for p in planes]
 
-    template: tuple[torch.Tensor, ...] = ()
+    spec = ModelSpec()
 
-    def planes(
-        self, counts: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], template: None = None
-    ) -> list[torch.Tensor]:
-        return list(counts)
+    def planes(self, batch: PatchBatch) -> list[torch.Tensor]:
+        return list(batch.counts)
 
-    def judge(self, planes: Sequence[torch.Tensor]) -> torch.Tensor:
-        return self(planes, planes)
+    def predict(self, planes: Sequence[torch.Tensor]) -> torch.Tensor:
+        return torch.stack([self.said[i % len(self.said)] for i in range(len(planes[0]))])
 
-    def forward(
-        self, counts: Sequence[torch.Tensor], masks: Sequence[torch.Tensor]
-    ) -> torch.Tensor:
-        return torch.stack([self.said[i % len(self.said)] for i in range(len(counts[0]))])
+
+AS_IT_IS = SearchConfig(turns=(0,))
+
+
+def mask_by(
+    network: nn.Module,
+    sky: SkyCounts,
+    frames: Sequence[PatchFrame],
+    config: SearchConfig = AS_IT_IS,
+    **more: Any,
+) -> SkyMask:
+    """The mask of a network that knows left from right, shown each patch as it is."""
+    return sky_mask(sky, LocalizerFile(network), frames, config, **more)
 
 
 def says(probability: float, dx: float = 0.0, dy: float = 0.0, sigma: float = 1.0) -> np.ndarray:
@@ -120,7 +126,7 @@ def test_the_pixels_of_a_patch_are_those_whose_centres_lie_in_it(frame):
 def test_votes_go_where_the_offsets_point(rng):
     sky = sky_of(place(40.0, 20.0), rng)
     frame = PatchFrame(40.0, 20.0, 25.0)
-    mask = sky_mask(sky, Says(says(0.9, 2.0, -3.0, 0.5)), [frame])
+    mask = mask_by(Says(says(0.9, 2.0, -3.0, 0.5)), sky, [frame])
     x, y = frame.project(pixels_of(mask), OUTPUT_PIXELS)
     voted_x, voted_y = frame.project(mask.votes, OUTPUT_PIXELS)
     inner = (np.abs(x - 63.5) < 60) & (np.abs(y - 63.5) < 60)
@@ -137,7 +143,7 @@ def test_probabilities_between_pixels_are_interpolated(rng):
     ramp = np.linspace(0.05, 0.95, OUTPUT_PIXELS)
     planes[0] = np.log(ramp / (1 - ramp))[None]
     frame = PatchFrame(40.0, 20.0)
-    mask = sky_mask(sky_of(place(40.0, 20.0), rng), Says(planes), [frame])
+    mask = mask_by(Says(planes), sky_of(place(40.0, 20.0), rng), [frame])
     x, _ = frame.project(pixels_of(mask), OUTPUT_PIXELS)
     expected = np.interp(x, np.arange(OUTPUT_PIXELS), ramp)
     np.testing.assert_allclose(mask.probability, expected, atol=1e-4)
@@ -146,7 +152,7 @@ def test_probabilities_between_pixels_are_interpolated(rng):
 def test_offsets_and_errors_out_of_range_are_held_back(rng):
     sky = sky_of(place(40.0, 20.0), rng)
     patch = cut_patch(sky, PatchFrame(40.0, 20.0))
-    planes = run_network(Says(says(0.5, sigma=1e9)), [patch, patch])
+    planes = run_network(Says(says(0.5, sigma=1e9)), [patch, patch], turns=(0,))
     assert planes.shape == (2, 4, OUTPUT_PIXELS, OUTPUT_PIXELS)
     assert planes[:, 3].max() == pytest.approx(np.exp(3.0))
     assert planes[0, 0, 5, 5] == pytest.approx(0.5)
@@ -156,9 +162,9 @@ def test_the_network_sees_counts_and_masks_of_the_patch(rng):
     seen = {}
 
     class Looks(Says):
-        def forward(self, counts, masks):
-            seen["counts"], seen["masks"] = counts, masks
-            return super().forward(counts, masks)
+        def planes(self, batch):
+            seen["counts"], seen["masks"], _ = batch
+            return super().planes(batch)
 
     sky = sky_of(place(40.0, 20.0), rng, circle_coverage(40.0, 20.0, 3.0))
     patch = cut_patch(sky, PatchFrame(40.0, 20.0))
@@ -173,24 +179,22 @@ def test_the_network_sees_counts_and_masks_of_the_patch(rng):
 # --- orientations
 
 
-def test_few_patches_are_shown_in_all_orientations_and_many_take_turns(monkeypatch):
-    monkeypatch.setattr(skymask, "TURNS", (0, 3, 4, 7))
-    assert turns_of(2, 20) == [(0, 3, 4, 7)] * 2
-    many = turns_of(9, skymask.FEW_PATCHES + 1)
+def test_few_patches_are_shown_in_all_orientations_and_many_take_turns():
+    config = SearchConfig()
+    assert turns_of(2, 20, config) == [(0, 3, 4, 7)] * 2
+    many = turns_of(9, config.few_patches + 1, config)
     assert many == [(0,), (3,), (4,), (7,), (0,), (3,), (4,), (7,), (0,)]
 
 
-def test_batches_of_a_large_grid_are_shown_in_their_own_orientation(rng, monkeypatch):
+def test_batches_of_a_large_grid_are_shown_in_their_own_orientation(rng):
     """A network that says where the photons are, mirrored or not, gives the same sky."""
     source = place(40.0, 20.0)
     frames = grid_near(source)
     assert len(frames) > 2
     sky = sky_of(source, rng)
-    as_it_is = sky_mask(sky, BrightSpots(), frames)
-    monkeypatch.setattr(skymask, "TURNS", (7, 4))
-    monkeypatch.setattr(skymask, "FEW_PATCHES", 1)
-    monkeypatch.setattr(skymask, "_BATCH", 1)
-    turned = sky_mask(sky, BrightSpots(), frames)
+    as_it_is = mask_by(BrightSpots(), sky, frames)
+    alternating = SearchConfig(turns=(7, 4), few_patches=1, batch=1)
+    turned = mask_by(BrightSpots(), sky, frames, alternating)
     np.testing.assert_array_equal(turned.pixels, as_it_is.pixels)
     np.testing.assert_allclose(turned.probability, as_it_is.probability, atol=0.01)
 
@@ -201,7 +205,7 @@ def test_batches_of_a_large_grid_are_shown_in_their_own_orientation(rng, monkeyp
 def test_overlapping_patches_that_agree_give_what_each_says(rng):
     sky = sky_of(place(0.0, 0.0), rng)
     frames = [PatchFrame(0.0, 0.0), PatchFrame(3.0, 4.0, 20.0), PatchFrame(356.0, 1.0)]
-    mask = sky_mask(sky, Says(says(0.37)), frames)
+    mask = mask_by(Says(says(0.37)), sky, frames)
     np.testing.assert_allclose(mask.probability, 0.37, rtol=1e-4)
     assert np.all(np.diff(mask.pixels) > 0)
     np.testing.assert_allclose(np.linalg.norm(mask.votes, axis=1), 1.0)
@@ -212,7 +216,7 @@ def test_overlapping_patches_that_agree_give_what_each_says(rng):
 def test_where_patches_differ_the_one_that_sees_more_of_the_surroundings_counts_more(rng):
     sky = sky_of(place(0.0, 0.0), rng)
     left, right = PatchFrame(4.0, 0.0), PatchFrame(-4.0, 0.0)
-    mask = sky_mask(sky, Says(says(0.9, dx=1.0), says(0.1, dx=-1.0)), [left, right])
+    mask = mask_by(Says(says(0.9, dx=1.0), says(0.1, dx=-1.0)), sky, [left, right])
     vectors = pixels_of(mask)
 
     def near(lon: float) -> np.ndarray:
@@ -230,7 +234,7 @@ def test_where_patches_differ_the_one_that_sees_more_of_the_surroundings_counts_
 def test_a_spot_that_one_patch_alone_sees_is_not_taken_on_its_word(rng):
     sky = sky_of(place(0.0, 0.0), rng)
     frames = [PatchFrame(1.0, 0.0), PatchFrame(-1.0, 0.0)]
-    mask = sky_mask(sky, Says(says(0.8), says(1e-4)), frames)
+    mask = mask_by(Says(says(0.8), says(1e-4)), sky, frames)
     # as far from the edges of both that they weigh the same
     both = separation_deg(pixels_of(mask), place(0.0, 0.0)) < 0.9
     assert np.all(np.abs(mask.probability[both] - 0.4) < 0.05)
@@ -238,7 +242,7 @@ def test_a_spot_that_one_patch_alone_sees_is_not_taken_on_its_word(rng):
 
 def test_what_was_not_observed_is_not_in_the_mask(rng):
     sky = sky_of(place(40.0, 20.0), rng, circle_coverage(40.0, 20.0, 2.0))
-    mask = sky_mask(sky, Says(says(0.6)), [PatchFrame(40.0, 20.0)])
+    mask = mask_by(Says(says(0.6)), sky, [PatchFrame(40.0, 20.0)])
     distance = separation_deg(pixels_of(mask), place(40.0, 20.0))
     assert distance.max() < 2.2
     assert len(mask.pixels) == pytest.approx(np.pi * 2.0**2 / 0.0573**2, rel=0.08)
@@ -247,7 +251,7 @@ def test_what_was_not_observed_is_not_in_the_mask(rng):
 def test_no_patches_and_dark_patches_give_an_empty_mask(rng):
     sky = sky_of(place(40.0, 20.0), rng)
     for frames in ([], [PatchFrame(40.0, 20.0)]):
-        mask = sky_mask(sky, Says(says(0.004)), frames)
+        mask = mask_by(Says(says(0.004)), sky, frames)
         assert len(mask.pixels) == len(mask.probability) == len(mask.error_deg) == 0
         assert mask.votes.shape == (0, 3)
 
@@ -260,7 +264,7 @@ def test_progress_is_told_of_every_portion(rng):
         return items
 
     frames = [PatchFrame(float(lon), 0.0) for lon in range(18)]
-    sky_mask(sky_of(place(0.0, 0.0), rng), Says(says(0.5)), frames, progress=progress)
+    mask_by(Says(says(0.5)), sky_of(place(0.0, 0.0), rng), frames, progress=progress)
     assert told == [(2, "searching")]
 
 
@@ -288,7 +292,7 @@ def test_a_bright_source_moved_across_a_border_is_always_listed_exactly_once(lon
         frames = grid_near(source)
         seen_by.add(sum(tangent_distance(f, source)[0] < PATCH_DEG / 2 for f in frames))
         sky = sky_of(source, np.random.default_rng(number))
-        mask = sky_mask(sky, BrightSpots(), frames)
+        mask = mask_by(BrightSpots(), sky, frames)
         for method in METHODS:
             found = find_centers(mask, method)
             assert len(found) == 1, number
@@ -309,7 +313,7 @@ def test_sources_at_poles_seams_and_corners_of_patches_are_listed_once_each(rng,
     lat = np.array([90.0, -90.0, 0.0, 30.0, 41.81])
     sources = np.concatenate([lonlat_to_vectors(lon, lat), corners])
     frames = grid_near_any(sources)
-    found = find_centers(sky_mask(sky_of(sources, rng), BrightSpots(), frames), method)
+    found = find_centers(mask_by(BrightSpots(), sky_of(sources, rng), frames), method)
     assert len(found) == len(sources)
     nearest = separation_deg(found.vectors[:, None], sources[None])
     assert sorted(nearest.argmin(axis=1)) == list(range(len(sources)))
@@ -324,9 +328,10 @@ def test_a_cluster_says_what_this_machine_says():
     distributed = pytest.importorskip("distributed")
     sky = sky_of(np.concatenate([place(10.0, 3.0), place(14.5, 1.0)]), np.random.default_rng(1))
     frames = [PatchFrame(lon, 2.0) for lon in np.arange(5.0, 141.0, 8.0)]
-    here = sky_mask(sky, BrightSpots(), frames)
+    here = mask_by(BrightSpots(), sky, frames)
     with distributed.LocalCluster(n_workers=2, processes=False, dashboard_address=None) as cluster:
-        there = sky_mask(sky, BrightSpots(), frames, scheduler=cluster.scheduler_address)
+        remote = SearchConfig(turns=(0,), scheduler=cluster.scheduler_address)
+        there = mask_by(BrightSpots(), sky, frames, remote)
     assert len(here.pixels) > 50
     for name in ("pixels", "probability", "votes", "error_deg"):
         np.testing.assert_array_equal(getattr(there, name), getattr(here, name))
@@ -336,8 +341,9 @@ def test_a_scheduler_that_does_not_answer_is_refused(monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr("fermi_unek.parallel._CONNECT_TIMEOUT_S", 0.5)
     sky = sky_of(place(10.0, 3.0), np.random.default_rng(1))
+    remote = SearchConfig(scheduler="tcp://127.0.0.1:9")
     with pytest.raises(ConfigError, match="no dask scheduler answers"):
-        sky_mask(sky, BrightSpots(), [PatchFrame(10.0, 2.0)], scheduler="tcp://127.0.0.1:9")
+        mask_by(BrightSpots(), sky, [PatchFrame(10.0, 2.0)], remote)
 
 
 def test_a_network_with_a_template_is_given_it_where_the_patch_lies(rng):
@@ -346,15 +352,14 @@ def test_a_network_with_a_template_is_given_it_where_the_patch_lies(rng):
     given = []
 
     class Knows(Says):
-        def planes(self, counts, masks, template=None):
-            given.append(template)
-            return super().planes(counts, masks)
+        def planes(self, batch):
+            given.append(batch.template)
+            return super().planes(batch)
 
-    network = Knows(says(0.5))
-    network.template = tuple(torch.from_numpy(one) for one in template.maps)
     frames = [PatchFrame(40.0, 20.0), PatchFrame(41.0, -20.0)]
     sky = sky_of(place(40.0, 20.0), rng)
-    run_network(network, [cut_patch(sky, frame) for frame in frames])
+    localizer = LocalizerFile(Knows(says(0.5)), template=template.maps)
+    sky_mask(sky, localizer, frames)
     for row, frame in enumerate(frames):
         for plane, cut in zip(given[0], template.cut(frame), strict=True):
             np.testing.assert_array_equal(plane[row].numpy(), cut)

@@ -13,16 +13,16 @@ from fermi_unek.catalog import Candidates, build_catalog
 from fermi_unek.errors import InputError
 from fermi_unek.evaluate.classes import (
     CLASS_FILES,
-    ClassJudged,
+    ClassifiedDetections,
     catalog_class_scores,
-    judged_from_catalog,
+    classified_from_catalog,
     score_classes,
     write_class_scores,
 )
 from fermi_unek.evaluate.classes.scores import calibration_error, even_decision
 
 
-def judged(number: int = 3000, seed: int = 0) -> ClassJudged:
+def judged(number: int = 3000, seed: int = 0) -> ClassifiedDetections:
     """Detections whose probabilities are right: the truth is drawn from them."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(number, 5)) * 2.0 + np.array([1.0, 0.5, -0.5, -1.0, 0.5])
@@ -30,7 +30,7 @@ def judged(number: int = 3000, seed: int = 0) -> ClassJudged:
     label = (chances.cumsum(axis=1) > rng.random((number, 1))).argmax(axis=1)
     known = label < 4
     ts = np.where(known, rng.uniform(10.0, 2000.0, number), np.nan)
-    return ClassJudged(
+    return ClassifiedDetections(
         chances, chances[:, 4] > 0.6, label, ts, np.sqrt(ts) * 0.6,
         np.where(known, 10 ** rng.uniform(-10, -8, number), np.nan),
         np.degrees(np.arcsin(rng.uniform(-1, 1, number))),
@@ -124,7 +124,7 @@ def catalog_and_truth():
 
 def test_detections_get_the_class_of_the_source_they_match():
     catalog, truth = catalog_and_truth()
-    found = judged_from_catalog(catalog, truth)
+    found = classified_from_catalog(catalog, truth)
     # the one at a source of ideal TS 6 is neither true nor false
     assert sorted(found.label) == [0, 3, 4]
     assert found.signif[found.label == 3] == pytest.approx(30.0)
@@ -136,10 +136,10 @@ def test_a_catalog_without_classes_has_no_class_scores():
     plain = build_catalog(Candidates(*(np.ones(1) for _ in range(6)), np.zeros(1, bool)))
     assert catalog_class_scores(plain, truth) is None
     with pytest.raises(InputError, match="nothing in the catalog is classified"):
-        judged_from_catalog(plain, truth)
+        classified_from_catalog(plain, truth)
     truth.remove_column("CLASS1")
     with pytest.raises(InputError, match="no column CLASS1"):
-        judged_from_catalog(catalog, truth)
+        classified_from_catalog(catalog, truth)
     assert catalog_class_scores(catalog, truth) is None
 
 

@@ -7,7 +7,6 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from evaluate_samples import catalog_of, random_sky, truth_of
 
-from fermi_unek.evaluate.bench import Bench, Cut
 from fermi_unek.evaluate.counting import (
     completeness_tables,
     nearest_brighter_deg,
@@ -16,6 +15,7 @@ from fermi_unek.evaluate.counting import (
 )
 from fermi_unek.evaluate.positions import coverage_table, pair_table
 from fermi_unek.evaluate.scores import score
+from fermi_unek.evaluate.truth_comparison import Cut, TruthComparison
 
 
 def rows_of(table, **wanted):
@@ -28,7 +28,7 @@ def test_the_nearest_brighter_source_is_the_one_brute_force_finds():
     rng = np.random.default_rng(0)
     lon, lat = rng.uniform(0, 12, 150), rng.uniform(-6, 6, 150)
     truth = truth_of(lon, lat, rng.choice([10.0, 30.0, 90.0], 150))
-    got = nearest_brighter_deg(Bench(catalog_of([], []), truth, 0.3))
+    got = nearest_brighter_deg(TruthComparison(catalog_of([], []), truth, 0.3))
     places = SkyCoord(lon * u.deg, lat * u.deg, frame="galactic")
     separation = places[:, None].separation(places[None]).deg
     ts = np.asarray(truth["Ideal_TS"])
@@ -38,13 +38,13 @@ def test_the_nearest_brighter_source_is_the_one_brute_force_finds():
     assert 100 < near.sum() < 150
     np.testing.assert_allclose(got[near], expected[near], rtol=1e-9)
     assert (got[~near] == 3).all()
-    assert nearest_brighter_deg(Bench(catalog_of([], []), truth[:0], 0.3)).size == 0
+    assert nearest_brighter_deg(TruthComparison(catalog_of([], []), truth[:0], 0.3)).size == 0
 
 
 def test_completeness_of_close_pairs_is_told_by_their_distance():
     # a bright source with a fainter one 0.25 deg away that is found, another pair 0.7 deg, not
     truth = truth_of([10, 10.25, 50, 50.7], [0, 0, 0, 0], [500, 30, 500, 30])
-    cut = Cut(Bench(catalog_of([10, 10.25, 50], [0, 0, 0]), truth, 0.1))
+    cut = Cut(TruthComparison(catalog_of([10, 10.25, 50], [0, 0, 0]), truth, 0.1))
     table = completeness_tables(cut)["completeness_neighbour"]
     rows = rows_of(table, band="|b|<5", sample="ideal TS > 25")
     counts = {row["neighbour_deg_low_edge"]: (row["found"], row["n"]) for row in rows}
@@ -56,10 +56,10 @@ def test_completeness_of_close_pairs_is_told_by_their_distance():
 
 def test_a_truth_without_energy_fluxes_leaves_those_bins_empty():
     truth = truth_of([10.0], [50], [30])
-    cut = Cut(Bench(catalog_of([10.0], [50]), truth, 0.3))
+    cut = Cut(TruthComparison(catalog_of([10.0], [50]), truth, 0.3))
     assert completeness_tables(cut)["completeness_energy_flux"]["n"].sum() == 0
     truth["Energy_Flux100"] = 3e-12
-    table = completeness_tables(Cut(Bench(cut.bench.catalog, truth, 0.3)))
+    table = completeness_tables(Cut(TruthComparison(cut.comparison.catalog, truth, 0.3)))
     row = rows_of(table["completeness_energy_flux"], band="all")
     assert row[row["n"] > 0]["Energy_Flux100_low_edge"].tolist() == pytest.approx([10**-11.75])
 
@@ -68,7 +68,7 @@ def test_a_false_detection_is_counted_at_the_flux_of_the_true_one_nearest_in_pro
     truth = truth_of([10.0, 60.0], [50, 50], [30, 300], flux=[1.5e-10, 1.5e-9])
     # the false ones stand at 0.45 and 0.8; a false one of the plane has no true one beside it
     catalog = catalog_of([10, 60, 100, 120, 140], [50, 50, 50, 50, 0], [0.5, 0.9, 0.45, 0.8, 0.5])
-    cut = Cut(Bench(catalog, truth, 0.3))
+    cut = Cut(TruthComparison(catalog, truth, 0.3))
     tables = purity_tables(cut)
     rows = rows_of(tables["purity_flux"], band="|b|>20")
     rows = rows[rows["n"] > 0]
@@ -83,8 +83,10 @@ def test_a_false_detection_is_counted_at_the_flux_of_the_true_one_nearest_in_pro
 
 def test_a_cut_list_is_counted_without_what_lies_below():
     truth = truth_of([10.0, 60.0], [50, 50], [30, 30])
-    bench = Bench(catalog_of([10, 60, 100], [50, 50, 50], [0.9, 0.5, 0.4]), truth, 0.3)
-    whole, cut = Cut(bench), Cut(bench, 0.6)
+    comparison = TruthComparison(
+        catalog_of([10, 60, 100], [50, 50, 50], [0.9, 0.5, 0.4]), truth, 0.3
+    )
+    whole, cut = Cut(comparison), Cut(comparison, 0.6)
     assert rows_of(purity_tables(whole)["purity"], band="all")["n"].tolist() == [3]
     assert rows_of(purity_tables(cut)["purity"], band="all")["n"].tolist() == [1]
     found = [rows_of(completeness_tables(c)["completeness_ts"], band="all", TS_low_edge=25.0)
@@ -100,7 +102,7 @@ def test_an_honest_probability_is_confirmed_bin_by_bin():
     true = rng.random(6000) < chance
     truth = truth_of(lon[true], lat[true], np.full(true.sum(), 50.0))
     # a radius so small that chance adds nothing
-    cut = Cut(Bench(catalog_of(lon, lat, chance), truth, 0.01))
+    cut = Cut(TruthComparison(catalog_of(lon, lat, chance), truth, 0.01))
     for band in ("all", "|b|<5", "|b|>20"):
         rows = rows_of(purity_tables(cut)["calibration"], band=band)
         error = np.maximum(np.sqrt(0.25 / rows["n"]), 0.02)
@@ -113,8 +115,8 @@ def test_a_wider_radius_matches_more_and_more_by_chance():
     n = 8000
     lon, lat = random_sky(n, rng)
     catalog = catalog_of(lon, np.clip(lat + 0.22, -90, 90), np.full(n, 0.9))
-    bench = Bench(catalog, truth_of(lon, lat, np.full(n, 50.0)), 0.3)
-    table = radius_table(bench, {"all": -np.inf, "purity 0.95": np.nan})
+    comparison = TruthComparison(catalog, truth_of(lon, lat, np.full(n, 50.0)), 0.3)
+    table = radius_table(comparison, {"all": -np.inf, "purity 0.95": np.nan})
     assert set(table["list"]) == {"all"}
     assert table["radius_deg"].tolist() == pytest.approx(np.arange(0.1, 0.51, 0.05))
     name = "completeness, ideal TS > 25"
@@ -133,7 +135,9 @@ def test_the_95_percent_ellipse_is_judged_by_its_own_axes():
     catalog.table["Conf_95_SemiMinor"][:] = [0.05, 0.5]
     truth = truth_of([10.0, 50.0], [0.1, 0.1], [50, 50])
     row = rows_of(
-        coverage_table(pair_table(Cut(Bench(catalog, truth, 0.3)))), band="|b|<5", TS_low_edge=36.0
+        coverage_table(pair_table(Cut(TruthComparison(catalog, truth, 0.3)))),
+        band="|b|<5",
+        TS_low_edge=36.0,
     )
     assert (row["in68"][0], row["in95"][0]) == (0.0, 0.5)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from evaluate_samples import catalog_of, random_sky, truth_of
 
-from fermi_unek.evaluate.bench import Bench
 from fermi_unek.evaluate.headline import cut_for, headline_tables, headline_text
 from fermi_unek.evaluate.scores import score
+from fermi_unek.evaluate.truth_comparison import TruthComparison
 
 HIGH, LOW = 50.0, 10.0
 
@@ -28,12 +28,12 @@ def sky_of_two_halves():
     places = np.concatenate([lon, lon, lon[:5] + 15])
     heights = np.repeat([HIGH, LOW, LOW], [10, 10, 5])
     chances = np.concatenate([true_high, true_low, np.full(5, 0.6)])
-    return Bench(catalog_of(places, heights, chances), truth, 0.3), true_low
+    return TruthComparison(catalog_of(places, heights, chances), truth, 0.3), true_low
 
 
 def test_each_part_of_the_sky_has_its_own_threshold_and_the_whole_one():
-    bench, true_low = sky_of_two_halves()
-    table = headline_tables(bench, 0.95)["headline"]
+    comparison, true_low = sky_of_two_halves()
+    table = headline_tables(comparison, 0.95)["headline"]
     first = {key: rows_of(table, part=key[0], cut=key[1])[0]
              for key in (("|b|>20", "part"), ("|b|<20", "part"), ("|b|>20", "whole"))}  # fmt: skip
     assert first["|b|>20", "part"]["threshold"] == pytest.approx(0.5)
@@ -52,12 +52,12 @@ def test_the_threshold_is_exact_however_long_the_list():
     chance = np.sort(rng.random(n))[::-1]
     # true or false at random, surer ones more often true
     true = rng.random(n) < chance**0.3
-    bench = Bench(
+    comparison = TruthComparison(
         catalog_of(lon, lat, chance),
         truth_of(lon[true], lat[true], np.full(true.sum(), 50.0)),
         0.01,
     )
-    got = cut_for(bench, bench.counted_detections, 0.9)
+    got = cut_for(comparison, comparison.counted_detections, 0.9)
     purity = np.cumsum(true) / np.arange(1, n + 1)
     last = np.flatnonzero(purity >= 0.9).max()
     assert got == pytest.approx(chance[last], abs=1e-7)
@@ -66,17 +66,21 @@ def test_the_threshold_is_exact_however_long_the_list():
 def test_what_is_found_below_the_threshold_does_not_count_as_found():
     truth = truth_of([10.0, 50.0], [HIGH, HIGH], [30, 30])
     # one true at 0.9, then a false one at 0.8, then the other at 0.7
-    bench = Bench(catalog_of([10.0, 100.0, 50.0], [HIGH] * 3, [0.9, 0.8, 0.7]), truth, 0.3)
+    comparison = TruthComparison(
+        catalog_of([10.0, 100.0, 50.0], [HIGH] * 3, [0.9, 0.8, 0.7]), truth, 0.3
+    )
     row = rows_of(
-        headline_tables(bench, 0.95)["headline"], part="all", cut="whole", TS_low_edge=25.0
+        headline_tables(comparison, 0.95)["headline"], part="all", cut="whole", TS_low_edge=25.0
     )
     assert (row["found"][0], row["n"][0]) == (1, 2)
     assert row["purity"][0] == 1.0
 
 
 def test_at_a_purity_that_cannot_be_had_completeness_is_undefined():
-    bench = Bench(catalog_of([100.0], [HIGH], [0.9]), truth_of([10.0], [HIGH], [30]), 0.3)
-    tables = headline_tables(bench, 0.95)
+    comparison = TruthComparison(
+        catalog_of([100.0], [HIGH], [0.9]), truth_of([10.0], [HIGH], [30]), 0.3
+    )
+    tables = headline_tables(comparison, 0.95)
     assert np.isnan(tables["headline"]["completeness"]).all()
     assert np.isnan(tables["headline"]["threshold"]).all()
     assert "nan" in headline_text(tables, 0.95)
@@ -87,7 +91,7 @@ def test_positions_are_those_of_the_list_at_the_purity():
     truth = truth_of([10.0, 50.0], [HIGH, HIGH], [50, 50])
     catalog = catalog_of([10.0, 100.0, 50.0], [HIGH + 0.01, HIGH, HIGH + 0.2], [0.9, 0.8, 0.7])
     row = rows_of(
-        headline_tables(Bench(catalog, truth, 0.3), 0.95)["pointing"],
+        headline_tables(TruthComparison(catalog, truth, 0.3), 0.95)["pointing"],
         part="|b|>20", TS_low_edge=25.0,
     )  # fmt: skip
     assert row["n"].tolist() == [1]
@@ -96,8 +100,8 @@ def test_positions_are_those_of_the_list_at_the_purity():
 
 
 def test_the_page_of_text_tells_both_tables():
-    bench, _ = sky_of_two_halves()
-    text = score(bench.catalog, bench.truth).to_text()
+    comparison, _ = sky_of_two_halves()
+    text = score(comparison.catalog, comparison.truth).to_text()
     assert "completeness at purity 0.95 by ideal TS" in text
     assert "|b|<20, cut for the part" in text
     assert "|b|>20  TS 25-100" in text

@@ -9,16 +9,16 @@ from fermi_unek.catalog import Candidates, build_catalog, equatorial_position_an
 from fermi_unek.errors import InputError
 from fermi_unek.evaluate.files import read_truth_table
 from fermi_unek.evaluate.headline import threshold_at_purity
-from fermi_unek.evaluate.ladder import RateCurve
 from fermi_unek.evaluate.rates import (
     Rate,
     binned,
     curve_columns,
-    latitude_bands,
     rate_table,
     thresholds_of,
 )
 from fermi_unek.evaluate.scores import score, summary_text
+from fermi_unek.evaluate.threshold_scan import RateCurve
+from fermi_unek.sky.geometry.latitude import latitude_masks
 
 
 def cell(table, column, **wanted):
@@ -50,8 +50,8 @@ def test_bins_hold_their_lower_edge_and_not_the_upper():
     assert rows[0][0] == {"x_low_edge": 4, "x_high_edge": 5}
 
 
-def test_latitude_bands_share_out_the_sky():
-    bands = latitude_bands(np.array([-90, -20, -5, 0, 4.9, 5, 19.9, 20.0]))
+def test_latitude_masks_share_out_the_sky():
+    bands = latitude_masks(np.array([-90, -20, -5, 0, 4.9, 5, 19.9, 20.0]))
     assert bands["|b|<5"].tolist() == [False, False, False, True, True, False, False, False]
     parts = sum(bands[k].astype(int) for k in ("|b|<5", "5<|b|<20", "|b|>20"))
     assert np.all(parts == 1)

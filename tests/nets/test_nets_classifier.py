@@ -16,7 +16,8 @@ from fermi_unek.nets.classifier import (
     year_features,
 )
 from fermi_unek.nets.classifier_weights import load_classifier, save_classifier
-from fermi_unek.nets.localizer import Localizer, LocalizerShape
+from fermi_unek.nets.localizer import Localizer
+from fermi_unek.nets.spec import ModelSpec
 from fermi_unek.nets.weights import find_model, kind_of, save_localizer
 
 SHAPE = ClassifierShape(hidden=8, filters=4, year_units=6, members=2)
@@ -96,7 +97,7 @@ def test_a_classifier_read_back_is_the_one_that_was_written(tmp_path):
 
 
 def test_a_localizer_is_no_classifier(tmp_path):
-    path = save_localizer(Localizer(LocalizerShape((8, 8, 8, 8))), tmp_path / "l.safetensors", {})
+    path = save_localizer(Localizer(ModelSpec((8, 8, 8, 8))), tmp_path / "l.safetensors", {})
     with pytest.raises(InputError, match="holds no classifier but 'localizer'"):
         load_classifier(path)
 

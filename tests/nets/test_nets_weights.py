@@ -6,22 +6,26 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 from fermi_unek.errors import InputError
 from fermi_unek.nets import weights
-from fermi_unek.nets.localizer import BIN_PIXELS, Localizer, LocalizerShape
-from fermi_unek.nets.weights import load_localizer, save_localizer
+from fermi_unek.nets.localizer import Localizer
+from fermi_unek.nets.spec import ModelSpec, PatchBatch
+from fermi_unek.nets.weights import load_localizer, load_template, save_localizer
+from fermi_unek.sky.binning import BINNING, Binning
 
-SHAPE = LocalizerShape((8, 12, 16, 20))
+SPEC = ModelSpec((8, 12, 16, 20))
 
 
 @pytest.fixture
 def network() -> Localizer:
     torch.manual_seed(1)
-    network = Localizer(SHAPE)
+    network = Localizer(SPEC)
     network.inputs[2].mean.fill_(3.25)
     return network.eval()
 
@@ -34,28 +38,49 @@ def saved(network: Localizer, tmp_path: Path) -> Path:
 
 def test_a_network_read_back_is_the_one_that_was_written(network, saved):
     loaded = load_localizer(saved).network
-    assert loaded.shape == SHAPE
+    assert loaded.spec == SPEC
     assert not loaded.training
     for name, value in network.state_dict().items():
         # kernels are kept in half precision, everything else as it is
         rounded = value.half().float() if value.ndim == 4 else value
         torch.testing.assert_close(loaded.state_dict()[name], rounded, rtol=0, atol=0)
-    counts = [torch.full((1, n, n), 2.0) for n in BIN_PIXELS]
-    masks = [torch.ones_like(c) for c in counts]
+    counts = [torch.full((1, n, n), 2.0) for n in BINNING.pixels]
+    batch = PatchBatch(counts, [torch.ones_like(c) for c in counts])
     with torch.inference_mode():
-        torch.testing.assert_close(
-            loaded(counts, masks), network(counts, masks), rtol=1e-3, atol=1e-3
-        )
+        torch.testing.assert_close(loaded(batch), network(batch), rtol=1e-3, atol=1e-3)
 
 
-def test_the_template_of_a_network_comes_back(tmp_path):
-    network = Localizer(LocalizerShape(SHAPE.widths, template=True))
-    for b, one in enumerate(network.template):
-        one.copy_(torch.linspace(0.5, 2.0 + b, len(one)))
-    loaded = load_localizer(save_localizer(network, tmp_path / "told.safetensors", {})).network
-    assert loaded.shape == network.shape
-    for one, other in zip(loaded.template, network.template, strict=True):
-        assert torch.equal(one, other)
+def test_a_template_of_ones_own_is_kept_in_the_file_and_a_shipped_one_is_named(network, tmp_path):
+    own = [np.linspace(0.5, 2.0 + b, 12 * 64**2).astype(np.float16) for b in range(6)]
+    for template, size in ((own, 6 * own[0].nbytes), (load_template("v07-front"), 0)):
+        path = save_localizer(network, tmp_path / "told.safetensors", {}, template=template)
+        inside = sum(t.nbytes for name, t in load_file(path).items() if name.startswith("template"))
+        assert inside == size
+        for one, other in zip(load_localizer(path).template, template, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_template_that_is_not_there_is_told(network, tmp_path):
+    path = tmp_path / "told.safetensors"
+    shape = json.dumps({"widths": SPEC.widths, "template_name": "v08-front"})
+    save_file(network.state_dict(), path, metadata=header(shape=shape))
+    with pytest.raises(InputError, match="wants the diffuse template 'v08-front'"):
+        load_localizer(path)
+
+
+def test_the_spec_of_a_network_travels_in_the_header(tmp_path):
+    binning = Binning((1e3, 3e3, 1e4, 1e6), (16, 32, 64))
+    spec = ModelSpec((8, 8, 8, 8), binning=binning)
+    path = save_localizer(Localizer(spec), tmp_path / "other.safetensors", {})
+    assert load_localizer(path).network.spec == spec
+
+
+def test_an_architecture_that_is_not_known_is_refused(network, tmp_path):
+    path = tmp_path / "later.safetensors"
+    shape = json.dumps({"widths": SPEC.widths, "architecture": "transformer"})
+    save_file(network.state_dict(), path, metadata=header(shape=shape))
+    with pytest.raises(InputError, match=r"architecture 'transformer' is none of \['unet'\]"):
+        load_localizer(path)
 
 
 def test_history_checksum_and_calibration_come_back(saved):
@@ -129,7 +154,7 @@ def test_a_truncated_file_is_refused(saved, left):
 def header(**changes: str | None) -> dict[str, str]:
     whole = {
         "kind": "localizer",
-        "shape": json.dumps({"widths": SHAPE.widths}),
+        "shape": json.dumps({"widths": SPEC.widths}),
         "history": "{}",
         "calibration": "{}",
     }
@@ -163,7 +188,7 @@ def test_the_header_of_the_test_above_is_whole_when_nothing_is_changed(network, 
     path = tmp_path / "whole.safetensors"
     tensors = {k: v.contiguous() for k, v in network.state_dict().items()}
     save_file(tensors, path, metadata=header())
-    assert load_localizer(path).network.shape == SHAPE
+    assert load_localizer(path).network.spec == SPEC
 
 
 def test_weights_with_tensors_missing_are_refused(network, tmp_path):

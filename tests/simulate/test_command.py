@@ -435,8 +435,6 @@ def test_the_background_is_v07_where_its_files_are_and_own_elsewhere(monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FERMI_UNEK_DATA", str(tmp_path))
     choose("auto")
-    with pytest.raises(ConfigError, match="set FERMI_UNEK_DATA"):
-        choose("v07")
     (tmp_path / "diffuse").mkdir()
     (tmp_path / "diffuse" / "gll_iem_v07_240x131.fits").touch()
     choose("auto")
@@ -444,6 +442,13 @@ def test_the_background_is_v07_where_its_files_are_and_own_elsewhere(monkeypatch
     assert asked == [("own", None), ("v07", tmp_path), ("own-7", tmp_path)]
     monkeypatch.delenv("FERMI_UNEK_DATA")
     assert named.find_data() is None
+
+
+@pytest.mark.parametrize("name", ["v07", "model_O"])
+def test_a_background_whose_files_are_not_there_is_told(monkeypatch, tmp_path, name):
+    monkeypatch.setenv("FERMI_UNEK_DATA", str(tmp_path))
+    with pytest.raises(ConfigError, match="set FERMI_UNEK_DATA"):
+        choose(name)
 
 
 @pytest.mark.parametrize(

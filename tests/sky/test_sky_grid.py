@@ -12,11 +12,10 @@ from fermi_unek.sky.bins import PATCH_DEG
 from fermi_unek.sky.geometry.coverage import circle_coverage, coverage_vectors
 from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
 from fermi_unek.sky.geometry.grid import (
-    GRID_REACH_DEG,
     SINGLE_REACH_DEG,
+    GridConfig,
     covering_grid,
     owner,
-    region_grid,
     sky_grid,
     tangent_distance,
 )
@@ -51,7 +50,7 @@ def distances(points: np.ndarray) -> np.ndarray:
 
 def test_every_point_lies_well_inside_a_patch_of_a_grid_of_moderate_size(distances):
     assert 1650 < len(sky_grid()) < 2200
-    assert distances.min(axis=0).max() <= GRID_REACH_DEG
+    assert distances.min(axis=0).max() <= GridConfig.reach_deg
 
 
 def test_a_point_is_seen_by_nearly_five_patches_on_average_and_by_two_at_least(distances):
@@ -82,22 +81,29 @@ def test_a_point_behind_the_patch_is_infinitely_far():
 
 
 def test_a_small_circle_is_one_centred_patch():
-    assert region_grid(359.9, -33.0, 4.5) == (PatchFrame(359.9, -33.0),)
+    (patch,) = covering_grid(circle_coverage(359.9, -33.0, 4.5))
+    assert patch.axes[2] @ PatchFrame(359.9, -33.0).axes[2] > np.cos(np.radians(0.1))
 
 
 @pytest.mark.parametrize(("lon", "lat"), [(302.2, -44.4), (0.0, 0.0), (0.0, 90.0), (12.0, -89.0)])
 def test_a_large_circle_takes_the_grid_patches_that_own_its_points(lon, lat):
-    grid = region_grid(lon, lat, 9.0)
+    grid = covering_grid(circle_coverage(lon, lat, 9.0))
     covered = coverage_vectors(np.flatnonzero(circle_coverage(lon, lat, 9.0)))
     nearest = np.min([tangent_distance(frame, covered) for frame in grid], axis=0)
-    assert nearest.max() <= GRID_REACH_DEG
+    assert nearest.max() <= GridConfig.reach_deg
     assert 12 < len(grid) < 30
     assert set(grid) <= set(sky_grid())
 
 
 def test_the_whole_sky_takes_the_whole_grid():
     assert covering_grid(None) == sky_grid()
-    assert region_grid(0.0, 0.0, 180.0) == sky_grid()
+
+
+def test_a_sparser_grid_reaches_as_far_as_it_is_asked_to(points):
+    sparse = sky_grid(GridConfig(reach_deg=3.7, rings=28))
+    assert len(sparse) < 0.6 * len(sky_grid())
+    nearest = np.min([tangent_distance(frame, points) for frame in sparse], axis=0)
+    assert nearest.max() <= 3.7
 
 
 def test_no_coverage_takes_no_patch():
@@ -119,7 +125,7 @@ def test_a_square_field_of_8_degrees_is_one_patch_however_it_is_turned(turn):
 @pytest.mark.parametrize("circle", [(0, 91, 1), (0, 0, 0), (0, 0, -1), (np.nan, 0, 1)])
 def test_a_region_that_is_no_circle_is_an_error(circle):
     with pytest.raises(InputError, match="is no circle"):
-        region_grid(*circle)
+        circle_coverage(*circle)
 
 
 def test_two_fields_far_apart_take_patches_at_both():
@@ -127,4 +133,4 @@ def test_two_fields_far_apart_take_patches_at_both():
     grid = covering_grid(both)
     covered = coverage_vectors(np.flatnonzero(both))
     nearest = np.min([tangent_distance(frame, covered) for frame in grid], axis=0)
-    assert nearest.max() <= GRID_REACH_DEG
+    assert nearest.max() <= GridConfig.reach_deg

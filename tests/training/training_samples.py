@@ -1,7 +1,9 @@
-"""Skies of a few sources and tiny banks that the tests of `training` make for themselves."""
+"""Skies of a few sources and tiny datasets that the tests of `training` make for themselves."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,10 @@ from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, load_instrument
 from fermi_unek.simulate.skymodel import SkyModel
 from fermi_unek.sky.bins import N_BINS
 from fermi_unek.sky.geometry.frame import vectors_to_lonlat
-from fermi_unek.training.localizer.skies import Shard, ShardRecipe, make_shard
+from fermi_unek.training.localizer.skies import SkyPatches, SkyRecipe
 
 WIDTHS = (8, 8, 8, 8)
-RECIPE = ShardRecipe(seed=7, background="own-7", event_type="front", n_patches=4)
+RECIPE = SkyRecipe(seed=7, background="own-7", event_type="front", n_patches=4)
 
 
 def sky_of(vectors: np.ndarray, photons_per_year: np.ndarray) -> SkyModel:
@@ -47,7 +49,7 @@ def random_sky(seed: int = 0, number: int = 3000) -> SkyModel:
     return sky_of(vectors, np.exp(rng.uniform(0.0, 7.0, number)))
 
 
-def write_shard(
+def write_patches(
     folder: Path,
     counts: list[np.ndarray],
     x: np.ndarray,
@@ -55,8 +57,8 @@ def write_shard(
     ts_per_year: np.ndarray,
     offsets: list[int],
     seed: int = 1,
-) -> Shard:
-    """A shard with counts and truth as told."""
+) -> SkyPatches:
+    """Patches of a sky with counts and truth as told."""
     folder.mkdir(parents=True)
     for b in range(N_BINS):
         np.save(folder / f"counts{b}.npy", counts[b].astype(np.uint16))
@@ -64,26 +66,19 @@ def write_shard(
     np.savez(
         folder / "truth.npz",
         offsets=np.array(offsets),
+        frames=np.zeros((len(counts[0]), 3)),
         **{k: np.asarray(v, np.float32) for k, v in columns.items()},
     )
-    recipe = ShardRecipe(seed, "own-1", "front", len(counts[0]))
-    (folder / "recipe.json").write_text(
-        f'{{"seed": {recipe.seed}, "background": "own-1", "event_type": "front", '
-        f'"n_patches": {recipe.n_patches}}}'
-    )
-    return Shard(folder)
-
-
-def tiny_bank(bank: Path) -> Path:
-    """A bank of one shard; `training.bank.make_sky_model` should be patched before."""
-    make_shard(RECIPE, bank / "sky000007-own-7-front", None)
-    return bank
+    recipe = SkyRecipe(seed, "own-1", "front", len(counts[0]))
+    (folder / "recipe.json").write_text(json.dumps(asdict(recipe)))
+    return SkyPatches(folder)
 
 
 def tiny_config(out: Path, bank: Path, **changes: object) -> TrainConfig:
     """A run of a few steps of a tiny network."""
     values: dict[str, object] = {
-        "out": out, "bank": bank, "steps": 6, "batch": 2, "widths": WIDTHS, "threads": 1,
+        "out": out, "dataset": bank, "steps": 6, "batch": 2, "widths": WIDTHS, "threads": 1,
+        "device": "cpu",
         "calibration_skies": 0,
         "skies": 1, "patches": 4, "sky_seed": 7, "seed": 3, **changes,
     }  # fmt: skip

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import healpy as hp
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import Table
+from astropy.table import Column, Row, Table
 
 from ..errors import InputError
 from ..sky.bins import COVERAGE_ORDER
 from ..sky.geometry.frame import lonlat_to_vectors
 from .schema import COLUMNS, DEFAULT_YEAR_EDGES_MET
 
+if TYPE_CHECKING:
+    from regions import Regions
+
+SHOWN = (
+    *("Source_Name", "RAJ2000", "DEJ2000", "GLON", "GLAT", "Conf_95_SemiMajor", "Probability"),
+    *("CLASS1", "Fake", "ASSOC_FGL", "Sep_FGL"),
+)
+"""Columns that a notebook shows of a catalog."""
+
 HeaderValue = str | int | float | bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Catalog:
     """Sources in the schema of `catalog.schema`, sorted by right ascension; may be empty.
+
+    ``catalog[0]`` and ``catalog["UNEK J0534.5+2201"]`` are rows, ``catalog["Flux1000"]`` is a
+    column, ``catalog[catalog["Probability"] > 0.6]`` and slices are catalogs.
 
     Attributes
     ----------
@@ -29,7 +43,7 @@ class Catalog:
     header : mapping
         Provenance: name to text, number or bool.
     coverage : bool array (12 * 4**COVERAGE_ORDER,) or None
-        NESTED Galactic mask of where was looked; None is the whole sky.
+        NESTED Galactic mask of what was searched; None is the whole sky.
     year_edges_met : float array (n_years + 1,)
         Edges of the history columns, mission elapsed seconds.
     """
@@ -57,8 +71,72 @@ class Catalog:
                 f"{(12 * 4**COVERAGE_ORDER,)}"
             )
 
+    @classmethod
+    def read(cls, path: str | Path) -> Catalog:
+        """A catalog file that this package wrote; `InputError` when it is none."""
+        from .io import read_catalog
+
+        return read_catalog(path)
+
+    def write(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write a FITS file that gammapy and fermipy open like 4FGL.
+
+        Parameters
+        ----------
+        path : str or Path
+            Must end in .fits or .fit.
+        overwrite : bool
+            Whether an existing file may be replaced.
+
+        Raises
+        ------
+        OutputError
+            For another suffix, an existing file, or a place that cannot be written to.
+        """
+        from .io import write_catalog
+
+        write_catalog(self, path, overwrite=overwrite)
+
     def __len__(self) -> int:
         return len(self.table)
+
+    def __getitem__(
+        self, key: int | str | slice | list[int] | list[bool] | np.ndarray
+    ) -> Row | Column | Catalog:
+        """A row by number or name, a column by name, or a catalog of some of the rows.
+
+        Raises
+        ------
+        IndexError, KeyError
+            There is no such row, or neither a source nor a column of that name.
+        """
+        if isinstance(key, str):
+            if key in self.table.colnames:
+                return self.table[key]
+            rows = np.flatnonzero(np.asarray(self.table["Source_Name"]) == key)
+            if not rows.size:
+                raise KeyError(f"no source and no column is called {key!r}")
+            return self.table[int(rows[0])]
+        if isinstance(key, (int, np.integer)):
+            return self.table[int(key)]
+        return replace(self, table=self.table[key])
+
+    def __repr__(self) -> str:
+        fake = int(np.count_nonzero(self.table["Fake"]))
+        plural = "" if len(self) == 1 else "s"
+        return f"<Catalog: {len(self)} source{plural}, {fake} likely fake>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{repr(self)[1:-1]}</p>{self.table[list(SHOWN)]._repr_html_()}"
+
+    @property
+    def regions(self) -> Regions:
+        """95% error ellipses (N,), points where there is none, with the sources' names."""
+        from regions import Regions
+
+        from .regions import ds9_text
+
+        return Regions.parse(ds9_text(self), format="ds9")
 
     @property
     def positions(self) -> SkyCoord:
@@ -72,7 +150,7 @@ class Catalog:
     def covers(
         self, lon_deg: np.ndarray, lat_deg: np.ndarray, margin_deg: float = 0.0
     ) -> np.ndarray:
-        """Whether places lie where was looked, and no nearer to its edge than a margin.
+        """Whether places lie in what was searched, and no nearer to its edge than a margin.
 
         Parameters
         ----------

@@ -37,9 +37,13 @@ def write_regions(catalog: Catalog, path: str | Path, overwrite: bool = False) -
         When the file exists or cannot be written.
     """
     path = check_file(path, overwrite)
-    lines = [_line(row) for row in catalog.table]
     with replacing(path) as temporary:
-        temporary.write_text(_HEADER + "".join(lines), encoding="ascii")
+        temporary.write_text(ds9_text(catalog), encoding="ascii")
+
+
+def ds9_text(catalog: Catalog) -> str:
+    """What `write_regions` writes."""
+    return _HEADER + "".join(_line(row) for row in catalog.table)
 
 
 def _line(row: Row) -> str:

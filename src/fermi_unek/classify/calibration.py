@@ -1,6 +1,6 @@
 """From logits to calibrated probabilities, the fake flag and the class that is stated.
 
-Fitted by `training.classifier_calibrate` on simulated skies kept for it, and held in the header
+Fitted by `training.classifier.calibrate` on simulated skies kept for it, and held in the header
 of the weights file.
 """
 
@@ -14,21 +14,17 @@ import numpy as np
 
 from ..errors import InputError
 from ..nets.tables import from_header
+from ..sky.geometry.latitude import N_BANDS, latitude_band
 
 N_CLASSES = 5
 FAKE = N_CLASSES - 1
-
-LATITUDE_BANDS = (5.0, 20.0)
-"""Degrees in abs(b) between the bands that are calibrated by themselves."""
-
-N_BANDS = len(LATITUDE_BANDS) + 1
 
 Rows = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
 class ClassCalibration:
-    """Numbers of one classifier, for each band of `LATITUDE_BANDS`.
+    """Numbers of one classifier, for each band of `latitude_band`.
 
     Attributes
     ----------
@@ -151,11 +147,6 @@ def against_numbers(
     if logits.shape[1] > N_CLASSES:
         bright = np.clip(logits[:, N_CLASSES].astype(float), -30.0, 30.0)
     return np.stack([np.log(chance / (1.0 - chance)), bright, log_odds_against(source)], axis=-1)
-
-
-def latitude_band(lat_deg: np.ndarray) -> np.ndarray:
-    """Index (N,) of the band in abs(b) of Galactic latitudes, the plane first."""
-    return np.searchsorted(LATITUDE_BANDS, np.abs(lat_deg), side="right")
 
 
 def log_odds_against(source: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from ..nets.classifier_weights import ClassifierFile
 from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import lonlat_to_vectors
 from .calibration import ClassCalibration
-from .evidence import MOST_YEARS, Evidence, gather
+from .features import MOST_YEARS, CandidateFeatures, gather
 
 _BATCH = 512
 
@@ -67,11 +67,12 @@ def classify(
     mask = None
     if localizer == classifier.provenance.get("localizer sha256"):
         mask = _mask_numbers(candidates)
-    evidence = gather(sky, vectors, candidates.probability, mask, exposure)
-    logits = run_classifier(classifier.network, evidence, device)
+    shape = classifier.network.shape
+    features = gather(sky, vectors, candidates.probability, mask, exposure, shape=shape)
+    logits = run_classifier(classifier.network, features, device)
     calibration = ClassCalibration.from_mapping(classifier.calibration)
     chances = calibration.probabilities(logits, candidates.probability, candidates.lat_deg)
-    counts = np.where(sky.present, evidence.core.sum(axis=1), np.nan)
+    counts = np.where(sky.present, features.core.sum(axis=1), np.nan)
     against = calibration.against_bright(chances, logits, candidates.probability)
     fake = calibration.fake(against, candidates.lat_deg)
     return replace(candidates, counts=counts, class_probabilities=chances, fake=fake)
@@ -102,12 +103,14 @@ def usable_years(sky: SkyCounts) -> SkyCounts:
     return sky
 
 
-def run_classifier(network: Classifier, evidence: Evidence, device: str = "cpu") -> np.ndarray:
+def run_classifier(
+    network: Classifier, features: CandidateFeatures, device: str = "cpu"
+) -> np.ndarray:
     """Logits, float32 (N, 5 or 6); of no row for no candidate."""
     network = network.to(device).eval()
     rows = [np.zeros((0, network.shape.outputs), np.float32)]
     with torch.inference_mode(), _one_thread():
-        for batch in _batches(evidence):
+        for batch in _batches(features):
             given = ClassifierInput(*(one.to(device) for one in as_input(batch)))
             rows.append(network(given).float().cpu().numpy())
     return np.concatenate(rows)
@@ -124,14 +127,14 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _batches(evidence: Evidence) -> Iterator[Evidence]:
-    for first in range(0, len(evidence), _BATCH):
-        yield evidence.select(np.arange(first, min(first + _BATCH, len(evidence))))
+def _batches(features: CandidateFeatures) -> Iterator[CandidateFeatures]:
+    for first in range(0, len(features), _BATCH):
+        yield features.select(np.arange(first, min(first + _BATCH, len(features))))
 
 
-def as_input(evidence: Evidence) -> ClassifierInput:
+def as_input(features: CandidateFeatures) -> ClassifierInput:
     """Tensors of the same names and shapes."""
-    arrays = {one.name: getattr(evidence, one.name) for one in fields(evidence)}
+    arrays = {one.name: getattr(features, one.name) for one in fields(features)}
     return ClassifierInput(
         **{name: torch.from_numpy(np.ascontiguousarray(a)).float() for name, a in arrays.items()}
     )

@@ -14,16 +14,14 @@ from functools import lru_cache
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..irf.instrument import load_instrument, mean_psf
+from ..irf.instrument import load_instrument, mixed_psf
+from ..nets.classifier import ClassifierShape
 from ..sky.bins import N_BINS
 from ..sky.geometry.frame import PatchFrame, vectors_to_lonlat
-from .stamps import WIDE, Geometry
+from .stamps import geometry_of
 
 NEIGHBOURS = 6
 """Most neighbours that are fitted beside a candidate."""
-
-CORE_DEG = (1.1, 0.8, 0.42, 0.22, 0.12, 0.1)
-"""Radius of the aperture in which photons are simply counted, per bin, degrees."""
 
 _FIXED = 4  # columns of the fit that are always there
 _RIDGE = 1e-6
@@ -45,7 +43,7 @@ class Photometry:
     net_alone, error_alone : float32 arrays (N, 6)
         The same of all years, without neighbours.
     core : float32 array (N, Y, 6)
-        Photons within `CORE_DEG`.
+        Photons within `ClassifierShape.core_deg`.
     core_background : float32 array (N, 6)
         What background and neighbours of the fit put there in all years.
     """
@@ -63,8 +61,8 @@ def measure(
     covered: np.ndarray,
     vectors: np.ndarray,
     neighbours: np.ndarray,
-    event_type: str = "front",
-    geometry: Geometry = WIDE,
+    event_type: str,
+    shape: ClassifierShape,
 ) -> Photometry:
     """Photometry in stamps.
 
@@ -80,10 +78,12 @@ def measure(
         Positions of what may shine into a stamp; candidates themselves are among them.
     event_type : {"front", "back", "all"}
         Whose PSF.
+    shape : ClassifierShape
+        Sides of the stamps and radii of the apertures.
     """
+    geometry = geometry_of(shape)
     offsets = neighbour_offsets_deg(vectors, neighbours)
-    shape = stamps.shape[:3]
-    net, core = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    net, core = np.zeros((2, *stamps.shape[:3]), np.float32)
     alone, error, error_alone, background = (
         np.zeros((len(stamps), N_BINS), np.float32) for _ in range(4)
     )
@@ -92,7 +92,11 @@ def measure(
         design = _Design(geometry.centres_deg(b), profile)
         for first in range(0, len(stamps), _CHUNK):
             rows = slice(first, first + _CHUNK)
-            counts = stamps[rows, :, b].reshape(len(stamps[rows]), shape[1], -1).astype(np.float32)
+            counts = (
+                stamps[rows, :, b]
+                .reshape(len(stamps[rows]), stamps.shape[1], -1)
+                .astype(np.float32)
+            )
             seen = covered[rows, b].reshape(len(counts), -1)
             total = counts.sum(axis=1)
             matrix = design.matrix(offsets[rows])
@@ -100,7 +104,7 @@ def measure(
             net[rows, :, b] = np.einsum("nyp,np->ny", counts, weights)
             error[rows, b] = np.sqrt(np.einsum("np,np->n", fitted, weights**2))
             own = np.einsum("np,np->n", weights, total)[:, None] * matrix[..., 0]
-            inside = design.inside(CORE_DEG[b])
+            inside = design.inside(shape.core_deg[b])
             background[rows, b] = np.clip(fitted - own, 0.0, None) @ inside
             core[rows, :, b] = counts @ inside
             weights, fitted = _solve(matrix[..., :_FIXED], total, seen)
@@ -133,8 +137,7 @@ def neighbour_offsets_deg(vectors: np.ndarray, neighbours: np.ndarray) -> np.nda
 @lru_cache(maxsize=64)
 def pixel_profile(b: int, pixel_deg: float, event_type: str) -> tuple[np.ndarray, np.ndarray]:
     """Share of a source's photons in a pixel, against the distance of its centre in degrees."""
-    parts = [mean_psf(response, b) for response in load_instrument().parts(event_type)]
-    angles, density = parts[0][0], np.mean([part[1] for part in parts], axis=0)
+    angles, density = mixed_psf(load_instrument().parts(event_type), b)
     distance = np.concatenate([[0.0], np.geomspace(0.02, 8.0, 120)])
     inside = (np.arange(7) - 3.0) / 7.0 * pixel_deg
     # mean over the pixel, its sides along and across the way to the source

@@ -14,12 +14,13 @@ import healpy as hp
 import numpy as np
 
 from ..errors import InputError
+from ..nets.classifier import ClassifierShape
 from ..sky.bins import COVERAGE_ORDER, N_BINS
 from ..sky.counts import BinCounts, SkyCounts
 from ..sky.geometry.frame import PatchFrame, vectors_to_lonlat
 from ..sky.geometry.patches import photon_vectors
 
-_CELL_ORDERS = (6, 6, 6, 7, 8, 8)  # cells a quarter to a half of the stamp's side
+_CELLS = 5.5  # HEALPIX cells along the side of a stamp, at most
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,12 @@ class Geometry:
         return (np.arange(self.pixels) - 0.5 * (self.pixels - 1)) * step
 
 
-WIDE = Geometry(12, (5.0, 4.0, 2.7, 1.6, 1.0, 0.8))
-"""The shipped network's: two to six times the radius that holds 68% of a bin's photons."""
-
-NARROW = Geometry(6, (1.0,) * N_BINS)
-"""The first study's: 6 x 6 pixels over one degree in all bins."""
-
-ANCESTOR = Geometry(7, (7 * 10.0 / 64.0,) * N_BINS)
-"""7 x 7 pixels of 0.16 degrees (Panes et al. 2021)."""
+def geometry_of(shape: ClassifierShape) -> Geometry:
+    """The stamps that a classifier looks at."""
+    return Geometry(shape.stamp_pixels, shape.stamp_deg)
 
 
-def cut_stamps(
-    sky: SkyCounts, vectors: np.ndarray, geometries: Sequence[Geometry] = (WIDE,)
-) -> list[np.ndarray]:
+def cut_stamps(sky: SkyCounts, vectors: np.ndarray, geometry: Geometry) -> np.ndarray:
     """Photons per pixel around positions.
 
     Columns grow towards smaller Galactic longitude and rows towards larger latitude.
@@ -73,29 +67,27 @@ def cut_stamps(
         Its `years` are the layers; without them the whole is one layer.
     vectors : array (N, 3)
         Galactic unit vectors; N may be 0.
-    geometries : sequence of Geometry
+    geometry : Geometry
 
     Returns
     -------
-    list of uint16 array (N, Y, 6, n, n)
-        One a geometry: [candidate, year, bin, row, column]; zero where the bin is absent.
+    uint16 array (N, Y, 6, n, n)
+        [candidate, year, bin, row, column]; zero where the bin is absent.
     """
-    layers = layers_of(sky)
-    stamps = [
-        np.zeros((len(vectors), len(layers), N_BINS, g.pixels, g.pixels), np.uint16)
-        for g in geometries
-    ]
+    layers, n = layers_of(sky), geometry.pixels
+    stamps = np.zeros((len(vectors), len(layers), N_BINS, n, n), np.uint16)
     frames = [PatchFrame(lon, lat) for lon, lat in zip(*vectors_to_lonlat(vectors), strict=True)]
     for b in range(N_BINS):
-        photons = _Photons([layer.bins[b] for layer in layers], _CELL_ORDERS[b])
-        reach_deg = max(g.sides_deg[b] for g in geometries) / np.sqrt(2.0)
+        side_deg = geometry.sides_deg[b]
+        cell_order = int(np.log2(_CELLS * np.degrees(hp.nside2resol(1)) / side_deg))
+        photons = _Photons([layer.bins[b] for layer in layers], cell_order)
+        reach_deg = side_deg / np.sqrt(2.0)
         for i, frame in enumerate(frames):
             near, years = photons.near(frame.axes[2], reach_deg)
             if not len(near):
                 continue
             plane = _offsets_deg(frame, near)
-            for stamp, geometry in zip(stamps, geometries, strict=True):
-                stamp[i, :, b] = _histogram(plane, years, geometry, b, len(layers))
+            stamps[i, :, b] = _histogram(plane, years, geometry, b, len(layers))
     return stamps
 
 
@@ -104,7 +96,7 @@ def layers_of(sky: SkyCounts) -> tuple[SkyCounts, ...]:
     return sky.years or (sky,)
 
 
-def coverage_of(sky: SkyCounts, vectors: np.ndarray, geometry: Geometry = WIDE) -> np.ndarray:
+def coverage_of(sky: SkyCounts, vectors: np.ndarray, geometry: Geometry) -> np.ndarray:
     """Bool (N, 6, n, n): which pixels of stamps were observed; False where a bin is absent."""
     covered = np.zeros((len(vectors), N_BINS, geometry.pixels, geometry.pixels), bool)
     for b, one in enumerate(sky.bins):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..nets.tables import from_header
+from ..sky.geometry.latitude import latitude_band
 from .centers import Centers
 
 R68_OF_SIGMA = float(np.sqrt(-2.0 * np.log(0.32)))
@@ -33,7 +34,7 @@ class Calibration:
     score_nodes : tuple of float
         Increasing scores.
     probability_nodes : tuple of tuple of float
-        Probability at the nodes, one row per latitude band of `LATITUDE_BANDS`.
+        Probability at the nodes, one row per latitude band of `latitude_band`.
     error_nodes_deg, radius_nodes_deg, radius95_nodes_deg : tuple of float
         Position error per axis, increasing, and the 68% and 95% radii that go with it; of
         ellipses the geometric means of both axes. The last may be empty: a Gaussian's.
@@ -109,15 +110,6 @@ class Calibration:
         low, high = self.error_nodes_deg[0], self.error_nodes_deg[-1]
         beyond = np.clip(error_deg / low, None, 1.0) * np.clip(error_deg / high, 1.0, None)
         return np.exp(logs) * beyond
-
-
-LATITUDE_BANDS = (5.0, 20.0)
-"""Edges in abs(b), deg: the plane, low latitudes, the rest."""
-
-
-def latitude_band(lat_deg: np.ndarray) -> np.ndarray:
-    """Index (N,) 0, 1, 2 of the band in abs(b): below 5, 5 to 20, above 20 degrees."""
-    return np.searchsorted(LATITUDE_BANDS, np.abs(lat_deg))
 
 
 def features(centers: Centers) -> np.ndarray:

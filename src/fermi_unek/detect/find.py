@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
-
 import healpy as hp
 import numpy as np
 import torch
@@ -12,7 +9,7 @@ import torch
 from ..catalog import Candidates, equatorial_position_angle
 from ..errors import ConfigError
 from ..nets.weights import LocalizerFile
-from ..progress import silent
+from ..progress import Progress, silent
 from ..sky.bins import COVERAGE_ORDER
 from ..sky.counts import SkyCounts
 from ..sky.geometry.coverage import circle_coverage, inside_circle, intersect
@@ -22,6 +19,7 @@ from .calibration import Calibration
 from .centers import METHODS, Centers, find_centers
 from .ellipses import tangent_axes
 from .refine import refine_centers
+from .settings import SearchConfig
 from .skymask import sky_mask
 
 EDGE_DEG = 0.5
@@ -32,11 +30,9 @@ def find_candidates(
     localizer: LocalizerFile,
     *,
     threshold: float = 0.2,
-    centers: str = "kmeans",
     region: tuple[float, float, float] | None = None,
-    device: str = "cpu",
-    scheduler: str | None = None,
-    progress: Callable[..., Iterable[Any]] = silent,
+    config: SearchConfig | None = None,
+    progress: Progress = silent,
 ) -> Candidates:
     """Point sources in a sky.
 
@@ -47,13 +43,9 @@ def find_candidates(
         As `nets.weights.load_localizer` returns it.
     threshold : float
         Least calibrated probability of what is listed.
-    centers : {"kmeans", "peaks"}
-        How positions are made from the mask, see `find_centers`.
     region : (lon, lat, radius) or None
         Galactic degrees; nothing outside the circle is listed.
-    device : {"cpu", "cuda"}
-    scheduler : str or None
-        Address of a dask scheduler whose workers run the network.
+    config : SearchConfig, optional
 
     Returns
     -------
@@ -65,21 +57,14 @@ def find_candidates(
     ConfigError
         When the device or the scheduler is not there or the method unknown.
     """
-    if centers not in METHODS:
-        raise ConfigError(f"centers {centers!r} is none of {METHODS}")
-    if device == "cuda" and not torch.cuda.is_available():
+    config = config or SearchConfig()
+    if config.centers not in METHODS:
+        raise ConfigError(f"centers {config.centers!r} is none of {METHODS}")
+    if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device cuda was asked for, but torch sees no CUDA device here")
     coverage = sky.coverage
     wanted = coverage if region is None else intersect(coverage, circle_coverage(*region))
-    found = raw_centers(
-        sky,
-        localizer,
-        wanted,
-        centers=centers,
-        device=device,
-        scheduler=scheduler,
-        progress=progress,
-    )
+    found = raw_centers(sky, localizer, wanted, config, progress=progress)
     calibration = Calibration.from_mapping(localizer.calibration)
     lon, lat = vectors_to_lonlat(found.vectors)
     probability = calibration.probability(found, lat)
@@ -93,18 +78,15 @@ def find_candidates(
 def raw_centers(
     sky: SkyCounts,
     localizer: LocalizerFile,
-    wanted: np.ndarray | None,
+    wanted: np.ndarray | None = None,
+    config: SearchConfig | None = None,
     *,
-    centers: str = "kmeans",
-    device: str = "cpu",
-    scheduler: str | None = None,
-    progress: Callable[..., Iterable[Any]] = silent,
+    progress: Progress = silent,
 ) -> Centers:
-    """Centres before calibration and threshold; `wanted` is a coverage mask or None."""
-    network = localizer.network.to(device)
-    frames = covering_grid(wanted)
-    mask = sky_mask(sky, network, frames, device=device, scheduler=scheduler, progress=progress)
-    return refine_centers(sky, find_centers(mask, centers))
+    """Centers before calibration and threshold; `wanted` is a coverage mask or None."""
+    config = config or SearchConfig()
+    mask = sky_mask(sky, localizer, covering_grid(wanted, config.grid), config, progress=progress)
+    return refine_centers(sky, find_centers(mask, config.centers), config.refine)
 
 
 def _candidates(

@@ -7,20 +7,17 @@ every candidate in reach, and expectation maximisation finds the most likely pla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import healpy as hp
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from ..irf.instrument import ResponseTables, load_instrument, mean_psf
+from ..irf.instrument import containment_deg, load_instrument, mixed_psf
 from ..sky.counts import BinCounts, SkyCounts
 from .centers import Centers
 from .ellipses import ellipses, offsets_deg, tangent_axes
-
-RADIUS_DEG = (0.0, 0.0, 0.6, 0.5, 0.3, 0.25)
-"""Radius around a candidate inside which photons count; bins of 0 say too little of its place."""
+from .settings import RefineConfig
 
 _ROUNDS = 10
 _FASTER = 1.8  # steps of expectation maximisation are short; longer ones converge as surely
@@ -30,21 +27,6 @@ _SPLINE_NODES = 16
 _LEAST_PER_DEG2 = 1e-3
 _TINY = 1e-20
 _LEAST_PEAK = 0.01
-
-BACKGROUND_ERROR = 0.06
-"""Relative error of taking the background for flat. As in the weights of 4FGL's likelihood, photons
-count less the more of the background are under the PSF, where that error and not their number is
-the noise."""
-
-PHOTON_SHARE = 0.7
-"""Share of the photons' information that counts beside that of the network, which saw them too."""
-
-DOUBT = 0.1
-"""Errors grow as this power of one over the peak: where the network doubts, a fluctuation is
-likelier to have drawn the centre off its source than errors tell. With it ellipses hold 68% at
-every TS.
-
-`studies/position_errors.py` prints what other values of the three would do."""
 
 
 @dataclass(frozen=True)
@@ -74,36 +56,34 @@ class Refined:
 def refine_centers(
     sky: SkyCounts,
     centers: Centers,
-    *,
-    photon_share: float = PHOTON_SHARE,
-    background_error: float = BACKGROUND_ERROR,
-    doubt: float = DOUBT,
+    config: RefineConfig | None = None,
 ) -> Centers:
     """Centres moved towards the most likely places of their photons, with error ellipses.
 
     The two places, of the network and of the photons, are weighted with their information, which
     adds up to that of the centre: the network's is the same in all directions, that of the
-    photons counts by `photon_share`. Errors are then stretched by `doubt`.
+    photons counts by `RefineConfig.photon_share`. Errors are then stretched by `doubt`.
     """
+    config = config or RefineConfig()
     if not len(centers):
         return centers
     axes = tangent_axes(centers.vectors)
-    photons = most_likely_places(sky, centers.vectors, background_error)
-    likely = photon_share * photons.information
+    photons = most_likely_places(sky, centers.vectors, config)
+    likely = config.photon_share * photons.information
     total = likely + centers.error_deg[:, None, None] ** -2.0 * np.eye(2)
     place = offsets_deg(axes, centers.vectors, photons.vectors)[:, :, None]
     error, elongation, angle = ellipses(total)
     return replace(
         centers,
         vectors=_moved(centers.vectors, axes, np.linalg.solve(total, likely @ place)[:, :, 0].T),
-        error_deg=error * np.maximum(centers.peak, _LEAST_PEAK) ** -doubt,
+        error_deg=error * np.maximum(centers.peak, _LEAST_PEAK) ** -config.doubt,
         elongation=elongation,
         angle_deg=angle,
     )
 
 
 def most_likely_places(
-    sky: SkyCounts, vectors: np.ndarray, background_error: float = BACKGROUND_ERROR
+    sky: SkyCounts, vectors: np.ndarray, config: RefineConfig | None = None
 ) -> Refined:
     """Places of candidates that make the photons around them most likely.
 
@@ -113,28 +93,30 @@ def most_likely_places(
     vectors : array (N, 3)
         Galactic unit vectors of all candidates, to within a tenth of a degree or so. They share
         the photons where they are near each other.
-    background_error : float
-        Relative; photons weigh less where there is much background, see `BACKGROUND_ERROR`.
+    config : RefineConfig, optional
     """
+    config = config or RefineConfig()
     axes = tangent_axes(vectors)
     responses = load_instrument().parts(sky.event_type)
-    bins = [
-        _Bin(one, vectors, axes, radius, responses, b)
-        for b, (one, radius) in enumerate(zip(sky.bins, RADIUS_DEG, strict=True))
-        if one is not None and radius > 0
-    ]
+    bins = []
+    for b, counts in enumerate(sky.bins):
+        profile = mixed_psf(responses, b)
+        radius = containment_deg(*profile)
+        if counts is not None and radius < config.widest_deg:
+            bins.append(_Bin(counts, vectors, axes, radius + config.margin_deg, profile))
     place = np.zeros((2, len(vectors)))
     for _ in range(_ROUNDS):
         weight, shift = np.zeros(len(vectors)), np.zeros_like(place)
-        for one in bins:
-            own_weight, own_shift = one.maximise(place)
-            trust = one.trust(background_error)
+        for energy_bin in bins:
+            own_weight, own_shift = energy_bin.maximise(place)
+            trust = energy_bin.trust(config.background_error)
             weight += trust * own_weight
             shift += trust * own_shift
         place += _FASTER * shift / np.maximum(weight, 1e-9)
     bent = np.zeros((len(vectors), 2, 2))
-    for one in bins:
-        bent += one.trust(background_error)[:, None, None] * one.information(place)
+    for energy_bin in bins:
+        trust = energy_bin.trust(config.background_error)
+        bent += trust[:, None, None] * energy_bin.information(place)
     strength, directions = np.linalg.eigh(bent)
     # where the likelihood does not fall off nothing is told
     strength = np.maximum(strength, 0.0)
@@ -163,12 +145,11 @@ class _Bin:
         vectors: np.ndarray,
         axes: np.ndarray,
         radius_deg: float,
-        responses: Sequence[ResponseTables],
-        b: int,
+        profile: tuple[np.ndarray, np.ndarray],
     ) -> None:
         self.n = len(vectors)
         self.area_deg2 = np.pi * radius_deg**2
-        self._set_profile(responses, b, radius_deg)
+        self._set_profile(*profile, radius_deg)
         candidate, index = near_pixels(counts, vectors, radius_deg)
         pixels, place = np.unique(index, return_inverse=True)
         centre = np.stack(
@@ -184,9 +165,9 @@ class _Bin:
         self.n_pixels = len(pixels)
         total = self._sum(self.photons)
         self.source = (0.2 * total + 0.1).astype(np.float32)
-        self.ground = (0.8 * total / self.area_deg2 + _LEAST_PER_DEG2).astype(np.float32)
+        self.background = (0.8 * total / self.area_deg2 + _LEAST_PER_DEG2).astype(np.float32)
 
-    def _set_profile(self, responses: Sequence[ResponseTables], b: int, radius_deg: float) -> None:
+    def _set_profile(self, angles: np.ndarray, density: np.ndarray, radius_deg: float) -> None:
         """Density per square degree, its pull, -2 dln(density)/d(r^2), and d(pull)/d(r^2).
 
         All against r^2. A King function is nearly straight in the logarithms of density and
@@ -194,10 +175,6 @@ class _Bin:
         """
         self.step = (2.0 * radius_deg) ** 2 / _PROFILE_NODES
         squared = (np.arange(_PROFILE_NODES) + 0.5) * self.step
-        weights = [response.exposure_per_year.mean() for response in responses]
-        profiles = [mean_psf(response, b) for response in responses]
-        angles = profiles[0][0]
-        density = np.average([one for _, one in profiles], axis=0, weights=weights)
         density = density * np.radians(1.0) ** 2
         core = np.degrees(np.interp(-0.5 * density[0], -density, angles)) ** 2
         nodes = np.geomspace(core, core + (2.0 * radius_deg) ** 2, _SPLINE_NODES)
@@ -222,25 +199,27 @@ class _Bin:
         dx, dy = self.x - near[0], self.y - near[1]
         index = np.minimum((dx * dx + dy * dy) / self.step, _PROFILE_NODES - 1).astype(np.int32)
         light = self.source[self.candidate] * self.density[index]
-        ground = self.ground[self.candidate]
+        background = self.background[self.candidate]
         of_all = np.bincount(self.pixel, light, minlength=self.n_pixels).astype(np.float32)
-        total = ground + of_all[self.pixel]
-        return dx, dy, index, light / total, ground / total
+        total = background + of_all[self.pixel]
+        return dx, dy, index, light / total, background / total
 
     def maximise(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Better numbers, kept; weight (N,) and weighted shift (2, N) towards a better place."""
-        dx, dy, index, of_source, of_ground = self._mixture(place)
+        dx, dy, index, of_source, of_background = self._mixture(place)
         mine = self.photons * of_source
         source = self._sum(mine) / self.share
-        ground = self._sum(self.photons * of_ground) / self.area_deg2
+        background = self._sum(self.photons * of_background) / self.area_deg2
         self.source = _stretched(self.source, source)
-        self.ground = np.maximum(_stretched(self.ground, ground), np.float32(_LEAST_PER_DEG2))
+        self.background = np.maximum(
+            _stretched(self.background, background), np.float32(_LEAST_PER_DEG2)
+        )
         weight = mine * self.pull[index]
         return self._sum(weight), np.stack([self._sum(weight * dx), self._sum(weight * dy)])
 
     def trust(self, background_error: float) -> np.ndarray:
         """Weight of the photons (N,): variance of the background by number alone over all of it."""
-        weight: np.ndarray = 1.0 / (1.0 + background_error**2 * self.ground * self.psf_deg2)
+        weight: np.ndarray = 1.0 / (1.0 + background_error**2 * self.background * self.psf_deg2)
         return weight
 
     def information(self, place: np.ndarray) -> np.ndarray:

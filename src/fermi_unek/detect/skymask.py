@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import healpy as hp
 import numpy as np
 import torch
 
 from ..diffuse.template import SkyTemplate
-from ..nets.localizer import Localizer
 from ..nets.precision import half_precision
+from ..nets.spec import PatchBatch, SourceNetwork
+from ..nets.weights import LocalizerFile
 from ..parallel import map_tasks
-from ..progress import silent
-from ..sky.bins import N_BINS, OUTPUT_PIXELS, PATCH_DEG
+from ..progress import Progress, silent
+from ..sky.bins import OUTPUT_PIXELS, PATCH_DEG
 from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import PatchFrame
 from ..sky.geometry.patches import Patch, PatchCutter
+from .settings import SearchConfig
 
 MASK_ORDER = 10
 """HEALPIX order of the blended mask (0.057 deg, finer than the network's pixels)."""
 
 _NSIDE = 2**MASK_ORDER
 _TAPER_DEG = 3.0
-TURNS: tuple[int, ...] = (0, 3, 4, 7)
-"""Orientations in which patches are shown to the network, see `turns_of`."""
-
-FEW_PATCHES = 100
-"""Grids of no more patches are shown in all orientations."""
-
-_BATCH = 16
 _LEAST = 0.01
 
 
@@ -63,26 +57,23 @@ class SkyMask:
 
 def sky_mask(
     sky: SkyCounts,
-    network: Localizer,
+    localizer: LocalizerFile,
     frames: Sequence[PatchFrame],
+    config: SearchConfig | None = None,
     *,
-    device: str = "cpu",
-    scheduler: str | None = None,
-    progress: Callable[..., Iterable[Any]] = silent,
+    progress: Progress = silent,
 ) -> SkyMask:
     """Run the network over the patches and blend what it says.
 
-    Every patch votes with a weight that falls to its edges, so that a source on a border is
-    judged mostly by the patch that sees its surroundings.
+    Every patch votes with a weight that falls to its edges, so that what a source on a border is
+    comes mostly from the patch that sees its surroundings.
 
     Parameters
     ----------
     sky : SkyCounts
-    network : Localizer
+    localizer : LocalizerFile
     frames : sequence of PatchFrame
-    device : {"cpu", "cuda"}
-    scheduler : str or None
-        Address of a dask scheduler whose workers run the network; None runs it here.
+    config : SearchConfig, optional
     progress : Progress
 
     Raises
@@ -90,47 +81,60 @@ def sky_mask(
     ConfigError
         When no scheduler answers.
     """
-    cutter = PatchCutter(sky)
-    blend = _Blend()
-    batches = [frames[start : start + _BATCH] for start in range(0, len(frames), _BATCH)]
-    turns = turns_of(len(batches), len(frames))
-    if scheduler is not None:
-        cut = [[cutter.cut(frame) for frame in batch] for batch in batches]
-        work = partial(_run_batch, network, device)
-        tasks = list(zip(cut, turns, strict=True))
-        every = map_tasks(work, tasks, scheduler=scheduler, label="searching", progress=progress)
-        for patches, output in zip(cut, every, strict=True):
-            blend.add_all(patches, output)
+    config = config or SearchConfig()
+    cutter, template = PatchCutter(sky), template_of(localizer)
+    network = localizer.network.to(config.device)
+    blend = MaskBlend()
+    batches = [
+        frames[start : start + config.batch] for start in range(0, len(frames), config.batch)
+    ]
+    turns = turns_of(len(batches), len(frames), config)
+    predict = partial(_predict, network, config.device)
+
+    def cut(batch: Sequence[PatchFrame]) -> tuple[list[Patch], list[list[np.ndarray]]]:
+        expected = [template.cut(frame) for frame in batch] if template else []
+        return [cutter.cut(frame) for frame in batch], expected
+
+    if config.scheduler is not None:
+        tasks = [(*cut(batch), shown) for batch, shown in zip(batches, turns, strict=True)]
+        outputs = map_tasks(
+            predict, tasks, scheduler=config.scheduler, label="searching", progress=progress
+        )
+        for task, output in zip(tasks, outputs, strict=True):
+            blend.add_all(task[0], output)
         return blend.result()
 
-    def judged(batch: Sequence[PatchFrame], shown: Sequence[int]) -> tuple[list[Patch], np.ndarray]:
-        patches = [cutter.cut(frame) for frame in batch]
-        return patches, run_network(network, patches, device, shown)
+    def predicted(
+        batch: Sequence[PatchFrame], shown: Sequence[int]
+    ) -> tuple[list[Patch], np.ndarray]:
+        patches, expected = cut(batch)
+        return patches, predict((patches, expected, shown))
 
-    with _workers(device) as pool:
-        ready = pool.map(judged, batches, turns)
+    with _workers(config.device) as pool:
+        ready = pool.map(predicted, batches, turns)
         for patches, output in progress(ready, total=len(batches), label="searching"):
             blend.add_all(patches, output)
     return blend.result()
 
 
-def turns_of(n_batches: int, n_patches: int) -> list[tuple[int, ...]]:
+def turns_of(n_batches: int, n_patches: int, config: SearchConfig) -> list[tuple[int, ...]]:
     """Orientations in which each batch is shown to the network.
 
     Patches that overlap say more of a place than one patch turned about, since each sees other
     surroundings. Where there are many, batches take turns; where there are few, each patch is
     shown in every orientation, since there may be no other.
     """
-    if n_patches <= FEW_PATCHES:
-        return [TURNS] * n_batches
-    return [(TURNS[number % len(TURNS)],) for number in range(n_batches)]
+    if n_patches <= config.few_patches:
+        return [config.turns] * n_batches
+    return [(config.turns[number % len(config.turns)],) for number in range(n_batches)]
 
 
-def _run_batch(
-    network: Localizer, device: str, task: tuple[Sequence[Patch], tuple[int, ...]]
-) -> np.ndarray:
-    patches, turns = task
-    return run_network(network, patches, device, turns)
+_Task = tuple[Sequence[Patch], Sequence[list[np.ndarray]], Sequence[int]]
+
+
+def _predict(network: SourceNetwork, device: str, task: _Task) -> np.ndarray:
+    patches, expected, turns = task
+    return run_network(network, patches, device, turns, expected)
 
 
 @contextmanager
@@ -146,25 +150,37 @@ def _workers(device: str) -> Iterator[ThreadPoolExecutor]:
 
 
 def run_network(
-    network: Localizer,
+    network: SourceNetwork,
     patches: Sequence[Patch],
     device: str = "cpu",
-    turns: Sequence[int] | None = None,
+    turns: Sequence[int] = SearchConfig.turns,
+    template: Sequence[list[np.ndarray]] = (),
 ) -> np.ndarray:
-    """Probability, offsets and error of some patches, float32 (B, 4, 128, 128).
+    """Probability, offsets and error of some patches, float32 (B, 4, n, n).
 
     Offsets and errors are in pixels of the output. What is returned is the mean over the
     patch in several orientations (see `_turned`), of which the sky has none of its own.
+
+    Parameters
+    ----------
+    network : SourceNetwork
+    patches : sequence of B Patch
+    device : {"cpu", "cuda"}
+    turns : sequence of int
+    template : sequence of B lists of arrays
+        The diffuse template in the patches, as `SkyTemplate.cut` gives it; empty without one.
     """
-    counts = [_stack([p.counts[b] * p.mask[b] for p in patches], device) for b in range(N_BINS)]
-    masks = [_stack([p.mask[b] for p in patches], device) for b in range(N_BINS)]
-    template = cut_template(network, [p.frame for p in patches], device)
-    turns = turns or TURNS
+    bins = range(network.spec.binning.n_bins)
+    batch = PatchBatch(
+        [_stack([p.counts[b] * p.mask[b] for p in patches], device) for b in bins],
+        [_stack([p.mask[b] for p in patches], device) for b in bins],
+        [_stack([planes[b] for planes in template], device) for b in bins] if template else None,
+    )
     with torch.inference_mode(), half_precision(device):
-        inputs = network.planes(counts, masks, template)
-        output = torch.zeros(())
+        inputs = network.planes(batch)
+        output = torch.zeros((), device=device)
         for turn in turns:
-            turned = network.judge([_turned(plane, turn) for plane in inputs])
+            turned = network.predict([_turned(plane, turn) for plane in inputs])
             output = output + turned_back(turned.float(), turn) / len(turns)
         output[:, 0] = torch.sigmoid(output[:, 0])
         output[:, 3] = torch.exp(output[:, 3].clamp(-4.0, 3.0))
@@ -172,15 +188,11 @@ def run_network(
     return planes
 
 
-def cut_template(
-    network: Localizer, frames: Sequence[PatchFrame], device: str = "cpu"
-) -> list[torch.Tensor] | None:
-    """The network's diffuse template in some patches, six tensors (B, t_b, t_b), if it has one."""
-    if not network.template:
+def template_of(localizer: LocalizerFile) -> SkyTemplate | None:
+    """The diffuse template that a network wants cut along with the counts, if it wants one."""
+    if not localizer.template:
         return None
-    template = SkyTemplate(tuple(one.cpu().numpy() for one in network.template))
-    cut = [template.cut(frame) for frame in frames]
-    return [_stack([planes[b] for planes in cut], device) for b in range(N_BINS)]
+    return SkyTemplate(localizer.template, localizer.network.spec.binning)
 
 
 def _turned(plane: torch.Tensor, turn: int) -> torch.Tensor:
@@ -217,7 +229,7 @@ def _stack(planes: Sequence[np.ndarray], device: str) -> torch.Tensor:
     return torch.from_numpy(np.stack(planes).astype(np.float32)).to(device)
 
 
-class _Blend:
+class MaskBlend:
     """Sums over patches on the HEALPIX sky."""
 
     def __init__(self) -> None:

@@ -24,8 +24,6 @@ MODEL_NAMES = ("own", "v07", "model_O", "model_A")
 OFFICIAL = "gll_iem_v07.fits"
 """The Galactic model of the LAT team."""
 
-_NEED_DATA = ("v07", "model_O", "model_A")
-
 __all__ = [
     "DIFFUSE_NSIDE",
     "ISO_FILES",
@@ -56,7 +54,7 @@ def by_name(
     name : str
         One of `MODEL_NAMES`, or "own-SEED".
     data_dir : path, optional
-        The shared data directory; all but the own model need it.
+        Folder that holds diffuse/; all but the own model need it. None is $FERMI_UNEK_DATA.
     event_type : {"front", "back", "all"}
         Which isotropic spectrum to take (the own model has that of FRONT).
     """
@@ -66,8 +64,12 @@ def by_name(
         return own_model(int(name[4:]))
     if name not in MODEL_NAMES:
         raise ConfigError(f"diffuse model {name!r} is none of {MODEL_NAMES}, 'own-SEED'")
+    data_dir = data_dir or find_data()
     if data_dir is None:
-        raise ConfigError(f"diffuse model {name!r} needs the shared data directory")
+        raise ConfigError(
+            f"diffuse model {name!r} needs the Fermi diffuse files; set FERMI_UNEK_DATA to the "
+            "folder that holds diffuse/, or take background 'own'"
+        )
     if name == "v07":
         return shared_v07(data_dir, event_type)
     return templates_model(data_dir, name[-1], event_type)
@@ -109,11 +111,6 @@ def choose(
         background = str(found)
     if Path(background).suffix in (".fits", ".fit", ".gz"):
         return official(background, isotropic or _isotropic_beside(Path(background), event_type))
-    if data is None and background in _NEED_DATA:
-        raise ConfigError(
-            f"background {background!r} needs the Fermi diffuse files; set FERMI_UNEK_DATA to the "
-            "folder that holds diffuse/, or take background 'own'"
-        )
     model = by_name(background, data, event_type)
     if isotropic is None:
         return model
@@ -139,7 +136,6 @@ def _isotropic_beside(galactic: Path, event_type: str) -> Path:
 
 
 def find_data() -> Path | None:
-    """Folder with the Fermi diffuse files: $FERMI_UNEK_DATA or else ../shared/data."""
-    named = os.environ.get("FERMI_UNEK_DATA")
-    folder = Path(named) if named else Path("../shared/data")
+    """$FERMI_UNEK_DATA, where it is a folder with the Fermi diffuse files."""
+    folder = Path(os.environ.get("FERMI_UNEK_DATA") or "/nowhere")
     return folder if (folder / "diffuse" / "gll_iem_v07_240x131.fits").is_file() else None

@@ -11,7 +11,7 @@ from astropy.table import Table
 from ..catalog.build import nearest
 from ..catalog.record import Catalog
 from ..sky.geometry.frame import lonlat_to_vectors
-from .bench import EDGE_MARGIN_DEG, place
+from ..sky.geometry.latitude import latitude_masks
 from .counting import LATITUDE_EDGES, RADII_DEG, SIGNIF_EDGES
 from .extended import Extended, extended_lines
 from .later import Confirmations, confirm, new_table
@@ -19,13 +19,13 @@ from .rates import (
     Rate,
     binned,
     curve_columns,
-    latitude_bands,
     point_of_curve,
     rate_of,
     rate_table,
     thresholds_of,
 )
-from .reference import BRIGHT_SIGMA, ReferenceBench
+from .reference import BRIGHT_SIGMA, ReferenceComparison
+from .truth_comparison import EDGE_MARGIN_DEG, place
 
 
 @dataclass(frozen=True)
@@ -124,137 +124,141 @@ def compare(
     InputError
         When the radius is out of range.
     """
-    bench = ReferenceBench(catalog, reference, radius_deg)
-    confirmed = confirm(bench, later)
+    comparison = ReferenceComparison(catalog, reference, radius_deg)
+    confirmed = confirm(comparison, later)
     return Comparison(
         release=_name_of(reference),
         radius_deg=radius_deg,
-        n_detections=int(bench.counted_detections.sum()),
-        n_reference=int(bench.counted_reference.sum()),
-        summary=_rates_at(bench, -np.inf),
+        n_detections=int(comparison.counted_detections.sum()),
+        n_reference=int(comparison.counted_reference.sum()),
+        summary=_rates_at(comparison, -np.inf),
         tables={
-            **_detected_tables(bench),
-            "curve": _curve(bench),
-            "radius": _radius_table(bench),
-            "missed": _missed_table(bench),
+            **_detected_tables(comparison),
+            "curve": _curve(comparison),
+            "radius": _radius_table(comparison),
+            "missed": _missed_table(comparison),
             "extended": _extended(reference).table(catalog, radius_deg, EDGE_MARGIN_DEG),
-            "new": new_table(bench, confirmed),
+            "new": new_table(comparison, confirmed),
             "later": confirmed.table,
-            "side_by_side": _side_by_side(bench, confirmed),
+            "side_by_side": _side_by_side(comparison, confirmed),
         },
     )
 
 
 def comparison_text(catalog: Catalog, reference: Table, radius_deg: float) -> str:
     """The matched shares within a radius; errors as `compare`."""
-    bench = ReferenceBench(catalog, reference, radius_deg)
-    return _summary_text(_name_of(reference), radius_deg, _rates_at(bench, -np.inf))
+    comparison = ReferenceComparison(catalog, reference, radius_deg)
+    return _summary_text(_name_of(reference), radius_deg, _rates_at(comparison, -np.inf))
 
 
 def _name_of(reference: Table) -> str:
     return str(reference.meta.get("RELEASE", "the reference"))
 
 
-def _rates_at(bench: ReferenceBench, threshold: float) -> dict[str, Rate]:
-    keep = bench.probability >= threshold
-    matches = bench.matcher.match(keep)
-    chance_reference, chance_detection = bench.matcher.chance(keep)
+def _rates_at(comparison: ReferenceComparison, threshold: float) -> dict[str, Rate]:
+    keep = comparison.probability >= threshold
+    matches = comparison.matcher.match(keep)
+    chance_reference, chance_detection = comparison.matcher.chance(keep)
     matched = matches.truth_of_detection >= 0
-    rates = {"matched": rate_of(matched, bench.counted_detections & keep, chance_detection)}
-    for name, group in bench.groups().items():
+    rates = {"matched": rate_of(matched, comparison.counted_detections & keep, chance_detection)}
+    for name, group in comparison.groups().items():
         rates[name] = rate_of(matches.truth_found, group, chance_reference)
     return rates
 
 
-def _curve(bench: ReferenceBench) -> Table:
+def _curve(comparison: ReferenceComparison) -> Table:
     """One row for every probability: detections, those matched, and sources detected."""
-    thresholds = thresholds_of(bench.probability[bench.counted_detections])
-    ladder = bench.matcher.ladder(bench.probability)
-    matched = ladder.detection_rate(bench.counted_detections, thresholds)
+    thresholds = thresholds_of(comparison.probability[comparison.counted_detections])
+    scan = comparison.matcher.scan(comparison.probability)
+    matched = scan.detection_rate(comparison.counted_detections, thresholds)
     columns = {
         "threshold": thresholds, "n_detections": matched.total, "n_matched": matched.found,
         **curve_columns("matched", matched),
     }  # fmt: skip
-    for name, group in bench.groups().items():
-        columns |= curve_columns(name, ladder.truth_rate(group, thresholds))
+    for name, group in comparison.groups().items():
+        columns |= curve_columns(name, scan.truth_rate(group, thresholds))
     return Table(columns)
 
 
-def _radius_table(bench: ReferenceBench) -> Table:
+def _radius_table(comparison: ReferenceComparison) -> Table:
     """Matched shares against the matching radius, one row a radius."""
     rows = []
     everything = np.array([-np.inf])
     for radius in RADII_DEG:
-        ladder = ReferenceBench(bench.catalog, bench.reference, radius).matcher.ladder(
-            bench.probability
+        scan = ReferenceComparison(comparison.catalog, comparison.reference, radius).matcher.scan(
+            comparison.probability
         )
-        matched = ladder.detection_rate(bench.counted_detections, everything)
+        matched = scan.detection_rate(comparison.counted_detections, everything)
         cells = point_of_curve("matched", matched)
-        for name, group in bench.groups().items():
-            cells |= point_of_curve(name, ladder.truth_rate(group, everything))
+        for name, group in comparison.groups().items():
+            cells |= point_of_curve(name, scan.truth_rate(group, everything))
         rows.append({"radius_deg": radius} | cells)
     return Table(rows=rows)
 
 
-def _detected_tables(bench: ReferenceBench) -> dict[str, Table]:
+def _detected_tables(comparison: ReferenceComparison) -> dict[str, Table]:
     """Detected shares by sample, band and Signif_Avg, and by sample, brightness and abs(b)."""
-    lat = bench.place[1]
+    lat = comparison.place[1]
     rows = {
         "detected": [
             (
                 {"sample": sample, "band": band} | labels,
-                chosen & mask & inside & bench.counted_reference,
+                chosen & mask & inside & comparison.counted_reference,
             )
-            for sample, chosen in bench.samples().items()
-            for band, mask in latitude_bands(lat).items()
-            for labels, inside in binned(bench.signif, SIGNIF_EDGES, "Signif")
+            for sample, chosen in comparison.samples().items()
+            for band, mask in latitude_masks(lat).items()
+            for labels, inside in binned(comparison.signif, SIGNIF_EDGES, "Signif")
         ],
         "detected_b": [
             ({"sample": sample, "group": group} | labels, chosen & mask & inside)
-            for sample, chosen in bench.samples().items()
-            for group, mask in bench.groups().items()
+            for sample, chosen in comparison.samples().items()
+            for group, mask in comparison.groups().items()
             for labels, inside in binned(np.abs(lat), LATITUDE_EDGES, "b")
         ],
     }
-    found, chance = bench.matches.truth_found, bench.chance_reference
+    found, chance = comparison.matches.truth_found, comparison.chance_reference
     return {name: rate_table(some, found, chance, "detected") for name, some in rows.items()}
 
 
-def _missed_table(bench: ReferenceBench) -> Table:
+def _missed_table(comparison: ReferenceComparison) -> Table:
     """Counted reference sources above 10 sigma without a detection, brightest first."""
-    missed = bench.counted_reference & ~bench.matches.truth_found & (bench.signif > BRIGHT_SIGMA)
+    missed = (
+        comparison.counted_reference
+        & ~comparison.matches.truth_found
+        & (comparison.signif > BRIGHT_SIGMA)
+    )
     index = np.flatnonzero(missed)
-    index = index[np.argsort(-bench.signif[index], kind="stable")]
-    lon, lat = (values[index] for values in bench.place)
+    index = index[np.argsort(-comparison.signif[index], kind="stable")]
+    lon, lat = (values[index] for values in comparison.place)
     to_detection = np.full(len(index), np.nan)
-    if len(index) and len(bench.probability):
-        _, to_detection = nearest(lon, lat, *bench.found_place)
-    reference = bench.reference[index]
+    if len(index) and len(comparison.probability):
+        _, to_detection = nearest(lon, lat, *comparison.found_place)
+    reference = comparison.reference[index]
     return Table(
         {
-            "Name": bench.text("Source_Name")[index],
+            "Name": comparison.text("Source_Name")[index],
             "GLON": lon,
             "GLAT": lat,
-            "Signif_Avg": bench.signif[index],
-            "Class": bench.text("CLASS1")[index],
-            "Extended_Source_Name": bench.text("Extended_Source_Name")[index],
+            "Signif_Avg": comparison.signif[index],
+            "Class": comparison.text("CLASS1")[index],
+            "Extended_Source_Name": comparison.text("Extended_Source_Name")[index],
             "Flags": (
                 np.asarray(reference["Flags"])
                 if "Flags" in reference.colnames
                 else np.zeros(len(index), int)
             ),
             "Sep_detection_deg": to_detection,
-            "Sep_brighter_deg": _to_brighter(bench, index),
+            "Sep_brighter_deg": _to_brighter(comparison, index),
         }
     )
 
 
-def _to_brighter(bench: ReferenceBench, index: np.ndarray) -> np.ndarray:
+def _to_brighter(comparison: ReferenceComparison, index: np.ndarray) -> np.ndarray:
     """Distances (M,) of reference sources to their nearest brighter one; NaN where none is."""
-    vectors = lonlat_to_vectors(*bench.place)
+    vectors = lonlat_to_vectors(*comparison.place)
     nearest_deg = np.full(len(index), np.nan)
     for row, one in enumerate(index):
-        brighter = vectors[bench.signif > bench.signif[one]]
+        brighter = vectors[comparison.signif > comparison.signif[one]]
         if len(brighter):
             chord = np.sqrt(((brighter - vectors[one]) ** 2).sum(axis=1).min())
             nearest_deg[row] = np.degrees(2.0 * np.arcsin(chord / 2.0))
@@ -275,21 +279,21 @@ def _extended(reference: Table) -> Extended:
     return Extended(names[index], lon, lat, extent)
 
 
-def _side_by_side(bench: ReferenceBench, confirmed: Confirmations) -> Table:
+def _side_by_side(comparison: ReferenceComparison, confirmed: Confirmations) -> Table:
     """Detections in falling probability with their 4FGL partner, then what was missed.
 
     LON and LAT are the detection's, GLON, GLAT and Name the reference's; blank or NaN where
     the other list has nothing. Later_Release and Later_Name tell who lists a detection that the
     reference does not have.
     """
-    partner = bench.matches.truth_of_detection
-    ours = np.flatnonzero(bench.counted_detections)
-    ours = ours[np.argsort(-bench.probability[ours], kind="stable")]
-    alone = np.flatnonzero(bench.counted_reference & ~bench.matches.truth_found)
-    alone = alone[np.argsort(-bench.signif[alone], kind="stable")]
+    partner = comparison.matches.truth_of_detection
+    ours = np.flatnonzero(comparison.counted_detections)
+    ours = ours[np.argsort(-comparison.probability[ours], kind="stable")]
+    alone = np.flatnonzero(comparison.counted_reference & ~comparison.matches.truth_found)
+    alone = alone[np.argsort(-comparison.signif[alone], kind="stable")]
     theirs = np.concatenate([partner[ours], alone]).astype(int)
-    separation = np.full(len(bench.probability), np.nan)
-    separation[bench.matches.detection] = bench.matches.separation_deg
+    separation = np.full(len(comparison.probability), np.nan)
+    separation[comparison.matches.detection] = comparison.matches.separation_deg
 
     def of_detection(values: np.ndarray, empty: float | str | bool) -> np.ndarray:
         return np.concatenate([values[ours], np.full(len(alone), empty, dtype=values.dtype)])
@@ -299,20 +303,20 @@ def _side_by_side(bench: ReferenceBench, confirmed: Confirmations) -> Table:
         filled[theirs >= 0] = values[theirs[theirs >= 0]]
         return filled
 
-    table = bench.catalog.table
+    table = comparison.catalog.table
     return Table(
         {
-            "Probability": of_detection(bench.probability, np.nan),
-            "LON": of_detection(bench.found_place[0], np.nan),
-            "LAT": of_detection(bench.found_place[1], np.nan),
-            "GLON": of_reference(bench.place[0], np.nan),
-            "GLAT": of_reference(bench.place[1], np.nan),
-            "Name": of_reference(bench.text("Source_Name"), ""),
+            "Probability": of_detection(comparison.probability, np.nan),
+            "LON": of_detection(comparison.found_place[0], np.nan),
+            "LAT": of_detection(comparison.found_place[1], np.nan),
+            "GLON": of_reference(comparison.place[0], np.nan),
+            "GLAT": of_reference(comparison.place[1], np.nan),
+            "Name": of_reference(comparison.text("Source_Name"), ""),
             "Class": of_detection(np.asarray(table["CLASS1"], dtype="U5"), ""),
             "Fake": of_detection(np.asarray(table["Fake"], dtype=bool), False),
             "Sep_deg": of_detection(separation, np.nan),
-            "Signif_Avg": of_reference(bench.signif, np.nan),
-            "Class_4FGL": of_reference(bench.text("CLASS1"), ""),
+            "Signif_Avg": of_reference(comparison.signif, np.nan),
+            "Class_4FGL": of_reference(comparison.text("CLASS1"), ""),
             "Later_Release": of_detection(confirmed.release, ""),
             "Later_Name": of_detection(confirmed.name, ""),
         }

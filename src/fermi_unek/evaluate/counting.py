@@ -7,9 +7,10 @@ from astropy.table import Table
 from scipy.spatial import cKDTree
 
 from ..sky.geometry.frame import lonlat_to_vectors
-from .bench import Bench, Cut, column
+from ..sky.geometry.latitude import latitude_masks
 from .headline import TS_EDGES
-from .rates import bin_name, binned, latitude_bands, point_of_curve, rate_of, rate_table, with_error
+from .rates import bin_name, binned, point_of_curve, rate_of, rate_table, with_error
+from .truth_comparison import Cut, TruthComparison, column
 
 FLUX_EDGES = (0.0, *(float(f) for f in 10.0 ** np.arange(-11.0, -7.9, 0.25)), np.inf)
 """Photon flux 1 to 100 GeV, cm-2 s-1."""
@@ -44,32 +45,35 @@ def completeness_tables(cut: Cut) -> dict[str, Table]:
     """completeness_flux, _energy_flux, _ts, _signif, _latitude, _b and _neighbour by name.
 
     The first four and the last are told by band of latitude; _latitude has the samples of
-    `Bench.samples` by band, _b in finer bins of abs(b).
+    `TruthComparison.samples` by band, _b in finer bins of abs(b).
     """
-    bench = cut.bench
-    lat = bench.true_place[1]
-    bands = {k: v & bench.counted_truth for k, v in latitude_bands(lat).items()}
+    comparison = cut.comparison
+    lat = comparison.true_place[1]
+    bands = {k: v & comparison.counted_truth for k, v in latitude_masks(lat).items()}
     rows = {
         name: [
             ({"band": band} | labels, inside & mask)
             for band, mask in bands.items()
             for labels, inside in binned(values, edges, label)
         ]
-        for name, label, values, edges in _quantities(bench.truth)
+        for name, label, values, edges in _quantities(comparison.truth)
     }
     rows["latitude"] = [
         ({"band": band, "sample": sample}, mask & group)
-        for sample, group in bench.samples().items()
+        for sample, group in comparison.samples().items()
         for band, mask in bands.items()
     ]
     rows["b"] = [
-        ({"sample": sample} | labels, inside & group & bench.counted_truth)
-        for sample, group in bench.samples().items()
+        ({"sample": sample} | labels, inside & group & comparison.counted_truth)
+        for sample, group in comparison.samples().items()
         for labels, inside in binned(np.abs(lat), LATITUDE_EDGES, "b")
     ]
-    to_brighter = nearest_brighter_deg(bench)
+    to_brighter = nearest_brighter_deg(comparison)
     rows["neighbour"] = [
-        ({"band": band, "sample": f"ideal TS > {ts:g}"} | labels, inside & mask & (bench.ts > ts))
+        (
+            {"band": band, "sample": f"ideal TS > {ts:g}"} | labels,
+            inside & mask & (comparison.ts > ts),
+        )
         for ts in (25.0, 100.0)
         for band, mask in bands.items()
         for labels, inside in binned(to_brighter, NEIGHBOUR_EDGES_DEG, "neighbour_deg")
@@ -81,22 +85,22 @@ def completeness_tables(cut: Cut) -> dict[str, Table]:
     }
 
 
-def nearest_brighter_deg(bench: Bench) -> np.ndarray:
+def nearest_brighter_deg(comparison: TruthComparison) -> np.ndarray:
     """Distance (N,) of each true source to the nearest of higher ideal TS; 3 stands for beyond 2.
 
     A finite number keeps the far ones in the last bin, which has no upper edge.
     """
-    result = np.full(len(bench.ts), _FARTHEST_NEIGHBOUR_DEG + 1.0)
+    result = np.full(len(comparison.ts), _FARTHEST_NEIGHBOUR_DEG + 1.0)
     if not result.size:
         return result
-    vectors = lonlat_to_vectors(*bench.true_place)
+    vectors = lonlat_to_vectors(*comparison.true_place)
     reach = 2.0 * np.sin(np.radians(_FARTHEST_NEIGHBOUR_DEG) / 2.0)
     first, second = cKDTree(vectors).query_pairs(reach, output_type="ndarray").T
     separation = np.degrees(
         2.0 * np.arcsin(np.linalg.norm(vectors[first] - vectors[second], axis=1) / 2.0)
     )
     for one, other in ((first, second), (second, first)):
-        brighter = bench.ts[other] > bench.ts[one]
+        brighter = comparison.ts[other] > comparison.ts[one]
         np.minimum.at(result, one[brighter], separation[brighter])
     return result
 
@@ -107,15 +111,15 @@ def purity_tables(cut: Cut) -> dict[str, Table]:
     A false detection has no true flux or TS of its own: it is counted at that of the true
     detection of its latitude band which is nearest to it in probability.
     """
-    bench = cut.bench
-    lat = bench.found_place[1]
-    bands = latitude_bands(lat)
+    comparison = cut.comparison
+    lat = comparison.found_place[1]
+    bands = latitude_masks(lat)
     stand_in = _stand_ins(cut)
     rows: dict[str, list[tuple[dict[str, object], np.ndarray]]] = {
         "purity": [({"band": band}, mask) for band, mask in bands.items()],
         "purity_b": binned(np.abs(lat), LATITUDE_EDGES, "b"),
     }
-    for name, label, values, edges in _quantities(bench.truth)[:3]:
+    for name, label, values, edges in _quantities(comparison.truth)[:3]:
         of_detection = np.full(len(lat), np.nan)
         of_detection[stand_in >= 0] = values[stand_in[stand_in >= 0]]
         rows[f"purity_{name}"] = [
@@ -135,22 +139,24 @@ def purity_tables(cut: Cut) -> dict[str, Table]:
 
 def _stand_ins(cut: Cut) -> np.ndarray:
     """Row (M,) of the true source each detection is counted at; -1 where its band has none."""
-    bench, result = cut.bench, cut.source_of_detection.copy()
-    bands = latitude_bands(bench.found_place[1])
+    comparison, result = cut.comparison, cut.source_of_detection.copy()
+    bands = latitude_masks(comparison.found_place[1])
     for band in ("|b|<5", "5<|b|<20", "|b|>20"):
         here = bands[band] & cut.counted
         true = np.flatnonzero(here & cut.true_detection)
         false = np.flatnonzero(here & ~cut.true_detection)
         if true.size:
-            true = true[np.argsort(bench.probability[true], kind="stable")]
-            _, near = cKDTree(bench.probability[true, None]).query(bench.probability[false, None])
+            true = true[np.argsort(comparison.probability[true], kind="stable")]
+            _, near = cKDTree(comparison.probability[true, None]).query(
+                comparison.probability[false, None]
+            )
             result[false] = cut.source_of_detection[true[near]]
     return result
 
 
 def _calibration_table(cut: Cut, bands: dict[str, np.ndarray]) -> Table:
     """Share of true ones within bins of probability, beside the mean probability."""
-    probability = cut.bench.probability
+    probability = cut.comparison.probability
     rows = []
     for band, mask in bands.items():
         for labels, inside in binned(probability, PROBABILITY_EDGES, "probability"):
@@ -182,12 +188,12 @@ def calibration_text(table: Table) -> str:
     return "\n".join(lines)
 
 
-def radius_table(bench: Bench, thresholds: dict[str, float]) -> Table:
+def radius_table(comparison: TruthComparison, thresholds: dict[str, float]) -> Table:
     """Matched fractions against the matching radius, chance beside them.
 
     Parameters
     ----------
-    bench : Bench
+    comparison : TruthComparison
     thresholds : mapping
         Name of a list to the probability it is cut at; NaN lists are left out.
 
@@ -199,17 +205,17 @@ def radius_table(bench: Bench, thresholds: dict[str, float]) -> Table:
     rows = []
     for radius in RADII_DEG:
         # visible sources choose before invisible ones: these matches are those of all
-        ladder = bench.with_radius(radius).visible_ladder
-        ts = bench.ts[bench.visible]
+        scan = comparison.with_radius(radius).visible_scan
+        ts = comparison.ts[comparison.visible]
         for name, threshold in thresholds.items():
             if np.isnan(threshold):
                 continue
             at = np.array([threshold])
-            cells = point_of_curve("purity", ladder.detection_rate(bench.counted_detections, at))
+            cells = point_of_curve("purity", scan.detection_rate(comparison.counted_detections, at))
             for least in (25.0, 100.0):
-                group = bench.counted_truth[bench.visible] & (ts > least)
+                group = comparison.counted_truth[comparison.visible] & (ts > least)
                 cells |= point_of_curve(
-                    f"completeness, ideal TS > {least:g}", ladder.truth_rate(group, at)
+                    f"completeness, ideal TS > {least:g}", scan.truth_rate(group, at)
                 )
             rows.append({"list": name, "radius_deg": radius} | cells)
     return Table(rows=rows)

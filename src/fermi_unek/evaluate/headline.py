@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from astropy.table import Table
 
-from .bench import Bench, Cut
 from .positions import offsets, pair_table
 from .rates import bin_name, binned, curve_columns, point_of_curve, thresholds_of, with_error
+from .truth_comparison import Cut, TruthComparison
 
 TS_EDGES = (9.0, 16.0, 25.0, 36.0, 64.0, 100.0, np.inf)
 POINTING_TS_EDGES = (25.0, 100.0, 1000.0, np.inf)
@@ -36,19 +36,19 @@ def threshold_at_purity(curve: Table, wanted: float) -> float:
     return float(np.min(curve["threshold"][enough])) if enough.any() else float("nan")
 
 
-def cut_for(bench: Bench, counted: np.ndarray, wanted: float) -> float:
+def cut_for(comparison: TruthComparison, counted: np.ndarray, wanted: float) -> float:
     """Lowest probability at which the detections of a bool mask (M,) are pure enough, or NaN."""
-    thresholds = thresholds_of(bench.probability[counted])
-    curve = curve_columns("purity", bench.visible_ladder.detection_rate(counted, thresholds))
+    thresholds = thresholds_of(comparison.probability[counted])
+    curve = curve_columns("purity", comparison.visible_scan.detection_rate(counted, thresholds))
     return threshold_at_purity(Table(curve | {"threshold": thresholds}), wanted)
 
 
-def headline_tables(bench: Bench, wanted: float) -> dict[str, Table]:
+def headline_tables(comparison: TruthComparison, wanted: float) -> dict[str, Table]:
     """Completeness and position errors at a purity.
 
     Parameters
     ----------
-    bench : Bench
+    comparison : TruthComparison
     wanted : float
         Purity, counted against true sources of ideal TS above 9.
 
@@ -59,25 +59,25 @@ def headline_tables(bench: Bench, wanted: float) -> dict[str, Table]:
         makes the whole list pure enough; "part": that of the part alone) and bin of ideal TS.
         pointing: position errors of the list cut for the whole, by part and ideal TS.
     """
-    truths = parts_of_sky(bench.true_place[1])
+    truths = parts_of_sky(comparison.true_place[1])
     detections = {
-        part: mask & bench.counted_detections
-        for part, mask in parts_of_sky(bench.found_place[1]).items()
+        part: mask & comparison.counted_detections
+        for part, mask in parts_of_sky(comparison.found_place[1]).items()
     }
-    whole = cut_for(bench, detections["all"], wanted)
+    whole = cut_for(comparison, detections["all"], wanted)
     rows = []
     for part, mask in truths.items():
-        alone = cut_for(bench, detections[part], wanted)
+        alone = cut_for(comparison, detections[part], wanted)
         for cut, threshold in (("whole", whole), ("part", alone)):
             rows += completeness_rows(
-                bench, mask & bench.counted_truth, detections[part], threshold,
+                comparison, mask & comparison.counted_truth, detections[part], threshold,
                 {"part": part, "cut": cut},
             )  # fmt: skip
-    return {"headline": Table(rows=rows), "pointing": _pointing(bench, whole)}
+    return {"headline": Table(rows=rows), "pointing": _pointing(comparison, whole)}
 
 
 def completeness_rows(
-    bench: Bench,
+    comparison: TruthComparison,
     truths: np.ndarray,
     detections: np.ndarray,
     threshold: float,
@@ -87,7 +87,7 @@ def completeness_rows(
 
     Parameters
     ----------
-    bench : Bench
+    comparison : TruthComparison
     truths : bool array (N,)
         True sources that are counted.
     detections : bool array (M,)
@@ -98,11 +98,11 @@ def completeness_rows(
         First cells of each row.
     """
     at = np.array([np.inf if np.isnan(threshold) else threshold])
-    pure = bench.visible_ladder.detection_rate(detections, at)
+    pure = comparison.visible_scan.detection_rate(detections, at)
     purity = point_of_curve("purity", pure)
     rows = []
-    for edges, inside in binned(bench.ts, TS_EDGES, "TS"):
-        curve = bench.ladder.truth_rate(truths & inside, at)
+    for edges, inside in binned(comparison.ts, TS_EDGES, "TS"):
+        curve = comparison.scan.truth_rate(truths & inside, at)
         cells = point_of_curve("completeness", curve)
         if np.isnan(threshold):
             # such a purity cannot be had: there is no completeness at it
@@ -112,9 +112,9 @@ def completeness_rows(
     return rows
 
 
-def _pointing(bench: Bench, threshold: float) -> Table:
+def _pointing(comparison: TruthComparison, threshold: float) -> Table:
     """Containment radii and mean offsets of the list cut at a threshold."""
-    pairs = pair_table(Cut(bench, -np.inf if np.isnan(threshold) else threshold))
+    pairs = pair_table(Cut(comparison, -np.inf if np.isnan(threshold) else threshold))
     ts = np.asarray(pairs["Ideal_TS"])
     bins = binned(ts, POINTING_TS_EDGES, "TS") + binned(ts, (9.0, np.inf), "TS")
     return Table(

@@ -24,9 +24,9 @@ from ..sky.counts import SkyCounts
 from ..sky.geometry.coverage import N_COVERAGE
 from ..sky.geometry.frame import vectors_to_lonlat
 from ..sky.geometry.resample import places_in_pixels
-from .bench import EDGE_MARGIN_DEG, Bench, Cut, place
 from .positions import offsets, pair_table
 from .rates import rate_of
+from .truth_comparison import EDGE_MARGIN_DEG, Cut, TruthComparison, place
 
 Search = Callable[[SkyCounts], Catalog]
 """What finds the sources in counts."""
@@ -232,7 +232,7 @@ def _judge(
     added = Table({n: np.asarray(sources[n], float) for n in ("GLON", "GLAT", "Flux1000")})
     added["Ideal_TS"] = 1.0
     truth = vstack([known, added]) if len(known) else added
-    pairs = pair_table(Cut(Bench(found, truth, radius_deg)))
+    pairs = pair_table(Cut(TruthComparison(found, truth, radius_deg)))
     pairs = pairs[np.asarray(pairs["truth"]) >= len(known)]
     rows = np.asarray(pairs["truth"], int) - len(known)
     told = Table({name: added[name] for name in ("GLON", "GLAT", "Flux1000")})

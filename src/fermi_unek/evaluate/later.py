@@ -9,9 +9,9 @@ import numpy as np
 from astropy.table import Table
 
 from ..catalog.build import nearest
-from .bench import place
 from .rates import rate_of
-from .reference import ReferenceBench
+from .reference import ReferenceComparison
+from .truth_comparison import place
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,24 @@ class Confirmations:
     table: Table
 
 
-def confirm(bench: ReferenceBench, later: Sequence[Table]) -> Confirmations:
+def confirm(comparison: ReferenceComparison, later: Sequence[Table]) -> Confirmations:
     """Look the new detections up in later releases, the earliest first.
 
     Parameters
     ----------
-    bench : ReferenceBench
+    comparison : ReferenceComparison
         What is new is what has no match there.
     later : sequence of astropy Table
         From `load_release`, in order of time; may be empty.
     """
-    n = len(bench.probability)
+    n = len(comparison.probability)
     release, name = np.full(n, "", dtype="U12"), np.full(n, "", dtype="U24")
     signif, separation = np.full(n, np.nan), np.full(n, np.nan)
-    new = bench.counted_detections & (bench.matches.truth_of_detection < 0)
+    new = comparison.counted_detections & (comparison.matches.truth_of_detection < 0)
     rows = []
     for table in later:
-        table = _added(table, bench)
-        other = ReferenceBench(bench.catalog, table, bench.radius_deg)
+        table = _added(table, comparison)
+        other = ReferenceComparison(comparison.catalog, table, comparison.radius_deg)
         matches = other.matches
         listed = matches.truth_of_detection >= 0
         rate = rate_of(listed, new, other.matcher.chance()[1])
@@ -75,24 +75,24 @@ def confirm(bench: ReferenceBench, later: Sequence[Table]) -> Confirmations:
     return Confirmations(release, name, signif, separation, summary)
 
 
-def _added(later: Table, bench: ReferenceBench) -> Table:
+def _added(later: Table, comparison: ReferenceComparison) -> Table:
     """The sources of a later release that are farther than the radius from all of the reference."""
-    if not len(later) or not len(bench.reference):
+    if not len(later) or not len(comparison.reference):
         return later
-    _, separation = nearest(*place(later), *bench.place)
-    return later[separation > bench.radius_deg]
+    _, separation = nearest(*place(later), *comparison.place)
+    return later[separation > comparison.radius_deg]
 
 
-def new_table(bench: ReferenceBench, confirmed: Confirmations) -> Table:
+def new_table(comparison: ReferenceComparison, confirmed: Confirmations) -> Table:
     """The detections the reference does not have, most probable first, confirmed ones marked."""
-    new = bench.counted_detections & (bench.matches.truth_of_detection < 0)
+    new = comparison.counted_detections & (comparison.matches.truth_of_detection < 0)
     index = np.flatnonzero(new)
-    index = index[np.argsort(-bench.probability[index], kind="stable")]
-    lon, lat = bench.found_place
+    index = index[np.argsort(-comparison.probability[index], kind="stable")]
+    lon, lat = comparison.found_place
     return Table(
         {
-            "Source_Name": np.asarray(bench.catalog.table["Source_Name"], dtype="U18")[index],
-            "Probability": bench.probability[index],
+            "Source_Name": np.asarray(comparison.catalog.table["Source_Name"], dtype="U18")[index],
+            "Probability": comparison.probability[index],
             "GLON": lon[index],
             "GLAT": lat[index],
             "Confirmed": confirmed.release[index] != "",

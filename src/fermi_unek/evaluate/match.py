@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from ..errors import InputError
 from ..sky.bins import COVERAGE_ORDER
 from ..sky.geometry.frame import lonlat_to_vectors
-from .ladder import Ladder, Steps, climb
+from .threshold_scan import Steps, ThresholdScan, scan_thresholds
 
 SKY_SHIFTS_DEG = (-30.0, -20.0, -10.0, 10.0, 20.0, 30.0)
 """Shifts in longitude for the whole sky: far beyond the radius, near enough to the same
@@ -164,14 +164,14 @@ class Matcher:
         with np.errstate(invalid="ignore"):
             return sums[0] / totals[0], sums[1] / totals[1]
 
-    def ladder(self, probability: np.ndarray) -> Ladder:
+    def scan(self, probability: np.ndarray) -> ThresholdScan:
         """Matches at every threshold in the probabilities (M,) of the detections."""
 
         def steps(pairs: _Pairs) -> Steps:
-            return climb(pairs.n_truth, pairs.truth, pairs.detection, probability)
+            return scan_thresholds(pairs.n_truth, pairs.truth, pairs.detection, probability)
 
         shifted = tuple((steps(pairs), *counted) for pairs, counted in self._shifted)
-        return Ladder(probability, steps(self._pairs), shifted)
+        return ThresholdScan(probability, steps(self._pairs), shifted)
 
     @cached_property
     def _pairs(self) -> _Pairs:

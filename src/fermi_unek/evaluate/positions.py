@@ -8,8 +8,9 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
-from .bench import Bench, Cut, column
-from .rates import bin_name, binned, latitude_bands, rate_of, with_error
+from ..sky.geometry.latitude import latitude_masks
+from .rates import bin_name, binned, rate_of, with_error
+from .truth_comparison import Cut, TruthComparison, column
 
 OFFSET_TS_EDGES = (9.0, 25.0, 64.0, 100.0, 300.0, 1000.0, np.inf)
 COVERAGE_TS_EDGES = (9.0, 16.0, 25.0, 36.0, 64.0, 100.0, 1000.0, np.inf)
@@ -25,32 +26,36 @@ def pair_table(cut: Cut) -> Table:
         sphere, its parts along longitude (times cos b) and latitude, and the distance in units
         of the 68% and the 95% ellipse, NaN where there is none.
     """
-    bench, matches = cut.bench, cut.matches
-    counts = bench.counted_truth[matches.truth] & bench.counted_detections[matches.detection]
+    comparison, matches = cut.comparison, cut.matches
+    counts = (
+        comparison.counted_truth[matches.truth] & comparison.counted_detections[matches.detection]
+    )
     true, found = matches.truth[counts], matches.detection[counts]
-    (lon, lat), (det_lon, det_lat) = bench.true_place, bench.found_place
+    (lon, lat), (det_lon, det_lat) = comparison.true_place, comparison.found_place
     lon_offset = (det_lon[found] - lon[true] + 180.0) % 360.0 - 180.0
     return Table(
         {
             "truth": true,
             "detection": found,
-            "Ideal_TS": bench.ts[true],
+            "Ideal_TS": comparison.ts[true],
             "GLAT": lat[true],
-            "Probability": bench.probability[found],
+            "Probability": comparison.probability[found],
             "separation_deg": matches.separation_deg[counts],
             "lon_offset_deg": lon_offset * np.cos(np.radians(lat[true])),
             "lat_offset_deg": det_lat[found] - lat[true],
-            "ellipse68_radius": _ellipse_radius(bench, true, found, 68),
-            "ellipse95_radius": _ellipse_radius(bench, true, found, 95),
+            "ellipse68_radius": _ellipse_radius(comparison, true, found, 68),
+            "ellipse95_radius": _ellipse_radius(comparison, true, found, 95),
         }
     )
 
 
-def _ellipse_radius(bench: Bench, true: np.ndarray, found: np.ndarray, percent: int) -> np.ndarray:
+def _ellipse_radius(
+    comparison: TruthComparison, true: np.ndarray, found: np.ndarray, percent: int
+) -> np.ndarray:
     """Distance of the truth from a detection in units of its ellipse; NaN without one."""
-    table, name = bench.catalog.table, f"Conf_{percent}"
-    found_lon, found_lat = (values[found] for values in bench.found_place)
-    true_lon, true_lat = (values[true] for values in bench.true_place)
+    table, name = comparison.catalog.table, f"Conf_{percent}"
+    found_lon, found_lat = (values[found] for values in comparison.found_place)
+    true_lon, true_lat = (values[true] for values in comparison.true_place)
     here = SkyCoord(found_lon, found_lat, unit="deg", frame="galactic").icrs
     there = SkyCoord(true_lon, true_lat, unit="deg", frame="galactic").icrs
     angle = here.position_angle(there).rad - np.radians(column(table, f"{name}_PosAng")[found])
@@ -71,7 +76,7 @@ def offset_table(pairs: Table) -> Table:
     return Table(
         rows=[
             {"band": band} | labels | offsets(pairs[mask & inside])
-            for band, mask in latitude_bands(np.asarray(pairs["GLAT"])).items()
+            for band, mask in latitude_masks(np.asarray(pairs["GLAT"])).items()
             for labels, inside in bins
         ]
     )
@@ -84,7 +89,7 @@ def coverage_table(pairs: Table) -> Table:
     return Table(
         rows=[
             {"band": band} | labels | _inside_ellipses(pairs[mask & inside])
-            for band, mask in latitude_bands(np.asarray(pairs["GLAT"])).items()
+            for band, mask in latitude_masks(np.asarray(pairs["GLAT"])).items()
             for labels, inside in bins
         ]
     )

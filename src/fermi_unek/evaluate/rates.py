@@ -9,7 +9,7 @@ import numpy as np
 from astropy.stats import binom_conf_interval
 from astropy.table import Table
 
-from .ladder import RateCurve
+from .threshold_scan import RateCurve
 
 ONE_SIGMA = 0.682689492137
 
@@ -114,17 +114,6 @@ def with_error(row: Mapping[str, float], name: str) -> str:
         return "nan"
     half = (row[f"{name}_high"] - row[f"{name}_low"]) / 2.0
     return f"{row[name]:.3f}+-{half:.3f}"
-
-
-def latitude_bands(lat_deg: np.ndarray) -> dict[str, np.ndarray]:
-    """All latitudes and the three bands of |b| that are told apart, as bool arrays."""
-    height = np.abs(lat_deg)
-    return {
-        "all": np.ones(len(height), dtype=bool),
-        "|b|<5": height < 5,
-        "5<|b|<20": (height >= 5) & (height < 20),
-        "|b|>20": height >= 20,
-    }
 
 
 def thresholds_of(probability: np.ndarray) -> np.ndarray:

@@ -8,15 +8,15 @@ from functools import cached_property
 import numpy as np
 from astropy.table import Table
 
-from .bench import EDGE_MARGIN_DEG, Detections, column, place
 from .match import Matcher, Matches
+from .truth_comparison import EDGE_MARGIN_DEG, Detections, column, place
 
 BRIGHT_SIGMA = 10.0
 """Sources above this that are missed are listed and mapped."""
 
 
 @dataclass(frozen=True)
-class ReferenceBench(Detections):
+class ReferenceComparison(Detections):
     """Columns of a catalog and a reference, and their matches.
 
     Attributes

@@ -14,12 +14,12 @@ from astropy.table import Table
 
 from ..catalog.record import Catalog
 from ..errors import InputError
-from .bench import EDGE_MARGIN_DEG, Bench, Cut
 from .counting import calibration_text, completeness_tables, purity_tables, radius_table
 from .extended import extended_lines
 from .headline import headline_tables, headline_text, threshold_at_purity
 from .positions import coverage_table, coverage_text, offset_line, offset_table, pair_table
 from .rates import Rate, curve_columns, rate_of, thresholds_of
+from .truth_comparison import EDGE_MARGIN_DEG, Cut, TruthComparison
 
 TRUTH_COLUMNS = ("GLON", "GLAT", "Flux1000", "Ideal_TS")
 
@@ -121,15 +121,15 @@ def score(
     InputError
         When the truth lacks a column or the radius is out of range.
     """
-    bench = _checked_bench(catalog, truth, radius_deg)
-    curve = _curve(bench)
+    comparison = _checked_bench(catalog, truth, radius_deg)
+    curve = _curve(comparison)
     threshold = threshold_at_purity(curve, purity_wanted)
-    whole = Cut(bench)
+    whole = Cut(comparison)
     pairs = pair_table(whole)
-    tables = headline_tables(bench, purity_wanted) | {"curve": curve}
+    tables = headline_tables(comparison, purity_wanted) | {"curve": curve}
     tables |= completeness_tables(whole) | purity_tables(whole)
     known = np.isfinite(threshold)
-    cut = Cut(bench, threshold if known else np.inf)
+    cut = Cut(comparison, threshold if known else np.inf)
     for name, table in (completeness_tables(cut) | purity_tables(cut)).items():
         # at a purity that cannot be had there is nothing to tell
         tables[f"{name}_cut"] = table if known else table[:0]
@@ -137,61 +137,61 @@ def score(
     return Scores(
         radius_deg=radius_deg,
         purity_wanted=purity_wanted,
-        n_detections=int(bench.counted_detections.sum()),
-        n_truth=int(bench.counted_truth.sum()),
+        n_detections=int(comparison.counted_detections.sum()),
+        n_truth=int(comparison.counted_truth.sum()),
         threshold=threshold,
-        summary=_summary(bench, threshold),
+        summary=_summary(comparison, threshold),
         tables=tables
         | {
-            "radius": radius_table(bench, lists),
+            "radius": radius_table(comparison, lists),
             "offsets": offset_table(pairs),
             "coverage": coverage_table(pairs),
             "pairs": pairs,
-            "extended": bench.extended.table(catalog, 0.0, EDGE_MARGIN_DEG),
+            "extended": comparison.extended.table(catalog, 0.0, EDGE_MARGIN_DEG),
         },
     )
 
 
 def summary_text(catalog: Catalog, truth: Table, radius_deg: float) -> str:
     """Purity and completeness of all detections within a radius; errors as `score`."""
-    bench = _checked_bench(catalog, truth, radius_deg)
-    counted = int(bench.counted_detections.sum()), int(bench.counted_truth.sum())
-    return _summary_text(radius_deg, *counted, _rates_at(bench, -np.inf))
+    comparison = _checked_bench(catalog, truth, radius_deg)
+    counted = int(comparison.counted_detections.sum()), int(comparison.counted_truth.sum())
+    return _summary_text(radius_deg, *counted, _rates_at(comparison, -np.inf))
 
 
-def _checked_bench(catalog: Catalog, truth: Table, radius_deg: float) -> Bench:
+def _checked_bench(catalog: Catalog, truth: Table, radius_deg: float) -> TruthComparison:
     missing = [name for name in TRUTH_COLUMNS if name not in truth.colnames]
     if missing:
         raise InputError(f"the truth has no column {', '.join(missing)}")
-    return Bench(catalog, truth, radius_deg)
+    return TruthComparison(catalog, truth, radius_deg)
 
 
-def _summary(bench: Bench, threshold: float) -> dict[str, Rate]:
-    summary = _rates_at(bench, -np.inf)
+def _summary(comparison: TruthComparison, threshold: float) -> dict[str, Rate]:
+    summary = _rates_at(comparison, -np.inf)
     if np.isfinite(threshold):
-        cut = _rates_at(bench, threshold)
+        cut = _rates_at(comparison, threshold)
         summary |= {f"{name} [p >= {threshold:.3f}]": rate for name, rate in cut.items()}
     return summary
 
 
-def _rates_at(bench: Bench, threshold: float) -> dict[str, Rate]:
+def _rates_at(comparison: TruthComparison, threshold: float) -> dict[str, Rate]:
     """Purity and completeness of the detections from a probability up."""
-    cut = Cut(bench, threshold)
+    cut = Cut(comparison, threshold)
     rates = {"purity": rate_of(cut.true_detection, cut.counted, cut.chance_detection)}
-    for name, group in bench.samples().items():
+    for name, group in comparison.samples().items():
         rates[f"completeness, {name}"] = rate_of(
-            cut.matches.truth_found, group & bench.counted_truth, cut.chance_truth
+            cut.matches.truth_found, group & comparison.counted_truth, cut.chance_truth
         )
     return rates
 
 
-def _curve(bench: Bench) -> Table:
+def _curve(comparison: TruthComparison) -> Table:
     """One row for every probability: number of detections, purity, completeness of samples."""
-    thresholds = thresholds_of(bench.probability[bench.counted_detections])
-    pure = bench.visible_ladder.detection_rate(bench.counted_detections, thresholds)
+    thresholds = thresholds_of(comparison.probability[comparison.counted_detections])
+    pure = comparison.visible_scan.detection_rate(comparison.counted_detections, thresholds)
     columns = {"threshold": thresholds, "n_detections": pure.total}
     columns |= curve_columns("purity", pure)
-    for name, group in bench.samples().items():
-        found = bench.ladder.truth_rate(group & bench.counted_truth, thresholds)
+    for name, group in comparison.samples().items():
+        found = comparison.scan.truth_rate(group & comparison.counted_truth, thresholds)
         columns |= curve_columns(f"completeness, {name}", found)
     return Table(columns)

@@ -8,6 +8,7 @@ the 4-year gtltcube file of the Fermi-LAT collaboration by
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -201,6 +202,23 @@ def mean_psf(response: ResponseTables, b: int, index: float = 2.4) -> tuple[np.n
         w * response.psf_per_sr(k, angles) for w, k in zip(weights, k_of_bin.tolist(), strict=True)
     )
     return np.radians(angles), density / weights.sum()
+
+
+def mixed_psf(
+    responses: Sequence[ResponseTables], b: int, index: float = 2.4
+) -> tuple[np.ndarray, np.ndarray]:
+    """`mean_psf` of several event types together, weighted with their exposures."""
+    profiles = [mean_psf(response, b, index) for response in responses]
+    weights = [response.exposure_per_year.mean() for response in responses]
+    density = np.average([density for _, density in profiles], axis=0, weights=weights)
+    return profiles[0][0], density
+
+
+def containment_deg(angles_rad: np.ndarray, density: np.ndarray, level: float = 0.68) -> float:
+    """Radius, degrees, that holds `level` of a radial profile: angles in rad, density per sr."""
+    ring = np.pi * np.diff(angles_rad**2) * 0.5 * (density[1:] + density[:-1])
+    inside = np.concatenate([[0.0], np.cumsum(ring)])
+    return float(np.degrees(np.interp(level, inside / inside[-1], angles_rad)))
 
 
 def profile_index(chord_squared: np.ndarray) -> np.ndarray:

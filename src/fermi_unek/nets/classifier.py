@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..sky.binning import BINNING
+
 N_CLASSES = 5
 """bll, fsrq, psr, pwn, fake."""
 
-_EDGES_MEV = (300.0, 500.0, 1000.0, 2000.0, 7000.0, 20000.0, 1000000.0)
 _INDEX = 2.4
 _FLUX_UNIT = 1e-10  # ph cm-2 s-1 above 1 GeV, where log fluxes are zero
 _EPS = 1e-6
@@ -73,6 +74,13 @@ class ClassifierShape:
     finder : bool
         Whether peak and area in the localizer's mask are looked at, and a sixth logit tells
         sources of ideal TS above 25 from fainter ones: what Fake must not cost, and what it may.
+    stamp_pixels : int
+        Pixels along the side of a stamp.
+    stamp_deg : tuple of float
+        Side of the stamps of each energy bin: two to six times the radius that holds 68% of its
+        photons.
+    core_deg : tuple of float
+        Radius of the aperture of each bin in which photons are simply counted.
     """
 
     hidden: int = 96
@@ -80,6 +88,9 @@ class ClassifierShape:
     year_units: int = 32
     members: int = 1
     finder: bool = False
+    stamp_pixels: int = 12
+    stamp_deg: tuple[float, ...] = (5.0, 4.0, 2.7, 1.6, 1.0, 0.8)
+    core_deg: tuple[float, ...] = (1.1, 0.8, 0.42, 0.22, 0.12, 0.1)
 
     @property
     def outputs(self) -> int:
@@ -219,7 +230,7 @@ class YearBranch(nn.Module):
 
 def reference_spectrum(like: Tensor) -> Tensor:
     """Photons (6,) of a power law of index 2.4 per bin, one above 1 GeV."""
-    edges = torch.tensor(_EDGES_MEV, dtype=torch.float64) ** (1.0 - _INDEX)
+    edges = torch.tensor(BINNING.edges_mev, dtype=torch.float64) ** (1.0 - _INDEX)
     photons = edges[:-1] - edges[1:]
     return (photons / photons[2:].sum()).to(like)
 

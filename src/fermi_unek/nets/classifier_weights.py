@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from .classifier import Classifier, ClassifierShape
+from .tables import from_header
 from .weights import find_model, read_weights, write_weights
 
 DEFAULT_CLASSIFIER = "classifier-v4"
@@ -51,5 +52,7 @@ def load_classifier(name_or_path: str | Path | None = None) -> ClassifierFile:
         When there is no such model, or the file is no classifier.
     """
     path = find_model(name_or_path, DEFAULT_CLASSIFIER)
-    read = read_weights("classifier", lambda shape: Classifier(ClassifierShape(**shape)), path)
+    read = read_weights(
+        "classifier", lambda shape, _: Classifier(from_header(ClassifierShape, shape)), path
+    )
     return ClassifierFile(*read)

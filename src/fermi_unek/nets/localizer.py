@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,14 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .filters import banded_factors, smooth
+from .spec import ModelSpec, PatchBatch, architecture
 
-N_BINS = 6
-BIN_PIXELS = (32, 32, 64, 128, 128, 128)
 OUTPUT_PLANES = 4
 """Mask logit, offset to the source in columns and in rows, log of the offset's error."""
-
-TEMPLATE_SIZES = (196_608, 196_608, 786_432, 786_432, 786_432, 786_432)
-"""Pixels of the maps of the diffuse template per bin (HEALPIX nside 128 and 256)."""
 
 _RANK = 3
 _PLANES = 3
@@ -27,22 +22,6 @@ _BLOCKS = 8
 _OUTLIER_SIGMA = 2.0
 _TEMPLATE_ERROR = 0.15
 _SURELY_SEEN = 10.0
-
-
-@dataclass(frozen=True)
-class LocalizerShape:
-    """Widths of the U-Net at 64, 32, 16 and 8 pixels a side.
-
-    Attributes
-    ----------
-    widths : tuple of four int
-    template : bool
-        Whether the network holds a template of the diffuse emission and wants it cut along
-        with the counts.
-    """
-
-    widths: tuple[int, int, int, int] = (48, 80, 112, 160)
-    template: bool = False
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:
@@ -177,16 +156,17 @@ def _level(seen: Tensor, share: Tensor, used: Tensor) -> Tensor:
     return (seen * used).sum(dim=(1, 2), keepdim=True) / torch.maximum(told, least)
 
 
+@architecture("unet")
 class Localizer(nn.Module):
-    """Multi-input U-Net over six energy bins.
+    """Multi-input U-Net over the energy bins.
 
-    Bins of 128 and 64 pixels enter at the first level (the former as 2 x 2 sub-pixels, so
-    that all convolutions run at 64 pixels or coarser), bins of 32 pixels at the second; the
-    output is at 128 pixels.
+    Bins of the finest pixels (128 along a side) and of half of them enter at the first level (the
+    former as 2 x 2 sub-pixels, so that all convolutions run at 64 pixels or coarser), bins of a
+    quarter at the second; the output has the finest pixels.
 
     Parameters
     ----------
-    shape : LocalizerShape, optional
+    spec : ModelSpec, optional
         Default widths when absent.
 
     Notes
@@ -194,19 +174,18 @@ class Localizer(nn.Module):
     What lies under a mask of zero does not influence the output.
     """
 
-    def __init__(self, shape: LocalizerShape | None = None) -> None:
+    def __init__(self, spec: ModelSpec | None = None) -> None:
         super().__init__()
-        self.shape = shape or LocalizerShape()
-        w0, w1, w2, w3 = self.shape.widths
-        self.inputs = nn.ModuleList(BinInput(n) for n in BIN_PIXELS)
-        fine, middle, coarse = (BIN_PIXELS.count(n) for n in (128, 64, 32))
+        self.spec = spec or ModelSpec()
+        w0, w1, w2, w3 = self.spec.widths
+        pixels, finest = self.spec.binning.pixels, self.spec.binning.output_pixels
+        self.inputs = nn.ModuleList(BinInput(n) for n in pixels)
+        fine, middle, coarse = (pixels.count(finest // k) for k in (1, 2, 4))
         first, second = _PLANES * (4 * fine + middle), _PLANES * coarse
-        if self.shape.template:
+        if self.spec.template:
             # what the template leads one to expect has no structure in the sub-pixels
             first += (4 + 1) * fine + _TEMPLATE_PLANES * middle
             second += _TEMPLATE_PLANES * coarse
-            for b, size in enumerate(TEMPLATE_SIZES):
-                self.register_buffer(f"template{b}", torch.ones(size, dtype=torch.float16))
         self.down0 = _block(first, w0)
         self.down1 = _block(w0 + second, w1)
         self.down2 = _block(w1, w2)
@@ -223,47 +202,18 @@ class Localizer(nn.Module):
         # start from the share of pixels that belong to sources, about two percent
         nn.init.constant_(self.head.get_parameter("2.bias")[:4], -4.0)
 
-    @property
-    def template(self) -> tuple[Tensor, ...]:
-        """Maps of the diffuse template per bin, NESTED; empty where the network has none."""
-        if not self.shape.template:
-            return ()
-        return tuple(self.get_buffer(f"template{b}") for b in range(N_BINS))
+    def forward(self, batch: PatchBatch) -> Tensor:
+        """Source mask and offsets of a batch of patches; see `SourceNetwork.predict`."""
+        return self.predict(self.planes(batch))
 
-    def forward(
-        self,
-        counts: Sequence[Tensor],
-        masks: Sequence[Tensor],
-        template: Sequence[Tensor] | None = None,
-    ) -> Tensor:
-        """Source mask and offsets of a batch of patches.
+    def planes(self, batch: PatchBatch) -> list[Tensor]:
+        """Input planes of the bins, (B, 3 or 5, n_b, n_b) each, as `forward` makes them.
 
-        Parameters
-        ----------
-        counts : six tensors (B, n_b, n_b), photons per pixel
-        masks : six tensors (B, n_b, n_b), one where observed, else zero
-        template : six tensors (B, t_b, t_b)
-            The network's template in the patches, if it has one.
-
-        Returns
-        -------
-        Tensor (B, 4, 128, 128)
-            Mask logit; offset to the source in pixels (columns, rows); log of its error.
-        """
-        return self.judge(self.planes(counts, masks, template))
-
-    def planes(
-        self,
-        counts: Sequence[Tensor],
-        masks: Sequence[Tensor],
-        template: Sequence[Tensor] | None = None,
-    ) -> list[Tensor]:
-        """Input planes of the six bins, (B, 3 or 5, n_b, n_b) each, as `forward` makes them.
-
-        Turning counts and masks turns the planes: who wants a patch judged in several
+        Turning counts and masks turns the planes: who wants a patch shown in several
         orientations needs them once.
         """
-        given = [None] * N_BINS if template is None else [t.float() for t in template]
+        counts, masks, template = batch
+        given = [None] * len(counts) if template is None else [t.float() for t in template]
         # small differences of large counts: half precision would lose them
         with torch.autocast(counts[0].device.type, enabled=False):
             return [
@@ -271,10 +221,11 @@ class Localizer(nn.Module):
                 for module, c, m, t in zip(self.inputs, counts, masks, given, strict=True)
             ]
 
-    def judge(self, planes: Sequence[Tensor]) -> Tensor:
-        """What `forward` returns, from the planes of the six bins."""
+    def predict(self, planes: Sequence[Tensor]) -> Tensor:
+        """What `forward` returns, from the planes of the bins."""
         x0 = self.down0(self._first_level(planes))
-        coarse = [plane for plane in planes if plane.shape[-1] == 32]
+        quarter = self.spec.binning.output_pixels // 4
+        coarse = [plane for plane in planes if plane.shape[-1] == quarter]
         x1 = self.down1(torch.cat([F.max_pool2d(x0, 2), *_photons_first(coarse)], dim=1))
         x2 = self.down2(F.max_pool2d(x1, 2))
         x3 = self.down3(F.max_pool2d(x2, 2))
@@ -283,10 +234,12 @@ class Localizer(nn.Module):
         y0 = self.up0(torch.cat([_double(self.squeeze(y1)), x0], dim=1))
         return F.pixel_shuffle(self.head(y0), 2)
 
-    @staticmethod
-    def _first_level(planes: Sequence[Tensor]) -> Tensor:
-        """Planes of 128 and 64 pixels as channels at 64 pixels."""
-        fine, middle = ([p for p in planes if p.shape[-1] == size] for size in (128, 64))
+    def _first_level(self, planes: Sequence[Tensor]) -> Tensor:
+        """Planes of the finest and of half as many pixels as channels at the latter."""
+        finest = self.spec.binning.output_pixels
+        fine, middle = (
+            [p for p in planes if p.shape[-1] == size] for size in (finest, finest // 2)
+        )
         photons = torch.cat([plane[:, :_PLANES] for plane in fine], dim=1)
         channels = [F.pixel_unshuffle(photons, 2), *(plane[:, :_PLANES] for plane in middle)]
         if fine[0].shape[1] > _PLANES:

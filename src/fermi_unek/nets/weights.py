@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import InputError
 from ..outputs import replacing
-from .localizer import Localizer, LocalizerShape
+from . import localizer  # noqa: F401  registers the architecture
+from .spec import ModelSpec, SourceNetwork, build_network
 
 DEFAULT_LOCALIZER = "localizer-v5"
 
 COARSE_LOCALIZER = "localizer-v5-coarse"
 """For photons that were counted in pixels wider than the network's own."""
+
+_TEMPLATES = Path(str(files("fermi_unek") / "data" / "templates"))
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
@@ -33,36 +38,47 @@ class LocalizerFile:
 
     Attributes
     ----------
-    network : Localizer
+    network : SourceNetwork
         In evaluation mode.
     calibration : mapping
         Tables that turn raw numbers into probability and position error (see `detect`).
     provenance : mapping
         Name, SHA-256 and training history, for headers and `info`.
+    template : tuple of float16 arrays (12 nside_b**2,)
+        Diffuse template of each energy bin, NESTED Galactic, of any unit; empty where the network
+        wants none.
     """
 
-    network: Localizer
+    network: SourceNetwork
     calibration: Mapping[str, object] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
+    template: tuple[np.ndarray, ...] = ()
 
 
 def save_localizer(
-    network: Localizer,
+    network: nn.Module,
     path: str | Path,
     history: Mapping[str, str],
     calibration: Mapping[str, object] | None = None,
+    template: Sequence[np.ndarray] = (),
 ) -> Path:
-    """Write weights, shape, history and calibration to one file (temporary name, then moved).
+    """Write weights, spec, history and calibration to one file (temporary name, then moved).
 
     Kernels of convolutions are kept in half precision, in which the network may run anyway;
-    filters, scaling and running means stay as they are.
+    filters, scaling and running means stay as they are. A template that ships with the package is
+    named, any other kept in the file.
     """
     kernels = {name for name, t in network.named_parameters() if t.ndim == 4}
     tensors = {
         name: t.detach().half() if name in kernels else t.detach()
         for name, t in network.state_dict().items()
     }
-    shape = asdict(network.shape)
+    spec: ModelSpec = network.spec  # type: ignore[assignment]
+    shape = spec.as_mapping()
+    if len(template):
+        shape["template_name"] = name_of_template(template)
+        if not shape["template_name"]:
+            tensors |= {f"template{b}": torch.from_numpy(t) for b, t in enumerate(template)}
     return write_weights("localizer", tensors, shape, path, history, calibration)
 
 
@@ -74,16 +90,46 @@ def load_localizer(name_or_path: str | Path | None = None) -> LocalizerFile:
     InputError
         When there is no such model, or the file is no localizer.
     """
-    network, calibration, provenance = read_weights(
-        "localizer",
-        lambda shape: Localizer(
-            LocalizerShape(tuple(shape["widths"]), bool(shape.get("template", False)))
-        ),
-        find_model(name_or_path, DEFAULT_LOCALIZER),
-    )
+    template: list[np.ndarray] = []
+
+    def build(shape: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
+        spec = ModelSpec.from_mapping(shape)
+        inside = [name for name in sorted(tensors) if name.startswith("template")]
+        template.extend(tensors.pop(name).numpy() for name in inside)
+        if shape.get("template_name"):
+            template.extend(load_template(str(shape["template_name"])))
+        return build_network(spec)
+
+    path = find_model(name_or_path, DEFAULT_LOCALIZER)
+    network, calibration, provenance = read_weights("localizer", build, path)
     # torch's type hints do not know the keyword
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return LocalizerFile(network, calibration, provenance)
+    source_network: SourceNetwork = network  # type: ignore[assignment]
+    return LocalizerFile(source_network, calibration, provenance, tuple(template))
+
+
+def load_template(name: str) -> list[np.ndarray]:
+    """Maps of a diffuse template that ships with the package, one an energy bin.
+
+    Raises
+    ------
+    InputError
+        When there is none of that name.
+    """
+    path = _TEMPLATES / f"{name}.safetensors"
+    if not path.is_file():
+        raise InputError(f"the network wants the diffuse template {name!r}, which is not in {path}")
+    tensors = load_file(path)
+    return [tensors[key] for key in sorted(tensors)]
+
+
+def name_of_template(template: Sequence[np.ndarray]) -> str:
+    """Name of the shipped template that has these maps; blank where none has."""
+    for path in sorted(_TEMPLATES.glob("*.safetensors")):
+        known = load_template(path.stem)
+        if len(known) == len(template) and all(map(np.array_equal, known, template)):
+            return path.stem
+    return ""
 
 
 def write_weights(
@@ -110,7 +156,7 @@ def write_weights(
 
 
 def read_weights(
-    kind: str, build: Callable[[dict[str, Any]], AnyModule], path: Path
+    kind: str, build: Callable[[dict[str, Any], dict[str, Tensor]], AnyModule], path: Path
 ) -> tuple[AnyModule, dict[str, object], dict[str, str]]:
     """Network in evaluation mode, calibration and provenance of a weights file.
 
@@ -119,7 +165,8 @@ def read_weights(
     kind : str
         What the file must say it is.
     build : callable
-        Makes the network from the shape in the file's header.
+        Makes the network from the shape in the file's header; may take tensors that are not
+        the network's out of those of the file.
 
     Raises
     ------
@@ -133,7 +180,7 @@ def read_weights(
         found = metadata.get("kind", "weights of unknown kind")
         if found != kind:
             raise InputError(f"{path} holds no {kind} but {found!r}")
-        network = build(json.loads(metadata["shape"]))
+        network = build(json.loads(metadata["shape"]), tensors)
         network.load_state_dict(tensors)
         history = json.loads(metadata["history"])
         calibration = json.loads(metadata["calibration"])

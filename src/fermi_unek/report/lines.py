@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
+from astropy.table import Row
 
 from ..catalog.record import Catalog
 from ..catalog.schema import FLAG_NEAR_EDGE
 from ..sky.bins import ENERGY_EDGES_MEV
 from ..sky.counts import SkyCounts
 from .photons import covered_cone
+
+_LINES = 10
+_OF_NETWORKS = {
+    "model model": "localizer",
+    "model sha256": "localizer sha256",
+    "class model": "classifier",
+    "class sha256": "classifier sha256",
+}
+"""What `info` tells of the history of the networks: which they are."""
 
 
 def summary_line(catalog: Catalog) -> str:
@@ -21,22 +33,52 @@ def summary_line(catalog: Catalog) -> str:
 
 
 def describe_catalog(catalog: Catalog) -> str:
-    """The summary line, the brightest sources, and the header that says how it was made."""
+    """The summary line, the most probable sources, and how the catalog was made."""
     table = catalog.table
     lines = [summary_line(catalog)]
-    for row in np.argsort(-np.asarray(table["Probability"], float), kind="stable")[:10]:
-        one = table[int(row)]
+    if len(table):
+        real = float(np.sum(np.asarray(table["Probability"], float)))
+        lines.append(f"expected purity {real / len(table):.2f}: probabilities add up to {real:.1f}")
         lines.append(
-            f"  {str(one['Source_Name']):<19s} glon {one['GLON']:8.3f} glat {one['GLAT']:+8.3f} "
-            f"probability {one['Probability']:.3f}  {one['ASSOC_FGL']}"
+            f"  {'name':<18} {'GLON':>8} {'GLAT':>8} {'r95':>6}  {'prob.':<6} {'class':<5} fake  "
+            "nearest 4FGL"
         )
-    if len(catalog) > 10:
-        lines.append(f"  and {len(catalog) - 10} more")
-    return "\n".join(lines + [f"{key}: {value}" for key, value in catalog.header.items()])
+    order = np.argsort(-np.asarray(table["Probability"], float), kind="stable")
+    lines += [_source_line(table[int(row)]) for row in order[:_LINES]]
+    if len(table) > _LINES:
+        lines.append(f"  and {len(table) - _LINES} more")
+    return "\n".join(lines + _provenance_lines(catalog))
+
+
+def _source_line(source: Row) -> str:
+    r95 = 60 * float(np.sqrt(source["Conf_95_SemiMajor"] * source["Conf_95_SemiMinor"]))
+    nearest = str(source["ASSOC_FGL"])
+    if nearest:
+        nearest += f" at {60 * float(source['Sep_FGL']):.1f}'"
+    return (
+        f"  {str(source['Source_Name']):<18} {source['GLON']:8.3f} {source['GLAT']:+8.3f} "
+        f"{r95:5.1f}'  {source['Probability']:.3f}  {str(source['CLASS1']) or '-':<5} "
+        f"{'yes' if source['Fake'] else 'no':<4}  {nearest or '-'}"
+    )
+
+
+def _provenance_lines(catalog: Catalog) -> list[str]:
+    """The header without the training of the networks and without folders."""
+    lines, versions = [], []
+    for key, value in catalog.header.items():
+        if key.startswith(("model ", "class ")):
+            if key not in _OF_NETWORKS:
+                continue
+            key = _OF_NETWORKS[key]
+        if key.startswith("version "):
+            versions.append(f"{key.removeprefix('version ')} {value}")
+        else:
+            lines.append(re.sub(r"/(?:[^/\s]+/)+", "", f"{key}: {value}"))
+    return lines + ([f"made with: {', '.join(versions)}"] if versions else [])
 
 
 def describe_sky(sky: SkyCounts) -> str:
-    """Where the photons lie, and how many there are in each energy bin."""
+    """Where the photons lie, how many there are in each energy bin, and in how many years."""
     lon_deg, lat_deg, radius_deg = covered_cone(sky.coverage)
     where = (
         "the whole sky"

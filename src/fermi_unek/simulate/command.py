@@ -124,7 +124,7 @@ def find_factors(
     user's list that are neither in 4FGL nor have a class are steady. The mean over the live time
     is one, so that counts of the whole of it are the same with and without.
     """
-    timed = config.yearly or config.format in ("photons", "patches")
+    timed = config.yearly or config.format == "photons"
     if not (config.variable and timed):
         return None
     lengths = np.array(year_lengths(config.years))

@@ -19,7 +19,6 @@ from ..sky.geometry.coverage import inside_circle
 from ..sky.io.wcs import vectors_to_pixels
 from ..sky.io.writers import wcs_cube, write_healpix_counts, write_wcs_counts
 from .ft1 import write_ft1
-from .patchset import CORNER_DEG, COUNTS, PATCHES, random_frames, write_patches
 from .sky import Region, simulate_counts, simulate_photons, year_lengths
 from .skymodel import SkyModel
 
@@ -81,15 +80,12 @@ def write_sky_files(config: SimulateConfig, draw: Draw, folder: Path) -> np.ndar
         "photons": _write_photons,
         "healpix": _write_healpix,
         "wcs": _write_wcs,
-        "patches": _write_patches,
     }
     return writers[config.format](config, draw, folder)
 
 
 def file_names(config: SimulateConfig) -> list[str]:
     """Names of the files `write_sky_files` may write."""
-    if config.format == "patches":
-        return [*COUNTS, PATCHES]
     n_years = len(year_lengths(config.years))
     if config.format == "photons":
         return ["photons.fits", *(f"photons{_of_year(year)}.fits" for year in range(n_years))]
@@ -187,23 +183,6 @@ def _write_photons(config: SimulateConfig, draw: Draw, folder: Path) -> np.ndarr
         )
         write_ft1(photons, folder / name, draw.for_files)
     return None if config.region is None else inside_circle(draw.model.vectors, config.region)
-
-
-def _write_patches(config: SimulateConfig, draw: Draw, folder: Path) -> np.ndarray | None:
-    """Patches whose centres lie in the region; sources on any of them count as in the field."""
-    region = _grown(config.region, CORNER_DEG)
-    sky = simulate_counts(
-        draw.model,
-        config.years,
-        draw.rng,
-        region,
-        yearly=True,
-        factors=draw.factors,
-        progress=draw.progress,
-    )
-    frames = random_frames(config.patches, draw.for_files, _part(config.region))
-    write_patches(sky, frames, folder, draw.progress)
-    return None if region is None else inside_circle(draw.model.vectors, region)
 
 
 def _expected_photons(model: SkyModel, config: SimulateConfig) -> float:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-ENERGY_EDGES_MEV = np.array([300.0, 500.0, 1000.0, 2000.0, 7000.0, 20000.0, 1000000.0])
+from .binning import BINNING
+
+ENERGY_EDGES_MEV = np.array(BINNING.edges_mev)
 """Edges of the six energy bins of the shipped networks, MeV."""
 
-N_BINS = len(ENERGY_EDGES_MEV) - 1
+N_BINS = BINNING.n_bins
 
 PATCH_DEG = 10.0
 """Side of a tangent-plane patch, degrees in the tangent plane."""
 
-NATIVE_PIXELS = (32, 32, 64, 128, 128, 128)
+NATIVE_PIXELS = BINNING.pixels
 """Pixels along the side of a patch per energy bin: 0.31, 0.16 and 0.08 deg."""
 
-OUTPUT_PIXELS = NATIVE_PIXELS[-1]
+OUTPUT_PIXELS = BINNING.output_pixels
 """Pixels along the side of the source mask."""
 
-NATIVE_ORDERS = (10, 10, 11, 12, 12, 12)
+NATIVE_ORDERS = BINNING.orders
 """HEALPIX order in which the counts of each bin are kept: about 30 HEALPIX pixels for
 one patch pixel, a tenth of the PSF or less."""
 

@@ -1,1 +1,1 @@
-"""Training patches, feeds, losses and loops; calibration of what was trained."""
+"""Training of the networks: skies, datasets, losses, loops, calibration."""

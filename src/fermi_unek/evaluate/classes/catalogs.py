@@ -9,7 +9,7 @@ from ...catalog.record import Catalog
 from ...catalog.schema import PROBABILITY_COLUMNS
 from ...errors import InputError
 from ..match import match
-from .scores import FAKE, UNCLASSED, ClassJudged
+from .scores import FAKE, UNCLASSED, ClassifiedDetections
 
 CLASS_OF = {"bll": 0, "fsrq": 1, "psr": 2, "msp": 2, "pwn": 3, "spp": 3, "snr": 3}
 """Index of the classes that are told apart, by CLASS1 of 4FGL."""
@@ -18,7 +18,9 @@ REAL_TS = 9.0
 _FAINTEST_TS, _EDGE_DEG = 4.0, 0.5
 
 
-def judged_from_catalog(catalog: Catalog, truth: Table, radius_deg: float = 0.3) -> ClassJudged:
+def classified_from_catalog(
+    catalog: Catalog, truth: Table, radius_deg: float = 0.3
+) -> ClassifiedDetections:
     """Classified detections of a catalog with what they are.
 
     Detections that match no source of ideal TS above 9 but lie at one of 4 to 9 are left out.
@@ -63,7 +65,7 @@ def judged_from_catalog(catalog: Catalog, truth: Table, radius_deg: float = 0.3)
             return np.full(len(lon), np.nan)
         return np.where(real, np.asarray(truth[name], float)[source], np.nan)
 
-    judged = ClassJudged(
+    judged = ClassifiedDetections(
         chances,
         np.asarray(table["Fake"], bool),
         np.where(real, classes[source], FAKE),

@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import Table
 
 from ...catalog.record import Catalog
-from .catalogs import judged_from_catalog
+from .catalogs import classified_from_catalog
 from .scores import ClassScores, score_classes
 
 CLASS_TABLES = (
@@ -26,7 +26,7 @@ def catalog_class_scores(
     classified = np.isfinite(np.asarray(catalog.table["Prob_Fake"], float)).any()
     if not classified or "CLASS1" not in truth.colnames:
         return None
-    return score_classes(judged_from_catalog(catalog, truth, radius_deg))
+    return score_classes(classified_from_catalog(catalog, truth, radius_deg))
 
 
 def write_class_scores(scores: ClassScores, folder: str | Path) -> None:

@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from ...catalog.schema import CLASSES
 from ...errors import InputError
-from ..rates import latitude_bands
+from ...sky.geometry.latitude import latitude_masks
 
 BLL, FSRQ, PSR, PWN, FAKE = range(5)
 UNCLASSED = 5
@@ -38,7 +38,7 @@ _CURVE = 60
 
 
 @dataclass(frozen=True)
-class ClassJudged:
+class ClassifiedDetections:
     """Detections with their probabilities and what they are; arrays of N rows.
 
     Attributes
@@ -72,9 +72,9 @@ class ClassJudged:
                     f"expected {expected}"
                 )
 
-    def select(self, rows: np.ndarray) -> ClassJudged:
+    def select(self, rows: np.ndarray) -> ClassifiedDetections:
         """Some of them."""
-        return ClassJudged(*(getattr(self, one.name)[rows] for one in fields(self)))
+        return ClassifiedDetections(*(getattr(self, one.name)[rows] for one in fields(self)))
 
     @property
     def classed(self) -> np.ndarray:
@@ -106,12 +106,12 @@ def _told(value: float) -> str:
     return f"{value:.0f}" if value == int(value) and abs(value) > 1 else f"{value:.3f}"
 
 
-def score_classes(judged: ClassJudged) -> ClassScores:
+def score_classes(judged: ClassifiedDetections) -> ClassScores:
     """Numbers, confusion matrices, ROC curves, calibration and the Fake curve.
 
     Parameters
     ----------
-    judged : ClassJudged
+    judged : ClassifiedDetections
         May be empty: everything is NaN then.
     """
     classed = judged.select(judged.classed)
@@ -175,7 +175,7 @@ def auc(positive: np.ndarray, score: np.ndarray) -> float:
     return float(roc_auc_score(positive, score))
 
 
-def class_contests(classed: ClassJudged) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def class_contests(classed: ClassifiedDetections) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """For each contest of two kinds which sources are of the first, and the score for it."""
     p = np.maximum(classed.chances, 1e-12)
     agn = p[:, BLL] + p[:, FSRQ]
@@ -190,7 +190,7 @@ def class_contests(classed: ClassJudged) -> dict[str, tuple[np.ndarray, np.ndarr
     return contests
 
 
-def fake_numbers(judged: ClassJudged) -> dict[str, float]:
+def fake_numbers(judged: ClassifiedDetections) -> dict[str, float]:
     """AUC of Prob_Fake, and purity and loss when what is flagged goes."""
     false, chance = judged.label == FAKE, judged.chances[:, FAKE]
     bright = judged.ts > BRIGHT_TS
@@ -221,7 +221,7 @@ def confusion_table(truth: np.ndarray, decided: np.ndarray) -> Table:
     return Table(rows=rows)
 
 
-def roc_table(judged: ClassJudged) -> Table:
+def roc_table(judged: ClassifiedDetections) -> Table:
     """ROC curves of the class contests and of Fake, one row a point."""
     contests = class_contests(judged.select(judged.classed))
     false = judged.label == FAKE
@@ -237,7 +237,9 @@ def roc_table(judged: ClassJudged) -> Table:
     return Table(rows=parts) if parts else Table(names=["contest", "false_rate", "true_rate"])
 
 
-def _calibrated(judged: ClassJudged) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _calibrated(
+    judged: ClassifiedDetections,
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """For each class: probability, whether it is so, and latitude of what can be judged.
 
     Classes are judged among sources that have one, given that they are no fakes.
@@ -253,11 +255,11 @@ def _calibrated(judged: ClassJudged) -> dict[str, tuple[np.ndarray, np.ndarray, 
     return result
 
 
-def calibration_table(judged: ClassJudged) -> Table:
+def calibration_table(judged: ClassifiedDetections) -> Table:
     """Expected calibration error of each class in each latitude band (ten bins of probability)."""
     rows = []
     for name, (chance, true, lat) in _calibrated(judged).items():
-        for band, inside in latitude_bands(lat).items():
+        for band, inside in latitude_masks(lat).items():
             error = calibration_error(chance[inside], true[inside])
             rows.append({"class": name, "band": band, "n": int(inside.sum()), "error": error})
     return Table(rows=rows)
@@ -272,7 +274,7 @@ def calibration_error(chance: np.ndarray, true: np.ndarray) -> float:
     return float(np.sum(off) / len(chance))
 
 
-def reliability_table(judged: ClassJudged) -> Table:
+def reliability_table(judged: ClassifiedDetections) -> Table:
     """Mean probability and true share in ten bins, per class."""
     rows = []
     for name, (chance, true, _) in _calibrated(judged).items():
@@ -286,7 +288,7 @@ def reliability_table(judged: ClassJudged) -> Table:
     return Table(rows=rows)
 
 
-def accuracy_table(classed: ClassJudged, best: np.ndarray, even: np.ndarray) -> Table:
+def accuracy_table(classed: ClassifiedDetections, best: np.ndarray, even: np.ndarray) -> Table:
     """Accuracy of both decisions in bins of photon flux."""
     rows = []
     for low, high in zip(FLUX_EDGES[:-1], FLUX_EDGES[1:], strict=True):
@@ -308,12 +310,12 @@ def accuracy_table(classed: ClassJudged, best: np.ndarray, even: np.ndarray) -> 
     return Table(rows=rows)
 
 
-def fake_curve(judged: ClassJudged) -> Table:
+def fake_curve(judged: ClassifiedDetections) -> Table:
     """True sources kept against false ones removed, as the cut on Prob_Fake falls, by latitude."""
     rows = []
     false, bright = judged.label == FAKE, judged.ts > BRIGHT_TS
     chance = judged.chances[:, FAKE]
-    for band, inside in latitude_bands(judged.lat_deg).items():
+    for band, inside in latitude_masks(judged.lat_deg).items():
         for cut in np.linspace(0.0, 1.0, _CURVE + 1)[1:]:
             flagged = chance >= cut
             rows.append(

@@ -1,7 +1,7 @@
 """Where patches lie: the grid of the whole sky, the part of it a field needs, and who owns what.
 
 Grid patches are unrotated squares in rings of constant Galactic latitude with a patch on either
-pole. Their side is 10 degrees, yet every point of the sky lies within `GRID_REACH_DEG` of the
+pole. Their side is 10 degrees, yet every point of the sky lies within `GridConfig.reach_deg` of the
 tangent point of some patch along both tangent axes: a patch that sees two and a half degrees
 around it, as far as photons of 300 MeV spread. Nearly four others see it too, and what a network
 says of it is their mean.
@@ -9,6 +9,7 @@ says of it is their mean.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -16,26 +17,38 @@ from scipy.spatial import cKDTree
 
 from ...errors import InputError
 from ..bins import PATCH_DEG
-from .coverage import check_circle, circle_coverage, coverage_vectors
+from .coverage import coverage_vectors
 from .frame import PatchFrame, lonlat_to_vectors, vectors_to_lonlat
-
-GRID_REACH_DEG = 2.5
-"""Largest tangent-plane offset, degrees along either axis, from a point to its owner's centre."""
 
 SINGLE_REACH_DEG = 4.8
 """A field within this of one tangent point, along both axes, is searched as a single patch."""
 
-_RINGS = 42  # two of them are the poles; 180 / 41 = 4.39 degrees apart
+
+@dataclass(frozen=True)
+class GridConfig:
+    """How densely patches cover the sky.
+
+    Attributes
+    ----------
+    reach_deg : float
+        Largest tangent-plane offset along either axis from a point to its owner's center.
+    rings : int
+        Rings of patches from pole to pole, two of which are the poles: 4.39 degrees apart.
+    """
+
+    reach_deg: float = 2.5
+    rings: int = 42
 
 
-@lru_cache(maxsize=1)
-def sky_grid() -> tuple[PatchFrame, ...]:
+@lru_cache(maxsize=4)
+def sky_grid(config: GridConfig = GridConfig()) -> tuple[PatchFrame, ...]:  # noqa: B008  frozen
     """Patches that cover the whole sky with overlap and without gaps, south to north."""
-    latitudes = np.linspace(-90.0, 90.0, _RINGS)
-    half_step = 90.0 / (_RINGS - 1)
+    latitudes = np.linspace(-90.0, 90.0, config.rings)
+    half_step = 90.0 / (config.rings - 1)
     frames: list[PatchFrame] = []
     for ring, lat in enumerate(latitudes):
-        number = 1 if ring in (0, _RINGS - 1) else _patches_in_ring(float(lat), half_step)
+        pole = ring in (0, config.rings - 1)
+        number = 1 if pole else _patches_in_ring(float(lat), half_step, config.reach_deg)
         # neighbouring rings are staggered, so that corners of patches do not pile up at l = 0
         start = 0.5 * (ring % 2)
         frames += [
@@ -44,16 +57,16 @@ def sky_grid() -> tuple[PatchFrame, ...]:
     return tuple(frames)
 
 
-def _patches_in_ring(lat_deg: float, half_step_deg: float) -> int:
+def _patches_in_ring(lat_deg: float, half_step_deg: float, reach_deg: float) -> int:
     """Fewest patches of a ring that reach every point within `half_step_deg` of its latitude."""
-    number = max(2, int(360.0 * np.cos(np.radians(abs(lat_deg))) / (2 * GRID_REACH_DEG)))
+    number = max(2, int(360.0 * np.cos(np.radians(abs(lat_deg))) / (2 * reach_deg)))
     # the poles are seen by their own patch; a ring need not reach across them
     lats = np.linspace(lat_deg - half_step_deg, lat_deg + half_step_deg, 41)
     frame = PatchFrame(0.0, lat_deg)
     while True:
         lons = np.linspace(0.0, 180.0 / number, 41)
         points = lonlat_to_vectors(*np.meshgrid(lons, lats)).reshape(-1, 3)
-        if np.all(tangent_distance(frame, points) <= GRID_REACH_DEG):
+        if np.all(tangent_distance(frame, points) <= reach_deg):
             return number
         number += 1
 
@@ -69,7 +82,7 @@ def owner(grid: tuple[PatchFrame, ...], vectors: np.ndarray) -> np.ndarray:
     """Which patch of a grid a point belongs to.
 
     The owner is the patch whose centre is nearest in the sense of `tangent_distance`, the first
-    of the grid on a tie. On `sky_grid` the owner always sees the point `GRID_REACH_DEG` or less
+    of the grid on a tie. On `sky_grid` it always sees the point `GridConfig.reach_deg` or less
     from its centre.
 
     Parameters
@@ -108,28 +121,16 @@ def owner(grid: tuple[PatchFrame, ...], vectors: np.ndarray) -> np.ndarray:
     return result
 
 
-def region_grid(lon_deg: float, lat_deg: float, radius_deg: float) -> tuple[PatchFrame, ...]:
-    """Patches for a circular field, Galactic degrees: one centred patch if it fits in one.
-
-    Raises
-    ------
-    InputError
-        Radius not positive or not finite, latitude beyond a pole.
-    """
-    check_circle(lon_deg, lat_deg, radius_deg)
-    # the tangent plane stretches a circle of radius r to tan(r)
-    if radius_deg < 45.0 and np.degrees(np.tan(np.radians(radius_deg))) <= SINGLE_REACH_DEG:
-        return (PatchFrame(float(lon_deg) % 360.0, float(lat_deg)),)
-    return covering_grid(circle_coverage(lon_deg, lat_deg, radius_deg))
-
-
-def covering_grid(coverage: np.ndarray | None) -> tuple[PatchFrame, ...]:
+def covering_grid(
+    coverage: np.ndarray | None, config: GridConfig | None = None
+) -> tuple[PatchFrame, ...]:
     """Patches for a field given by its coverage mask.
 
     Parameters
     ----------
     coverage : bool array (12 * 4**COVERAGE_ORDER,) or None
         NESTED Galactic mask; None is the whole sky.
+    config : GridConfig, optional
 
     Returns
     -------
@@ -138,8 +139,9 @@ def covering_grid(coverage: np.ndarray | None) -> tuple[PatchFrame, ...]:
         sides when only that lets it fit, for a field up to about 9.6 degrees across; otherwise
         the patches of `sky_grid` that own a covered point. Empty when nothing is covered.
     """
+    whole = sky_grid(config or GridConfig())
     if coverage is None:
-        return sky_grid()
+        return whole
     covered = np.flatnonzero(coverage)
     if not covered.size:
         return ()
@@ -147,8 +149,7 @@ def covering_grid(coverage: np.ndarray | None) -> tuple[PatchFrame, ...]:
     single = _single_patch(vectors)
     if single is not None:
         return (single,)
-    grid = sky_grid()
-    return tuple(grid[index] for index in np.unique(owner(grid, vectors)))
+    return tuple(whole[index] for index in np.unique(owner(whole, vectors)))
 
 
 def _single_patch(vectors: np.ndarray) -> PatchFrame | None:

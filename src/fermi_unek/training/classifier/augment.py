@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...classify.classes import as_input
-from ...classify.evidence import Evidence
+from ...classify.features import CandidateFeatures
 from ...nets.classifier import ClassifierInput
 
 
@@ -49,7 +49,7 @@ _LEAST_SHARE = 0.25
 
 
 def batch_of(
-    evidence: Evidence, rows: np.ndarray, rng: np.random.Generator, changes: Changes
+    features: CandidateFeatures, rows: np.ndarray, rng: np.random.Generator, changes: Changes
 ) -> ClassifierInput:
     """One batch of examples.
 
@@ -60,7 +60,7 @@ def batch_of(
         Decides what is changed; binomial and Gaussian noise come from torch's own.
     changes : Changes
     """
-    given = as_input(evidence.select(rows))
+    given = as_input(features.select(rows))
     number = len(rows)
     image = _turned(given.image, rng) if changes.turned else given.image
     given = given._replace(image=image)

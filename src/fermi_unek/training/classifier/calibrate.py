@@ -10,17 +10,16 @@ from sklearn.linear_model import LogisticRegression
 
 from ...classify.calibration import (
     FAKE,
-    N_BANDS,
     N_CLASSES,
     ClassCalibration,
     against_numbers,
-    latitude_band,
     log_odds_against,
 )
 from ...classify.classes import run_classifier
 from ...nets.classifier import Classifier, ClassifierShape, Member
-from ..loss import BRIGHT_TS, classifier_loss
-from .dataset import DOUBTFUL, Examples
+from ...sky.geometry.latitude import N_BANDS, latitude_band
+from .dataset import DOUBTFUL, Examples, fold_of
+from .loss import BRIGHT_TS, classifier_loss
 
 KEPT = 0.981
 """Share of the true sources above ideal TS 25 that Fake spares: the goal of 0.98, and what three
@@ -39,8 +38,6 @@ def held_out_logits(network: Classifier, examples: Examples) -> np.ndarray:
 
     Candidates that are of no row of DR2 (false ones, the faint tail) take the members in turn.
     """
-    from .train import fold_of
-
     members = len(network.members)
     fold = fold_of(examples.template, members)
     loose = np.flatnonzero(fold < 0)
@@ -48,7 +45,7 @@ def held_out_logits(network: Classifier, examples: Examples) -> np.ndarray:
     logits = np.zeros((len(examples), network.shape.outputs), np.float32)
     for k in range(members):
         rows = np.flatnonzero(fold == k)
-        logits[rows] = run_classifier(alone(network, k), examples.evidence.select(rows))
+        logits[rows] = run_classifier(alone(network, k), examples.features.select(rows))
     return logits
 
 
@@ -73,10 +70,10 @@ def fit_class_calibration(logits: np.ndarray, examples: Examples) -> ClassCalibr
     examples : Examples
         What is listed at the default threshold counts.
     """
-    counted = (examples.label != DOUBTFUL) & (examples.evidence.probability >= LISTED)
+    counted = (examples.label != DOUBTFUL) & (examples.features.probability >= LISTED)
     logits, examples = logits[counted], examples.select(counted)
     calibration = _fit_likelihood(logits, examples)
-    source, lat = examples.evidence.probability, examples.lat_deg
+    source, lat = examples.features.probability, examples.lat_deg
     chances = calibration.probabilities(logits, source, lat)
     weights = _fake_weights(against_numbers(chances, logits, source), examples)
     calibration = replace(calibration, fake_weights=weights)
@@ -89,7 +86,7 @@ def _fit_likelihood(logits: np.ndarray, examples: Examples) -> ClassCalibration:
     x = torch.from_numpy(logits[:, :N_CLASSES]).double()
     label = torch.from_numpy(examples.label)
     band = torch.from_numpy(latitude_band(examples.lat_deg))
-    against = torch.from_numpy(log_odds_against(examples.evidence.probability))
+    against = torch.from_numpy(log_odds_against(examples.features.probability))
     is_fake = torch.eye(5, dtype=torch.float64)[FAKE]
     shapes = {"doubt": (), "scale": (5,), "offset": (5,), "scale in": (3, 5), "offset in": (3, 5)}
     free = {

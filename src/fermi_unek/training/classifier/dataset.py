@@ -14,26 +14,31 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ...classify.evidence import Evidence, assemble, exposure_per_year
+from ...classify.features import CandidateFeatures, assemble, exposure_per_year
 from ...classify.photometry import measure
-from ...classify.stamps import ANCESTOR, NARROW, WIDE, coverage_of, cut_stamps
+from ...classify.stamps import coverage_of, cut_stamps, geometry_of
 from ...detect.calibration import Calibration
 from ...detect.centers import Centers
 from ...detect.find import raw_centers
 from ...errors import InputError
+from ...nets.classifier import ClassifierShape
 from ...nets.weights import LocalizerFile
 from ...outputs import replacing
 from ...progress import Progress, silent
 from ...sky.counts import SkyCounts
 from ...sky.geometry.frame import vectors_to_lonlat
-from ..localizer.calibrate import MATCH_DEG, Judged, judge
-from .population import FAKE, UNCLASSED
+from ..localizer.calibrate import MATCH_DEG, MatchedCenters, match_centers
+from .population import FAKE
 from .skies import YEARS, ClassSky, ClassTruth, load_class_sky, make_class_sky
 
 DOUBTFUL = 6
 """Label of candidates at a source of ideal TS 4 to 9."""
 
 DOUBTFUL_TS = 4.0
+
+SHAPE = ClassifierShape()
+"""Whose stamps and apertures the examples are measured in."""
+
 LEAST_PROBABILITY = 0.1
 
 
@@ -43,18 +48,14 @@ class Examples:
 
     Attributes
     ----------
-    evidence : Evidence
-    narrow : uint16 array (N, Y, 6, 6, 6)
-        Stamps of the first study: [year, bin, row, column].
-    ancestor : uint16 array (N, 6, 7, 7)
-        Stamps of its plain network, all years.
+    features : CandidateFeatures
     label : int array (N,)
         Index in `catalog.schema.CLASSES`, `UNCLASSED` or `DOUBTFUL`.
     template : int array (N,)
         Row of DR2 the source was made from, -1 where there is none.
     ts, flux, lat_deg, distance_deg : arrays (N,)
         Ideal TS, photon flux (1 to 100 GeV), Galactic latitude of the candidate, distance to
-        the source as in `calibrate.Judged`; NaN where there is no source.
+        the source as in `calibrate.MatchedCenters`; NaN where there is no source.
     signif : array (N,)
         Signif_Avg of DR2, for sources at their own flux.
     n_sources : array (N,)
@@ -65,9 +66,7 @@ class Examples:
         Galactic unit vectors of the candidates.
     """
 
-    evidence: Evidence
-    narrow: np.ndarray
-    ancestor: np.ndarray
+    features: CandidateFeatures
     label: np.ndarray
     template: np.ndarray
     ts: np.ndarray
@@ -85,23 +84,23 @@ class Examples:
     def select(self, rows: np.ndarray) -> Examples:
         """Some of them, by mask or index."""
         names = [one.name for one in fields(self)[1:]]
-        return Examples(self.evidence.select(rows), *(getattr(self, n)[rows] for n in names))
+        return Examples(self.features.select(rows), *(getattr(self, n)[rows] for n in names))
 
 
-def examples_path(bank: str | Path, sky: ClassSky, localizer: LocalizerFile) -> Path:
+def examples_path(folder: str | Path, sky: ClassSky, localizer: LocalizerFile) -> Path:
     """File of what a localizer finds on one sky; its name and checksum are those of the folder.
 
     A localizer that was calibrated anew finds other probabilities, and is another.
     """
     history = localizer.provenance
     finder = f"{history.get('model', 'localizer')}-{history.get('sha256', '')[:8]}"
-    return Path(bank) / finder / f"{sky.name}.npz"
+    return Path(folder) / finder / f"{sky.name}.npz"
 
 
 def make_examples(
     sky: ClassSky,
     localizer: LocalizerFile,
-    bank: str | Path,
+    folder: str | Path,
     data_dir: str | Path | None,
     *,
     skies: str | Path | None = None,
@@ -112,58 +111,58 @@ def make_examples(
     Parameters
     ----------
     skies : path or None
-        Folder of simulated skies; one that is missing is made. None is ``skies`` in the bank.
+        Folder of simulated skies; one that is missing is made. None is ``skies`` in `folder`.
     """
-    path = examples_path(bank, sky, localizer)
+    path = examples_path(folder, sky, localizer)
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept = make_class_sky(sky, skies or Path(bank) / "skies", data_dir, progress)
+    kept = make_class_sky(sky, skies or Path(folder) / "skies", data_dir, progress)
     counts, truth = load_class_sky(kept)
     found = raw_centers(counts, localizer, None, progress=progress)
-    save_examples(judged_examples(counts, truth, found, localizer, sky.seed), path)
+    save_examples(matched_examples(counts, truth, found, localizer, sky.seed), path)
     return path
 
 
-def judged_examples(
+def matched_examples(
     counts: SkyCounts, truth: ClassTruth, found: Centers, localizer: LocalizerFile, seed: int
 ) -> Examples:
     """The examples that centres found on a sky make."""
     lat = vectors_to_lonlat(found.vectors)[1]
     calibration = Calibration.from_mapping(localizer.calibration)
     probability = calibration.probability(found, lat)
-    judged = judge(found, lat, truth.vectors, truth.ts)
-    return examples_of(counts, truth, judged, probability, seed)
+    matched = match_centers(found, lat, truth.vectors, truth.ts)
+    return examples_of(counts, truth, matched, probability, seed)
 
 
 def examples_of(
-    sky: SkyCounts, truth: ClassTruth, judged: Judged, probability: np.ndarray, seed: int
+    sky: SkyCounts, truth: ClassTruth, matched: MatchedCenters, probability: np.ndarray, seed: int
 ) -> Examples:
-    """The examples that judged centres on a sky make."""
+    """The examples that matched centres on a sky make."""
     kept = np.flatnonzero(probability >= LEAST_PROBABILITY)
-    centers, probability = judged.centers, probability[kept]
+    centers, probability = matched.centers, probability[kept]
     vectors = centers.vectors[kept]
-    wide, narrow, ancestor = cut_stamps(sky, vectors, (WIDE, NARROW, ANCESTOR))
-    covered = coverage_of(sky, vectors)
-    found = measure(wide, covered, vectors, vectors[probability >= 0.5], sky.event_type)
+    geometry = geometry_of(SHAPE)
+    stamps = cut_stamps(sky, vectors, geometry)
+    covered = coverage_of(sky, vectors, geometry)
+    sure = vectors[probability >= 0.5]
+    found = measure(stamps, covered, vectors, sure, sky.event_type, SHAPE)
     exposure = exposure_per_year(vectors, sky.event_type)[:, None] * np.ones((1, YEARS, 1))
-    image = wide.sum(axis=1, dtype=np.float32)
-    source = source_of(judged.ts[kept], truth.ts)
+    image = stamps.sum(axis=1, dtype=np.float32)
+    source = source_of(matched.ts[kept], truth.ts)
     true = source >= 0
     mask = np.stack([centers.peak, centers.area], axis=-1)[kept]
     label = np.where(true, truth.label[source], FAKE)
     label[~true & doubtful(vectors, truth)] = DOUBTFUL
     return Examples(
-        evidence=assemble(image, covered, found, exposure, probability, mask),
-        narrow=narrow,
-        ancestor=ancestor.sum(axis=1).astype(np.uint16),
+        features=assemble(image, covered, found, exposure, probability, mask),
         label=label,
         template=np.where(true, truth.template[source], -1),
-        ts=judged.ts[kept],
+        ts=matched.ts[kept],
         flux=np.where(true, truth.flux[source], np.nan),
         signif=np.where(true, truth.signif[source], np.nan),
-        lat_deg=judged.lat_deg[kept],
-        distance_deg=judged.distance_deg[kept],
+        lat_deg=matched.lat_deg[kept],
+        distance_deg=matched.distance_deg[kept],
         n_sources=np.full(len(kept), (truth.ts > 25.0).sum()),
         sky=np.full(len(kept), seed),
         vectors=vectors,
@@ -187,17 +186,28 @@ def doubtful(vectors: np.ndarray, truth: ClassTruth) -> np.ndarray:
     return chord < 2.0 * np.sin(np.radians(MATCH_DEG) / 2.0)
 
 
-_PREFIX = "evidence."
+def fold_of(template: np.ndarray, folds: int) -> np.ndarray:
+    """Fold (N,) of rows of DR2, mixed so that neighbours differ; -1 where there is no row.
+
+    With one fold nothing is left out.
+    """
+    template = np.asarray(template, np.int64)
+    mixed = (template.astype(np.uint64) * np.uint64(2654435761)) >> np.uint64(7)
+    fold = (mixed % np.uint64(max(folds, 1))).astype(np.int64)
+    return np.where((template >= 0) & (folds > 1), fold, -1)
+
+
+_PREFIX = "features."
 
 
 def save_examples(examples: Examples, path: str | Path) -> Path:
     """Write examples as .npz (temporary name, then moved)."""
     path = Path(path)
-    evidence = examples.evidence
-    columns = {_PREFIX + f.name: getattr(evidence, f.name) for f in fields(evidence)}
+    features = examples.features
+    columns = {_PREFIX + f.name: getattr(features, f.name) for f in fields(features)}
     columns |= {f.name: getattr(examples, f.name) for f in fields(examples)[1:]}
     with replacing(path) as temporary:
-        np.savez(temporary, allow_pickle=False, **columns)
+        np.savez(temporary, **columns)
     return path
 
 
@@ -212,7 +222,9 @@ def load_examples(paths: Sequence[str | Path]) -> Examples:
     if not paths:
         raise InputError("no file of examples for the classifier")
     parts: list[dict[str, np.ndarray]] = []
-    names = [_PREFIX + f.name for f in fields(Evidence)] + [f.name for f in fields(Examples)[1:]]
+    names = [_PREFIX + f.name for f in fields(CandidateFeatures)] + [
+        f.name for f in fields(Examples)[1:]
+    ]
     for path in paths:
         try:
             with np.load(path) as columns:
@@ -220,8 +232,5 @@ def load_examples(paths: Sequence[str | Path]) -> Examples:
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path}: is no file of examples for the classifier") from error
     whole = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    evidence = Evidence(*(whole[_PREFIX + f.name] for f in fields(Evidence)))
-    return Examples(evidence, *(whole[f.name] for f in fields(Examples)[1:]))
-
-
-__all__ = ["FAKE", "UNCLASSED", "ClassSky", "Examples", "load_examples", "make_examples"]
+    features = CandidateFeatures(*(whole[_PREFIX + f.name] for f in fields(CandidateFeatures)))
+    return Examples(features, *(whole[f.name] for f in fields(Examples)[1:]))

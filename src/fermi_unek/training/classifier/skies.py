@@ -37,9 +37,9 @@ class ClassSky:
     ----------
     seed : int
     background : str
-        As `simulate.diffuse.by_name` knows it.
+        As `diffuse.named.by_name` knows it.
     kind : {"boosted", "resampled", "dr2"}
-        See `training.classifier_sky`; "dr2" keeps places, spectra and histories as they are.
+        See `population`; "dr2" keeps places, spectra and histories as they are.
     """
 
     seed: int
@@ -135,7 +135,6 @@ def save_class_sky(counts: SkyCounts, truth: ClassTruth, path: str | Path) -> No
     with replacing(path) as temporary:
         np.savez(
             temporary,
-            allow_pickle=False,
             length=np.array([len(one.pixels) for one in planes]),
             pixels=np.concatenate([one.pixels for one in planes]),
             counts=np.concatenate([np.minimum(one.counts, 65535) for one in planes]).astype("u2"),

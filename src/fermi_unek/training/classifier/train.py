@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,18 +17,25 @@ from torch import Tensor, nn
 from ... import __version__
 from ...classify.classes import as_input
 from ...config import TrainClassifierConfig
-from ...errors import ConfigError, InputError
+from ...errors import InputError
 from ...nets.classifier import N_CLASSES, Classifier, ClassifierInput, ClassifierShape, Member
 from ...nets.classifier_weights import save_classifier
 from ...nets.weights import load_localizer
 from ...parallel import map_tasks
 from ...progress import Progress, silent
 from ...sky.bins import N_BINS
-from ..localizer.train import schedule
-from ..loss import brightness_loss, classifier_loss
+from ..checkpoint import (
+    UNREADABLE,
+    no_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+    start_folder,
+)
+from ..loop import accelerator_for, average_into, learning_rate, set_learning_rate
 from .augment import Changes, batch_of
 from .calibrate import fit_class_calibration, held_out_logits
-from .dataset import DOUBTFUL, Examples, load_examples, make_examples
+from .dataset import DOUBTFUL, Examples, fold_of, load_examples, make_examples
+from .loss import brightness_loss, classifier_loss
 from .population import UNCLASSED
 from .skies import ClassSky, make_class_sky
 
@@ -38,20 +43,17 @@ _BACKGROUNDS_OWN = "own"
 _CALIBRATION_SEEDS = 600_000
 _AVERAGE = 0.995
 _BRIGHT_SHARE = 0.5
-_UNREADABLE = (
-    OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, pickle.UnpicklingError,
-)  # fmt: skip
 
 
 def train_classifier(
     config: TrainClassifierConfig,
     *,
     resume: bool = False,
-    progress: Callable[..., Iterable[Any]] = silent,
+    progress: Progress = silent,
 ) -> Path:
     """Train a classifier and write `weights.safetensors` into the run's folder.
 
-    Skies that the bank lacks are simulated and searched first, with the localizer of the
+    Skies that the dataset lacks are simulated and searched first, with the localizer of the
     configuration. A checkpoint is written at the end of every epoch; `resume` goes on from the
     last.
 
@@ -65,13 +67,7 @@ def train_classifier(
     ConfigError
         When the run's folder holds a checkpoint and `resume` was not asked for.
     """
-    out = Path(config.out)
-    checkpoint = out / "checkpoint.pt"
-    if checkpoint.exists() and not resume:
-        raise ConfigError(f"{checkpoint} exists; give --resume to go on, or another out folder")
-    out.mkdir(parents=True, exist_ok=True)
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    checkpoint = start_folder(Path(config.out), resume)
     localizer = load_localizer(config.localizer)
     train, calibrate = training_skies(config), calibration_skies(config)
     paths = search_skies(config, [*train, *calibrate], progress)
@@ -92,7 +88,9 @@ def train_classifier(
         "calibration skies": ", ".join(sky.name for sky in calibrate),
         "fermi_unek": __version__,
     }
-    return save_classifier(network, out / "weights.safetensors", history, calibration)
+    return save_classifier(
+        network, checkpoint.with_name("weights.safetensors"), history, calibration
+    )
 
 
 def simulate_skies(config: TrainClassifierConfig, progress: Progress = silent) -> list[Path]:
@@ -117,7 +115,7 @@ def search_skies(
 def _search(sky: ClassSky, config: TrainClassifierConfig) -> Path:
     # a process of its own loads its own network
     localizer = load_localizer(config.localizer)
-    return make_examples(sky, localizer, config.bank, config.data, skies=config.sky_folder)
+    return make_examples(sky, localizer, config.dataset, config.data, skies=config.sky_folder)
 
 
 def training_skies(config: TrainClassifierConfig) -> list[ClassSky]:
@@ -147,7 +145,7 @@ def run_training(
     config: TrainClassifierConfig,
     examples: Examples,
     checkpoint: Path | None = None,
-    progress: Callable[..., Iterable[Any]] = silent,
+    progress: Progress = silent,
     changes: Changes | None = None,
 ) -> Classifier:
     """Train the members one after the other; member k without the rows of fold k."""
@@ -160,44 +158,35 @@ def run_training(
     )
     torch.manual_seed(config.seed)
     network = Classifier(shape)
-    state = Checkpoint(0, 0)
+    first, state = 0, None
     if checkpoint is not None and checkpoint.exists():
-        state = _load(network, checkpoint)
+        first, state = _load(network, checkpoint)
     usable = examples.label != DOUBTFUL
-    for k in range(state.member, config.members):
+    for k in range(first, config.members):
         kept = usable & (fold_of(examples.template, config.members) != k)
         trainer = MemberTrainer(network, k, config, examples.select(kept), changes or Changes())
-        if k == state.member and state.trainer is not None:
-            trainer.restore(state.trainer)
+        if k == first and state is not None:
+            trainer.restore(state)
         epochs = range(trainer.epoch, config.epochs)
         for _ in progress(epochs, total=len(epochs), label=f"member {k + 1}"):
             report = trainer.run_epoch()
             if checkpoint is not None:
-                _save(network, trainer, checkpoint)
+                state = {"network": network.state_dict(), "member": k, "trainer": trainer.state()}
+                save_checkpoint(state, checkpoint)
                 with checkpoint.with_name("log.jsonl").open("a") as lines:
                     lines.write(json.dumps({"member": k, **report}) + "\n")
         trainer.finish()
-    return network.eval()
+    return network.cpu().eval()
 
 
-def fold_of(template: np.ndarray, folds: int) -> np.ndarray:
-    """Fold (N,) of rows of DR2, mixed so that neighbours differ; -1 where there is no row.
-
-    With one fold nothing is left out.
-    """
-    template = np.asarray(template, np.int64)
-    mixed = (template.astype(np.uint64) * np.uint64(2654435761)) >> np.uint64(7)
-    fold = (mixed % np.uint64(max(folds, 1))).astype(np.int64)
-    return np.where((template >= 0) & (folds > 1), fold, -1)
-
-
-@dataclass
-class Checkpoint:
-    """How far a run has come: member, epoch, and what its trainer needs to go on."""
-
-    member: int
-    epoch: int
-    trainer: dict[str, Any] | None = None
+def _load(network: Classifier, path: Path) -> tuple[int, dict[str, Any]]:
+    """The member that was being trained, and the state of its trainer."""
+    try:
+        state = read_checkpoint(path)
+        network.load_state_dict(state["network"])
+        return state["member"], state["trainer"]
+    except UNREADABLE as error:
+        raise no_checkpoint(path, "a classifier of this configuration", error) from error
 
 
 class MemberTrainer:
@@ -215,13 +204,16 @@ class MemberTrainer:
             raise InputError("there are no examples to train the classifier on")
         if not network.shape.filters:
             examples = without_images(examples)
-        self.member: Member = network.members[k]  # type: ignore[assignment]
+        self.accelerator = accelerator_for(config.device, config.threads)
+        self.device = self.accelerator.device
+        self.member: Member = network.to(self.device).members[k]  # type: ignore[assignment]
         self.k, self.config, self.examples, self.changes = k, config, examples, changes
         self.rng = np.random.default_rng([config.seed, k])
         torch.manual_seed(config.seed + 100 * k)
         sample = self.rng.permutation(len(examples))[:4096]
-        self.member.fit(as_input(examples.evidence.select(sample)))
-        self.weights = torch.from_numpy(class_weights(examples.label, config.balance)).float()
+        self.member.fit(self._on_device(as_input(examples.features.select(sample))))
+        weights = torch.from_numpy(class_weights(examples.label, config.balance))
+        self.weights = weights.float().to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.member.parameters(), lr=config.lr, weight_decay=config.weight_decay
         )
@@ -243,36 +235,34 @@ class MemberTrainer:
         self.member.train()
         rng = np.random.default_rng([self.config.seed, self.k, self.epoch])
         torch.manual_seed(int(rng.integers(2**62)))
-        for rows in _portions(rng.permutation(len(self.examples)), self._batches()):
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.config.lr * schedule(self.step, self.steps)
-            given = batch_of(self.examples.evidence, rows, rng, self.changes)
+        for rows in np.array_split(rng.permutation(len(self.examples)), self._batches()):
+            rate = self.config.lr * learning_rate(self.step, self.steps)
+            set_learning_rate(self.optimizer, rate)
+            given = self._on_device(batch_of(self.examples.features, rows, rng, self.changes))
             loss = self._loss(self.member(given), given, rows)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(self.member.parameters(), 2.0)
             self.optimizer.step()
             self.step += 1
-            self._average()
+            average_into(self.average, self.member.named_parameters(), self.step, _AVERAGE)
             total += float(loss.detach())
         self.epoch += 1
         seconds = time.monotonic() - start
         return {"epoch": self.epoch, "loss": total / self._batches(), "seconds": round(seconds, 1)}
 
     def _loss(self, logits: Tensor, given: ClassifierInput, rows: np.ndarray) -> Tensor:
-        label = torch.from_numpy(self.examples.label[rows])
+        label = torch.from_numpy(self.examples.label[rows]).to(self.device)
         loss = classifier_loss(logits[:, :N_CLASSES], label, self.weights, self.config.focus)
         if self.config.finder:
-            exposure = torch.from_numpy(self.examples.evidence.exposure[rows])
-            ts = torch.from_numpy(self.examples.ts[rows]) * share_shown(given.exposure, exposure)
+            exposure = torch.from_numpy(self.examples.features.exposure[rows]).to(self.device)
+            ts = torch.from_numpy(self.examples.ts[rows]).to(self.device)
+            ts = ts * share_shown(given.exposure, exposure)
             loss = loss + _BRIGHT_SHARE * brightness_loss(logits[:, N_CLASSES], ts)
         return loss
 
-    def _average(self) -> None:
-        decay = min(_AVERAGE, (self.step + 1) / (self.step + 10))
-        with torch.no_grad():
-            for name, value in self.member.named_parameters():
-                self.average[name].lerp_(value, 1.0 - decay)
+    def _on_device(self, given: ClassifierInput) -> ClassifierInput:
+        return ClassifierInput(*(values.to(self.device) for values in given))
 
     def finish(self) -> None:
         """Put the averaged weights into the member."""
@@ -298,8 +288,8 @@ class MemberTrainer:
 
 def without_images(examples: Examples) -> Examples:
     """The same with images of one pixel: what is not looked at need not be turned and thinned."""
-    evidence = replace(examples.evidence, image=np.zeros((len(examples), N_BINS, 1, 1), np.float32))
-    return replace(examples, evidence=evidence)
+    features = replace(examples.features, image=np.zeros((len(examples), N_BINS, 1, 1), np.float32))
+    return replace(examples, features=features)
 
 
 def share_shown(shown: Tensor, whole: Tensor) -> Tensor:
@@ -309,10 +299,6 @@ def share_shown(shown: Tensor, whole: Tensor) -> Tensor:
     return share.masked_fill((left <= 0.0).any(dim=1), float("nan"))
 
 
-def _portions(order: np.ndarray, number: int) -> Iterator[np.ndarray]:
-    yield from np.array_split(order, number)
-
-
 def class_weights(label: np.ndarray, balance: float) -> np.ndarray:
     """Weight (6,) of each label: frequency to the power -balance, mean one over the examples."""
     number = np.bincount(label, minlength=UNCLASSED + 1)[: UNCLASSED + 1].astype(float)
@@ -320,25 +306,3 @@ def class_weights(label: np.ndarray, balance: float) -> np.ndarray:
     # what has no class says only that it is no fake
     weight[UNCLASSED] = min(weight[UNCLASSED], weight[:4].min())
     return weight / ((weight * number).sum() / number.sum())
-
-
-def _save(network: Classifier, trainer: MemberTrainer, path: Path) -> None:
-    state = {"network": network.state_dict(), "member": trainer.k, "trainer": trainer.state()}
-    temporary = path.with_name(path.name + ".part")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
-
-
-def _load(network: Classifier, path: Path) -> Checkpoint:
-    try:
-        state = torch.load(path, weights_only=True)
-        network.load_state_dict(state["network"])
-        return Checkpoint(state["member"], state["trainer"]["epoch"], state["trainer"])
-    except _UNREADABLE as error:
-        raise ConfigError(
-            f"{path} is no checkpoint of a classifier of this configuration; train into another "
-            "out folder, or with the configuration it was made with"
-        ) from error
-
-
-__all__: Sequence[str] = ("fold_of", "run_training", "simulate_skies", "train_classifier")

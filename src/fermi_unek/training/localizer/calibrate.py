@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from ...detect.calibration import R68_OF_SIGMA, R95_OF_SIGMA, Calibration, features, latitude_band
+from ...detect.calibration import R68_OF_SIGMA, R95_OF_SIGMA, Calibration, features
 from ...detect.centers import Centers
 from ...detect.ellipses import round_distance_deg
 from ...detect.find import raw_centers
+from ...detect.settings import SearchConfig
 from ...errors import InputError
 from ...nets.weights import LocalizerFile, load_localizer, save_localizer
 from ...progress import Progress, silent
 from ...simulate.sky import simulate_counts
 from ...sky.geometry.frame import vectors_to_lonlat
+from ...sky.geometry.latitude import latitude_band
 from ...sky.recount import counted_in_orders
-from .skies import COARSE_ORDERS, ShardRecipe, make_sky_model
+from .skies import COARSE_ORDERS, SkyRecipe, make_sky_model
 
 REAL_TS = 9.0
 MATCH_DEG = 0.3
@@ -39,7 +42,7 @@ off, and their ellipses should hold them too."""
 
 
 @dataclass(frozen=True)
-class Judged:
+class MatchedCenters:
     """Centres found on one sky with what the truth says of them.
 
     Attributes
@@ -61,9 +64,9 @@ class Judged:
     ts: np.ndarray
 
 
-def judge(
+def match_centers(
     centers: Centers, lat_deg: np.ndarray, true_vectors: np.ndarray, true_ts: np.ndarray
-) -> Judged:
+) -> MatchedCenters:
     """Match centres to the true sources, brightest first, each its nearest free centre.
 
     Parameters
@@ -90,9 +93,9 @@ def judge(
         partner[near[chord.argmin()]] = source
     real = partner >= 0
     if not len(true_ts):
-        return Judged(centers, lat_deg, real, *np.full((2, len(centers)), np.nan))
+        return MatchedCenters(centers, lat_deg, real, *np.full((2, len(centers)), np.nan))
     distance = round_distance_deg(centers, true_vectors[partner])
-    return Judged(
+    return MatchedCenters(
         centers,
         lat_deg,
         real,
@@ -101,8 +104,8 @@ def judge(
     )
 
 
-def fit_calibration(skies: Sequence[Judged]) -> Calibration:
-    """Score weights, probability per latitude band and position errors from judged skies.
+def fit_calibration(skies: Sequence[MatchedCenters]) -> Calibration:
+    """Score weights, probability per latitude band and position errors from matched skies.
 
     A latitude band with fewer than 50 centres takes the probabilities of the whole sky.
 
@@ -143,7 +146,7 @@ def fit_calibration(skies: Sequence[Judged]) -> Calibration:
 
 
 def _fit_errors(
-    skies: Sequence[Judged], score: np.ndarray, score_nodes: np.ndarray
+    skies: Sequence[MatchedCenters], score: np.ndarray, score_nodes: np.ndarray
 ) -> dict[str, tuple[float, ...]]:
     """Tables of the 68% and 95% radii: from how many errors the truth is off.
 
@@ -192,16 +195,16 @@ def weighted_quantile(values: np.ndarray, weights: np.ndarray, level: float) -> 
     return float(np.interp(level * weights.sum(), below, values[order]))
 
 
-def judge_sky(
+def match_sky(
     localizer: LocalizerFile,
-    recipe: ShardRecipe,
+    recipe: SkyRecipe,
     data_dir: str | Path | None,
     years: float,
     *,
-    centers: str = "kmeans",
+    config: SearchConfig | None = None,
     progress: Progress = silent,
-) -> Judged:
-    """Simulate a whole sky, search it and judge what was found.
+) -> MatchedCenters:
+    """Simulate a whole sky, search it and match what was found to the truth.
 
     Where most patches of the recipe are coarse, the whole sky is counted in coarse pixels.
     """
@@ -210,14 +213,14 @@ def judge_sky(
     if recipe.coarse > 0.5:
         orders = COARSE_ORDERS[int(recipe.seed % 3 == 2)]
         sky = counted_in_orders(sky, orders, np.random.default_rng([recipe.seed, 3]))
-    found = raw_centers(sky, localizer, None, centers=centers, progress=progress)
+    found = raw_centers(sky, localizer, None, config, progress=progress)
     lat = vectors_to_lonlat(found.vectors)[1]
-    return judge(found, lat, model.vectors, model.ideal_ts.sum(axis=1) * years)
+    return match_centers(found, lat, model.vectors, model.ideal_ts.sum(axis=1) * years)
 
 
 def calibrate_weights(
     weights: str | Path,
-    recipes: Sequence[tuple[ShardRecipe, float]],
+    recipes: Sequence[tuple[SkyRecipe, float]],
     data_dir: str | Path | None,
     *,
     progress: Progress = silent,
@@ -228,14 +231,15 @@ def calibrate_weights(
     ----------
     weights : path
         As `train_localizer` leaves it.
-    recipes : sequence of (ShardRecipe, years)
+    recipes : sequence of (SkyRecipe, years)
         Skies, none of them trained on, and their live times.
     """
     localizer = load_localizer(weights)
-    judged = [judge_sky(localizer, r, data_dir, years, progress=progress) for r, years in recipes]
+    matched = [match_sky(localizer, r, data_dir, years, progress=progress) for r, years in recipes]
     history = {k: v for k, v in localizer.provenance.items() if k not in ("model", "sha256")}
     history["calibration skies"] = ", ".join(
         f"{r.seed} {r.background} {r.event_type} {years:g} yr" for r, years in recipes
     )
-    calibration = fit_calibration(judged).as_mapping()
-    return save_localizer(localizer.network, weights, history, calibration)
+    calibration = fit_calibration(matched).as_mapping()
+    network: Any = localizer.network
+    return save_localizer(network, weights, history, calibration, localizer.template)

@@ -1,32 +1,43 @@
-"""From shards of simulated patches to batches: thinning, masks, flips and targets."""
+"""Examples drawn from simulated patches: thinning, masks, flips and targets; their batches."""
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from ...diffuse.template import SkyTemplate
-from ...sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
-from .skies import BANK_YEARS, Shard
-
-DISC_PIXELS = 0.22 / PATCH_DEG * OUTPUT_PIXELS
-"""Radius of the disc that marks a source in the target, pixels."""
-
-LOWEST_TS = 9.0
-"""Sources below this ideal TS are background to the target."""
-
-SURE_TS = 25.0
-"""Sources above this ideal TS weigh fully."""
+from ...nets.spec import PatchBatch
+from ...sky.binning import BINNING
+from ...sky.bins import PATCH_DEG
+from .skies import DATASET_YEARS, SkyPatches
 
 _ABSENT_BELOW = 5.0 / 7.0
-_DOUBTFUL_TS = 4.0
-_DOUBTFUL_WEIGHT = 0.3
+
+
+@dataclass(frozen=True)
+class TargetConfig:
+    """What a network is to mark.
+
+    Attributes
+    ----------
+    disc_deg : float
+        Radius of the disc that marks a source.
+    lowest_ts, doubtful_ts : float
+        Sources below the first ideal TS are background; those above the second weigh little.
+    doubtful_weight : float
+        Weight of the discs of sources between the two.
+    """
+
+    disc_deg: float = 0.22
+    lowest_ts: float = 9.0
+    doubtful_ts: float = 4.0
+    doubtful_weight: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -49,17 +60,11 @@ class Example:
     template: list[np.ndarray] | None = None
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Examples stacked: six tensors (B, n_b, n_b) twice, (B, 4, 128, 128), and the template.
+class Batch(NamedTuple):
+    """Examples stacked: what the network is given, and the target (B, 4, 128, 128)."""
 
-    The template is six tensors (B, t_b, t_b), or None.
-    """
-
-    counts: list[Tensor]
-    masks: list[Tensor]
+    given: PatchBatch
     target: Tensor
-    template: list[Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,49 +89,51 @@ class Shares:
     fields: float = 0.25
 
 
-def example(
-    shard: Shard,
+def draw_example(
+    patches: SkyPatches,
     index: int,
     rng: np.random.Generator,
     shares: Shares | None = None,
     template: SkyTemplate | None = None,
+    target: TargetConfig | None = None,
 ) -> Example:
-    """A patch of the shard at a random live time, with random masks, flips and turns."""
+    """A patch at a random live time, with random masks, flips and turns."""
     shares = shares or Shares()
     kept = draw_kept_fractions(rng, shares)
     field = draw_field(rng, shares.fields)
     flips = int(rng.integers(8))
     counts, masks = [], []
-    for b, n_pixels in enumerate(NATIVE_PIXELS):
+    for b, n_pixels in enumerate(BINNING.pixels):
         mask = _field_mask(field, n_pixels) & (kept[b] > 0)
-        thinned = rng.binomial(shard.counts[b][index], kept[b]) * mask
+        thinned = rng.binomial(patches.counts[b][index], kept[b]) * mask
         counts.append(_turned(thinned.astype(np.float32), flips))
         masks.append(_turned(mask.astype(np.float32), flips))
-    truth = shard.truth(index)
-    ts = (truth.ts_per_year * kept).sum(axis=1) * BANK_YEARS
-    observed = _field_mask(field, OUTPUT_PIXELS)
-    planes = target_planes(truth.x, truth.y, ts)
-    planes[1] *= observed
+    truth = patches.truth(index)
+    ts = (truth.ts_per_year * kept).sum(axis=1) * DATASET_YEARS
+    planes = target_planes(truth.x, truth.y, ts, target)
+    planes[1] *= _field_mask(field, BINNING.output_pixels)
     cut = None
     if template is not None:
-        cut = [_turned(plane, flips) for plane in template.cut(shard.frame(index))]
+        cut = [_turned(plane, flips) for plane in template.cut(patches.frame(index))]
     return Example(counts, masks, _turned_target(planes, flips), cut)
 
 
 def draw_kept_fractions(rng: np.random.Generator, shares: Shares) -> np.ndarray:
     """Fraction (6,) of the photons kept in each bin: live time, and bins absent or partial."""
-    short = np.exp(rng.uniform(np.log(0.75), np.log(BANK_YEARS)))
-    kept = np.full(N_BINS, (10.0 if rng.random() < shares.ten_years else short) / BANK_YEARS)
+    short = np.exp(rng.uniform(np.log(0.75), np.log(DATASET_YEARS)))
+    kept = np.full(
+        BINNING.n_bins, (10.0 if rng.random() < shares.ten_years else short) / DATASET_YEARS
+    )
     kind = rng.random() / max(shares.absent, 1e-9)
     if kind < _ABSENT_BELOW:
         # data often start at 1, 2, 7 or 20 GeV
         kept[: rng.integers(1, 6)] = 0.0
     elif kind < 1.0:
-        gone = rng.random(N_BINS) < 0.4
-        gone[rng.integers(2, N_BINS)] = False
+        gone = rng.random(BINNING.n_bins) < 0.4
+        gone[rng.integers(2, BINNING.n_bins)] = False
         kept[gone] = 0.0
     if rng.random() < shares.partial:
-        kept[rng.integers(N_BINS)] *= rng.uniform(0.3, 1.0)
+        kept[rng.integers(BINNING.n_bins)] *= rng.uniform(0.3, 1.0)
     return kept
 
 
@@ -157,27 +164,32 @@ def _field_mask(field: tuple[str, np.ndarray], n_pixels: int) -> np.ndarray:
     return np.maximum(np.abs(along), np.abs(across)) < size
 
 
-def target_planes(x: np.ndarray, y: np.ndarray, ts: np.ndarray) -> np.ndarray:
+def target_planes(
+    x: np.ndarray, y: np.ndarray, ts: np.ndarray, config: TargetConfig | None = None
+) -> np.ndarray:
     """Target (4, 128, 128) of sources at pixels x, y with ideal TS `ts`, all (S,).
 
     Each source paints a disc; where discs overlap the nearest source has the pixel. A source
     no perfect likelihood could see (TS below 9) is not painted, its disc only weighs less;
     up to TS 25 the weight of a disc grows with its significance.
     """
-    planes = np.zeros((4, OUTPUT_PIXELS, OUTPUT_PIXELS), np.float32)
+    config = config or TargetConfig()
+    size = BINNING.output_pixels
+    radius = config.disc_deg / PATCH_DEG * size
+    planes = np.zeros((4, size, size), np.float32)
     planes[1] = 1.0
-    nearest = np.full((OUTPUT_PIXELS, OUTPUT_PIXELS), np.inf, np.float32)
-    for i in np.flatnonzero(ts > _DOUBTFUL_TS):
-        rows, columns = _box(y[i]), _box(x[i])
+    nearest = np.full((size, size), np.inf, np.float32)
+    for i in np.flatnonzero(ts > config.doubtful_ts):
+        rows, columns = _box(y[i], radius), _box(x[i], radius)
         dx = x[i] - np.arange(columns.start, columns.stop, dtype=np.float32)[None]
         dy = y[i] - np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
         distance = np.hypot(dx, dy)
         part = planes[:, rows, columns]
-        if ts[i] < LOWEST_TS:
-            doubtful = (distance < DISC_PIXELS) & (part[0] == 0)
-            part[1][doubtful] = _DOUBTFUL_WEIGHT
+        if ts[i] < config.lowest_ts:
+            doubtful = (distance < radius) & (part[0] == 0)
+            part[1][doubtful] = config.doubtful_weight
             continue
-        mine = (distance < DISC_PIXELS) & (distance < nearest[rows, columns])
+        mine = (distance < radius) & (distance < nearest[rows, columns])
         nearest[rows, columns][mine] = distance[mine]
         part[0][mine] = 1.0
         part[1][mine] = float(np.clip((np.sqrt(ts[i]) - 3.0) / 2.0, 0.1, 1.0))
@@ -186,9 +198,9 @@ def target_planes(x: np.ndarray, y: np.ndarray, ts: np.ndarray) -> np.ndarray:
     return planes
 
 
-def _box(place: float) -> slice:
-    low = int(np.clip(np.floor(place - DISC_PIXELS), 0, OUTPUT_PIXELS))
-    return slice(low, int(np.clip(np.ceil(place + DISC_PIXELS) + 1, low, OUTPUT_PIXELS)))
+def _box(place: float, radius: float) -> slice:
+    low = int(np.clip(np.floor(place - radius), 0, BINNING.output_pixels))
+    return slice(low, int(np.clip(np.ceil(place + radius) + 1, low, BINNING.output_pixels)))
 
 
 def _turned(plane: np.ndarray, flips: int) -> np.ndarray:
@@ -207,69 +219,62 @@ def _turned_target(planes: np.ndarray, flips: int) -> np.ndarray:
     return np.stack([mask, weight, *((dy, dx) if flips & 4 else (dx, dy))])
 
 
-def stack(examples: list[Example]) -> Batch:
+def stack(examples: Sequence[Example]) -> Batch:
     """One batch of several examples."""
-    cut = [e.template for e in examples if e.template is not None]
-    return Batch(
-        _stacked([e.counts for e in examples]),
-        _stacked([e.masks for e in examples]),
-        torch.from_numpy(np.stack([e.target for e in examples])),
-        _stacked(cut) if cut else None,
+    given = PatchBatch(
+        _stacked([example.counts for example in examples]),
+        _stacked([example.masks for example in examples]),
+        _stacked([example.template for example in examples if example.template]) or None,
     )
+    return Batch(given, torch.from_numpy(np.stack([example.target for example in examples])))
 
 
-def _stacked(planes: list[list[np.ndarray]]) -> list[Tensor]:
-    return [torch.from_numpy(np.stack([one[b] for one in planes])) for b in range(N_BINS)]
+def _stacked(planes: Sequence[Sequence[np.ndarray]]) -> list[Tensor]:
+    """Planes of the bins of each example as a tensor a bin."""
+    return [torch.from_numpy(np.stack(of_bin)) for of_bin in zip(*planes, strict=True)]
 
 
-def batches(
-    open_shards: Callable[[], list[Shard]],
-    first: int,
-    last: int,
-    size: int,
-    seed: int,
-    shares: Shares | None = None,
-    template: SkyTemplate | None = None,
-) -> Iterator[Batch]:
-    """Batches number `first` to `last`, drawn in a thread while the network works.
+class PatchDataset(Dataset[Example]):
+    """Examples number 0 to `length`, drawn from the patches of some skies.
 
-    The draw of each batch depends only on the seed and its number and on the shards that
-    exist by then, so that a resumed run goes on as the first would have.
+    Each follows from the seed and its number alone, so that a resumed run goes on as the first
+    would have, and several processes draw what one would.
+
+    Parameters
+    ----------
+    skies : sequence of SkyPatches
+    length : int
+    seed : int
+    shares : Shares, optional
+    template : SkyTemplate, optional
+    target : TargetConfig, optional
+    first : int
+        Examples drawn before, which are passed over.
     """
-    ready: queue.Queue[Batch | Exception] = queue.Queue(maxsize=4)
-    stopped = threading.Event()
 
-    def work() -> None:
-        try:
-            shards = open_shards()
-            for number in range(first, last):
-                if number % 100 == 0:
-                    shards = open_shards()
-                rng = np.random.default_rng([seed, number])
-                chosen = rng.integers(len(shards), size=size)
-                drawn = [
-                    example(shards[i], int(rng.integers(len(shards[i]))), rng, shares, template)
-                    for i in chosen
-                ]
-                batch: Batch | Exception = stack(drawn)
-                while not stopped.is_set():
-                    try:
-                        ready.put(batch, timeout=0.5)
-                        break
-                    except queue.Full:
-                        continue
-                if stopped.is_set():
-                    return
-        except Exception as error:
-            ready.put(error)
+    def __init__(
+        self,
+        skies: Sequence[SkyPatches],
+        length: int,
+        seed: int,
+        shares: Shares | None = None,
+        template: SkyTemplate | None = None,
+        target: TargetConfig | None = None,
+        first: int = 0,
+    ) -> None:
+        self.skies, self.seed, self.first = skies, seed, first
+        self._length = length - first
+        self._how = shares, template, target
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        for _ in range(first, last):
-            item = ready.get()
-            if isinstance(item, Exception):
-                raise item
-            yield item
-    finally:
-        stopped.set()
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, number: int) -> Example:
+        rng = np.random.default_rng([self.seed, self.first + number])
+        patches = self.skies[int(rng.integers(len(self.skies)))]
+        return draw_example(patches, int(rng.integers(len(patches))), rng, *self._how)
+
+
+def batches(dataset: PatchDataset, size: int, workers: int = 0) -> DataLoader[Any]:
+    """Batches of a dataset in order, drawn by so many processes beside the one that trains."""
+    return DataLoader(dataset, size, collate_fn=stack, num_workers=workers)

@@ -1,33 +1,34 @@
-"""Training patches on disk: shards of counts with the sources behind them.
+"""Simulated skies cut into training patches on disk, with the sources behind them.
 
-A shard holds patches of one simulated sky, each with its own Poisson draw, at a live time of
-sixteen years. Shorter live times are thinned from it when a patch is fed, and the ideal TS,
+A file holds patches of one simulated sky, each with its own Poisson draw, at a live time of
+sixteen years. Shorter live times are thinned from it when a patch is drawn, and the ideal TS,
 which is linear in live time and a sum over energy bins, is scaled with them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import healpy as hp
 import numpy as np
 
 from ...diffuse.named import by_name, vary
-from ...errors import InputError
 from ...irf.instrument import load_instrument
 from ...simulate.extended import extended_model, extended_table
 from ...simulate.photons import render_patch
 from ...simulate.population import resampled_population, scale
 from ...simulate.skymodel import SkyModel, build_sky_model
-from ...sky.bins import N_BINS, OUTPUT_PIXELS
+from ...sky.binning import BINNING
 from ...sky.geometry.frame import PatchFrame
 
-BANK_YEARS = 16.0
+DATASET_YEARS = 16.0
 _MARGIN_PIXELS = 6.0
 _LOWEST_TS = 1.0
 _TRUTH_COLUMNS = ("x", "y", "ts_per_year")
@@ -38,8 +39,8 @@ COARSE_ORDERS = ((7, 7, 8, 9, 10, 10), (9, 9, 9, 9, 9, 9))
 
 
 @dataclass(frozen=True)
-class ShardRecipe:
-    """What one shard is made of.
+class SkyRecipe:
+    """What the patches of one sky are made of.
 
     Attributes
     ----------
@@ -52,7 +53,7 @@ class ShardRecipe:
     coarse : float
         Share of the patches whose photons are placed as coarse count files would give them.
     structure : float
-        How far the Galactic emission departs from the background's, see `simulate.diffuse.vary`.
+        How far the Galactic emission departs from the background's, see `diffuse.structure.vary`.
     """
 
     seed: int
@@ -62,6 +63,13 @@ class ShardRecipe:
     extended: bool = False
     coarse: float = 0.5
     structure: float = 0.1
+
+    @property
+    def name(self) -> str:
+        """Folder of the sky: what it is at a glance, and a checksum of all that it is made with."""
+        made_with = [asdict(self), DATASET_YEARS, COARSE_ORDERS, BINNING.as_mapping()]
+        checksum = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
+        return f"sky{self.seed:06d}-{self.background}-{self.event_type}-{checksum[:8]}"
 
 
 @dataclass(frozen=True)
@@ -81,40 +89,23 @@ class Truth:
     ts_per_year: np.ndarray
 
 
-class Shard:
-    """Read access to a shard; counts stay on disk until a patch is asked for."""
+class SkyPatches:
+    """Read access to the patches of one sky; counts stay on disk until a patch is asked for."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        names = [f"counts{b}.npy" for b in range(N_BINS)]
+        self.recipe = SkyRecipe(**json.loads((self.folder / "recipe.json").read_text()))
+        names = [f"counts{b}.npy" for b in range(BINNING.n_bins)]
         self.counts = [np.load(self.folder / name, mmap_mode="r") for name in names]
-        truth = np.load(self.folder / "truth.npz")
-        self._truth = {name: truth[name] for name in truth.files}
-        self.recipe = ShardRecipe(**json.loads((self.folder / "recipe.json").read_text()))
-        self._frames = self._read_frames()
+        with np.load(self.folder / "truth.npz") as truth:
+            self._truth = dict(truth)
 
     def __len__(self) -> int:
         return len(self.counts[0])
 
-    def _read_frames(self) -> np.ndarray | None:
-        # banks made before networks had templates do not say where their patches lie
-        path = self.folder / "frames.npy"
-        return np.load(path) if path.exists() else None
-
     def frame(self, index: int) -> PatchFrame:
-        """Where patch `index` lies.
-
-        Raises
-        ------
-        InputError
-            When the shard does not say.
-        """
-        if self._frames is None:
-            raise InputError(
-                f"{self.folder} does not say where its patches lie; make the bank anew to train a "
-                "network with a template"
-            )
-        return PatchFrame(*self._frames[index].tolist())
+        """Where patch `index` lies."""
+        return PatchFrame(*self._truth["frames"][index].tolist())
 
     def truth(self, index: int) -> Truth:
         """Sources of patch `index`."""
@@ -129,13 +120,13 @@ def default_recipes(
     backgrounds: Sequence[str],
     coarse: float = 0.5,
     structure: float = 0.1,
-) -> list[ShardRecipe]:
-    """One shard a sky; backgrounds take turns.
+) -> list[SkyRecipe]:
+    """The skies to train on; backgrounds take turns.
 
     Every fourth sky is FRONT+BACK, every other holds the extended sources.
     """
     return [
-        ShardRecipe(
+        SkyRecipe(
             seed=first_seed + i,
             background=_seeded(backgrounds[i % len(backgrounds)], first_seed + i),
             event_type="all" if i % 4 == 3 else "front",
@@ -153,8 +144,8 @@ def _seeded(background: str, seed: int) -> str:
     return f"own-{seed}" if background == "own" else background
 
 
-def make_sky_model(recipe: ShardRecipe, data_dir: str | Path | None) -> SkyModel:
-    """The sky of a shard: new sources over a varied background."""
+def make_sky_model(recipe: SkyRecipe, data_dir: str | Path | None) -> SkyModel:
+    """The sky of a recipe: new sources over a varied background."""
     rng = np.random.default_rng(recipe.seed)
     diffuse = by_name(recipe.background, data_dir, recipe.event_type)
     diffuse = vary(diffuse, rng, structure_sigma=recipe.structure)
@@ -175,8 +166,8 @@ def with_extended(model: SkyModel, rng: np.random.Generator) -> SkyModel:
         model,
         background=model.background + dark.background,
         fine_background=tuple(
-            one + other
-            for one, other in zip(model.fine_background, dark.fine_background, strict=True)
+            mine + added
+            for mine, added in zip(model.fine_background, dark.fine_background, strict=True)
         ),
     )
 
@@ -189,35 +180,47 @@ def _turned_about_poles(maps: np.ndarray, angle_rad: float) -> np.ndarray:
     return turned
 
 
-def make_shard(recipe: ShardRecipe, folder: str | Path, data_dir: str | Path | None) -> Path:
-    """Simulate a shard and move it to its place when it is whole."""
-    folder = Path(folder)
-    if folder.exists():
-        return folder
-    temporary = folder.with_name(folder.name + ".part")
+def make_patches(recipe: SkyRecipe, folder: str | Path, data_dir: str | Path | None) -> Path:
+    """Simulate the patches of a recipe in a dataset's folder; no work where they are.
+
+    Returns
+    -------
+    Path
+        Folder of the sky; it appears when it is whole.
+    """
+    path = Path(folder) / recipe.name
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    temporary.mkdir()
     model = make_sky_model(recipe, data_dir)
     rng = np.random.default_rng([recipe.seed, 1])
-    stacks: list[list[np.ndarray]] = [[] for _ in range(N_BINS)]
-    truths, frames = [], []
-    for frame in random_frames(recipe.n_patches, rng):
+    frames = list(random_frames(recipe.n_patches, rng))
+    shapes = [(recipe.n_patches, n, n) for n in BINNING.pixels]
+    counts = [np.empty(shape, np.uint16) for shape in shapes]
+    for number, frame in enumerate(frames):
         # two in three of the coarse ones follow the first convention
         orders = COARSE_ORDERS[int(rng.random() < 1 / 3)] if rng.random() < recipe.coarse else None
-        patch = render_patch(model, frame, BANK_YEARS, rng, orders)
-        for stack, counts in zip(stacks, patch.counts, strict=True):
-            stack.append(np.minimum(counts, 65535).astype(np.uint16))
-        truths.append(truth_in(model, frame))
-        frames.append((frame.lon_deg, frame.lat_deg, frame.rotation_deg))
-    np.save(temporary / "frames.npy", np.array(frames).reshape(-1, 3))
-    for b, stack in enumerate(stacks):
-        np.save(temporary / f"counts{b}.npy", np.stack(stack))
-    offsets = np.cumsum([0] + [len(t.x) for t in truths])
-    columns = {n: np.concatenate([getattr(t, n) for t in truths]) for n in _TRUTH_COLUMNS}
-    np.savez(temporary / "truth.npz", allow_pickle=False, offsets=offsets, **columns)
+        patch = render_patch(model, frame, DATASET_YEARS, rng, orders)
+        for planes, of_bin in zip(counts, patch.counts, strict=True):
+            planes[number] = np.minimum(of_bin, 65535)
+    for b, planes in enumerate(counts):
+        np.save(temporary / f"counts{b}.npy", planes)
+    truths = [truth_in(model, frame) for frame in frames]
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(truth, name) for truth in truths]) for name in _TRUTH_COLUMNS
+    }
+    np.savez(
+        temporary / "truth.npz",
+        frames=np.array([(f.lon_deg, f.lat_deg, f.rotation_deg) for f in frames]).reshape(-1, 3),
+        offsets=np.cumsum([0] + [len(truth.x) for truth in truths]),
+        **columns,
+    )
     (temporary / "recipe.json").write_text(json.dumps(asdict(recipe)))
-    os.replace(temporary, folder)
-    return folder
+    os.replace(temporary, path)
+    return path
 
 
 def random_frames(number: int, rng: np.random.Generator) -> Iterator[PatchFrame]:
@@ -235,36 +238,9 @@ def truth_in(model: SkyModel, frame: PatchFrame) -> Truth:
     """Sources on the patch or within half a degree of it."""
     cosine = model.vectors @ frame.axes[2]
     rows = np.flatnonzero(cosine > np.cos(np.radians(9.0)))
-    x, y = frame.project(model.vectors[rows], OUTPUT_PIXELS)
+    x, y = frame.project(model.vectors[rows], BINNING.output_pixels)
     ts = model.ideal_ts[rows]
-    low, high = -_MARGIN_PIXELS, OUTPUT_PIXELS + _MARGIN_PIXELS
+    low, high = -_MARGIN_PIXELS, BINNING.output_pixels + _MARGIN_PIXELS
     kept = (x > low) & (x < high) & (y > low) & (y < high)
-    kept &= ts.sum(axis=1) * BANK_YEARS > _LOWEST_TS
+    kept &= ts.sum(axis=1) * DATASET_YEARS > _LOWEST_TS
     return Truth(*(a[kept].astype(np.float32) for a in (x, y, ts)))
-
-
-def make_bank(
-    recipes: Sequence[ShardRecipe], bank: str | Path, data_dir: str | Path | None
-) -> None:
-    """Make the shards that are missing from a bank."""
-    for recipe in recipes:
-        make_shard(recipe, shard_path(bank, recipe), data_dir)
-
-
-def shard_path(bank: str | Path, recipe: ShardRecipe) -> Path:
-    """Folder of a shard."""
-    return Path(bank) / f"sky{recipe.seed:06d}-{recipe.background}-{recipe.event_type}"
-
-
-def open_bank(bank: str | Path) -> list[Shard]:
-    """All finished shards of a bank, in order of seed.
-
-    Raises
-    ------
-    InputError
-        When there is none.
-    """
-    folders = sorted(p for p in Path(bank).glob("sky*") if not p.name.endswith(".part"))
-    if not folders:
-        raise InputError(f"no training shards in {bank}; run the bank step first")
-    return [Shard(p) for p in folders]

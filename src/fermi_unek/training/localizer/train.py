@@ -3,74 +3,86 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
 
 from ...config import TrainConfig
 from ...diffuse.named import by_name
 from ...diffuse.template import SkyTemplate, template_from_maps
 from ...errors import ConfigError
-from ...irf.instrument import ResponseTables, load_instrument, mean_psf
+from ...irf.instrument import (
+    ResponseTables,
+    containment_deg,
+    load_instrument,
+    mean_psf,
+)
 from ...nets.filters import pixel_kernel
-from ...nets.localizer import BIN_PIXELS, BinInput, Localizer, LocalizerShape
-from ...nets.precision import half_precision
+from ...nets.localizer import BinInput, Localizer
+from ...nets.spec import ModelSpec
 from ...nets.weights import load_localizer, save_localizer
-from ...progress import silent
+from ...progress import Progress, silent
 from ...simulate.population import complete, dr2_table
 from ...simulate.skymodel import build_sky_model
 from ...sky.bins import PATCH_DEG
-from ..loss import localizer_loss
+from ..checkpoint import (
+    UNREADABLE,
+    no_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+    start_folder,
+)
+from ..loop import accelerator_for, average_into, learning_rate, set_learning_rate
 from .calibrate import calibrate_weights
-from .dataset import Batch, Shares, batches
-from .skies import BANK_YEARS, Shard, ShardRecipe, default_recipes, make_bank, open_bank
+from .dataset import Batch, PatchDataset, Shares, TargetConfig, batches
+from .loss import LossConfig, localizer_loss
+from .skies import DATASET_YEARS, SkyPatches, SkyRecipe, default_recipes, make_patches
 
 CHECKPOINT_EVERY = 200
-_UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError)
 _CALIBRATION_SEEDS = 1_000_000
-_WARM_UP = 200
 _AVERAGE = 0.998
 _WIDE = 3.0
+_KERNEL_MARGIN_DEG = 0.2
 _FIRST_CONVOLUTIONS = ("down0.0.weight", "down1.0.weight")
-_KERNEL_RADIUS_DEG = (3.0, 1.8, 1.2, 0.8, 0.5, 0.4)
 
 
 def train_localizer(
-    config: TrainConfig,
-    *,
-    resume: bool = False,
-    progress: Callable[..., Iterable[Any]] = silent,
+    config: TrainConfig, *, resume: bool = False, progress: Progress = silent
 ) -> Path:
     """Train a localizer and write `weights.safetensors` into the run's folder.
 
-    Patches are simulated first where the bank lacks them. A checkpoint is written every 200
-    steps; `resume` goes on from the last.
+    Patches that the dataset lacks are simulated first. A checkpoint is written every 200 steps;
+    `resume` goes on from the last.
 
     Returns
     -------
     Path
-        The weights file, calibrated on skies of their own (see `training.calibrate`).
+        The weights file, calibrated on skies of their own (see `calibrate`).
 
     Raises
     ------
     ConfigError
         When the run's folder holds a checkpoint and `resume` was not asked for.
     """
-    out = Path(config.out)
-    checkpoint = out / "checkpoint.pt"
-    if checkpoint.exists() and not resume:
-        raise ConfigError(f"{checkpoint} exists; give --resume to go on, or another out folder")
-    out.mkdir(parents=True, exist_ok=True)
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    checkpoint = start_folder(Path(config.out), resume)
+    accelerator = accelerator_for(config.device, config.threads)
+    with accelerator.main_process_first():
+        skies = open_skies(config, progress)
+    trainer = Trainer(config, skies, checkpoint)
+    weights = trainer.run(progress)
+    if config.calibration_skies and accelerator.is_main_process:
+        calibrate_weights(weights, calibration_recipes(config), config.data, progress=progress)
+    accelerator.wait_for_everyone()
+    return weights
+
+
+def open_skies(config: TrainConfig, progress: Progress = silent) -> list[SkyPatches]:
+    """The patches that a configuration trains on, made where they are not there."""
     recipes = default_recipes(
         config.skies,
         config.patches,
@@ -79,15 +91,13 @@ def train_localizer(
         config.coarse,
         config.structure,
     )
-    for recipe in progress(recipes, total=len(recipes), label="skies"):
-        make_bank([recipe], config.bank, config.data)
-    weights = run_training(config, checkpoint, progress)
-    if config.calibration_skies:
-        calibrate_weights(weights, calibration_recipes(config), config.data, progress=progress)
-    return weights
+    return [
+        SkyPatches(make_patches(recipe, config.dataset, config.data))
+        for recipe in progress(recipes, total=len(recipes), label="skies")
+    ]
 
 
-def calibration_recipes(config: TrainConfig) -> list[tuple[ShardRecipe, float]]:
+def calibration_recipes(config: TrainConfig) -> list[tuple[SkyRecipe, float]]:
     """Skies of ten years of FRONT photons, backgrounds in turn, seeds far from the training's."""
     first = config.sky_seed + _CALIBRATION_SEEDS
     return [
@@ -98,151 +108,150 @@ def calibration_recipes(config: TrainConfig) -> list[tuple[ShardRecipe, float]]:
     ]
 
 
-def run_training(
-    config: TrainConfig, checkpoint: Path, progress: Callable[..., Iterable[Any]] = silent
-) -> Path:
-    """Train on the shards that are in the bank; see `train_localizer`."""
-    trainer = Trainer(config, open_bank(config.bank))
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-    shares = Shares(ten_years=config.ten_years, absent=config.absent, fields=config.fields)
-    feed = batches(
-        lambda: open_bank(config.bank),
-        trainer.step,
-        config.steps,
-        config.batch,
-        config.seed,
-        shares,
-        template_of(trainer.network),
-    )
-    log = checkpoint.with_name("log.jsonl")
-    for batch in progress(feed, total=config.steps - trainer.step, label="training"):
-        trainer.train_step(batch)
-        if trainer.step % CHECKPOINT_EVERY == 0 or trainer.step == config.steps:
-            trainer.save(checkpoint)
-            with log.open("a") as lines:
-                lines.write(json.dumps(trainer.report()) + "\n")
-    history = {
-        "skies": str(len(open_bank(config.bank))),
-        "steps": str(trainer.step),
-        "batch": str(config.batch),
-        "seed": str(config.seed),
-        "started from": str(config.start or "random weights"),
-        "template": config.template or "none",
-        "seconds": f"{trainer.seconds:.0f}",
-    }
-    return save_localizer(trainer.averaged, checkpoint.with_name("weights.safetensors"), history)
-
-
 class Trainer:
-    """Network, averaged network, optimizer and schedule, saved and loaded as one."""
+    """Network, averaged network, optimizer and schedule, saved and loaded as one.
 
-    def __init__(self, config: TrainConfig, shards: list[Shard]) -> None:
+    Parameters
+    ----------
+    config : TrainConfig
+    skies : sequence of SkyPatches
+    checkpoint : path
+        Gone on from where it exists; log and weights are written beside it.
+    loss : LossConfig, optional
+    target : TargetConfig, optional
+
+    Raises
+    ------
+    ConfigError
+        A checkpoint that cannot be read or is of a network of other widths.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        skies: Sequence[SkyPatches],
+        checkpoint: Path,
+        loss: LossConfig | None = None,
+        target: TargetConfig | None = None,
+    ) -> None:
         torch.manual_seed(config.seed)
-        self.config = config
-        shape = LocalizerShape(config.widths, bool(config.template))
-        self.network = Localizer(shape)
+        self.config, self.skies, self.checkpoint = config, skies, checkpoint
+        self.loss, self.target = loss, target
+        self.accelerator = accelerator_for(config.device, config.threads)
+        network = Localizer(ModelSpec(config.widths, bool(config.template)))
         # torch's type hints do not know the keyword
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.template = template_of(config.template, config.data) if config.template else None
         if config.start is None:
-            fit_inputs(self.network, shards, np.random.default_rng(config.seed))
+            fit_inputs(network, skies, np.random.default_rng(config.seed))
         else:
-            start_from(self.network, load_localizer(config.start).network)
-        if config.template:
-            fit_template(self.network, config.template, config.data)
-        self.averaged = Localizer(shape)
-        self.averaged.load_state_dict(self.network.state_dict())
+            start_from(network, load_localizer(config.start).network)
+        self.averaged = Localizer(network.spec)
+        self.averaged.load_state_dict(network.state_dict())
         self.averaged.eval()
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=config.lr, weight_decay=1e-2, betas=(0.9, 0.99)
+        optimizer = torch.optim.AdamW(
+            network.parameters(), lr=config.lr, weight_decay=1e-2, betas=(0.9, 0.99)
         )
-        self.step = 0
-        self.seconds = 0.0
+        self.step, self.seconds = 0, 0.0
+        if checkpoint.exists():
+            self._load(network, optimizer)
+        if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
+            network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
+        self.averaged.to(self.accelerator.device)
         self._sums: dict[str, float] = {}
-        self._last_report = 0
+        self._last_report = self.step
+
+    def run(self, progress: Progress = silent) -> Path:
+        """Train to the last step; the path of the weights, written by the main process."""
+        config = self.config
+        dataset = PatchDataset(
+            self.skies,
+            config.steps * config.batch,
+            config.seed,
+            Shares(ten_years=config.ten_years, absent=config.absent, fields=config.fields),
+            self.template,
+            self.target,
+            first=self.step * config.batch,
+        )
+        loader = self.accelerator.prepare(batches(dataset, config.batch, config.loaders))
+        for batch in progress(loader, total=config.steps - self.step, label="training"):
+            self.train_step(batch)
+            if self.step % CHECKPOINT_EVERY == 0 or self.step == config.steps:
+                report = self.report()
+                if self.accelerator.is_main_process:
+                    save_checkpoint(self._state(), self.checkpoint)
+                    with self.checkpoint.with_name("log.jsonl").open("a") as lines:
+                        lines.write(json.dumps(report) + "\n")
+        weights = self.checkpoint.with_name("weights.safetensors")
+        if self.accelerator.is_main_process:
+            template = self.template.maps if self.template else ()
+            save_localizer(self.averaged, weights, self._history(), template=template)
+        self.accelerator.wait_for_everyone()
+        return weights
+
+    def _history(self) -> dict[str, str]:
+        return {
+            "skies": str(len(self.skies)),
+            "steps": str(self.step),
+            "batch": str(self.config.batch),
+            "seed": str(self.config.seed),
+            "started from": str(self.config.start or "random weights"),
+            "template": self.config.template or "none",
+            "seconds": f"{self.seconds:.0f}",
+        }
 
     def train_step(self, batch: Batch) -> None:
         """One optimizer step."""
         start = time.monotonic()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.lr * schedule(self.step, self.config.steps)
+        set_learning_rate(
+            self.optimizer, self.config.lr * learning_rate(self.step, self.config.steps)
+        )
         self.network.train()
-        with half_precision():
-            output = self.network(batch.counts, batch.masks, batch.template)
-        loss, parts = localizer_loss(output.float(), batch.target)
+        loss, parts = localizer_loss(self.network(batch.given).float(), batch.target, self.loss)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
-        self._average()
+        network = self.accelerator.unwrap_model(self.network)
+        average_into(self.averaged.state_dict(), network.state_dict().items(), self.step, _AVERAGE)
         for name, value in parts.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._sums[name] = self._sums.get(name, 0.0) + float(value)
         self.seconds += time.monotonic() - start
-
-    def _average(self) -> None:
-        decay = min(_AVERAGE, (self.step + 1) / (self.step + 10))
-        pairs = zip(
-            self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True
-        )
-        with torch.no_grad():
-            for mean, current in pairs:
-                # the template, in half precision, does not change
-                if mean.dtype == torch.float32:
-                    mean.lerp_(current, 1.0 - decay)
-                else:
-                    mean.copy_(current)
 
     def report(self) -> dict[str, float]:
         """Mean loss parts since the last report, with step, seconds and learning rate."""
         steps = max(self.step - self._last_report, 1)
-        parts = {name: round(value / steps, 5) for name, value in self._sums.items()}
+        sums = torch.tensor(list(self._sums.values()), device=self.accelerator.device)
+        means = self.accelerator.reduce(sums, "mean") / steps
+        parts = dict(zip(self._sums, [round(value, 5) for value in means.tolist()], strict=True))
         self._sums, self._last_report = {}, self.step
         rate = self.optimizer.param_groups[0]["lr"]
         return {"step": self.step, "seconds": round(self.seconds), "lr": rate, **parts}
 
-    def save(self, path: Path) -> None:
-        """Checkpoint (temporary name, then moved)."""
-        state = {
-            "network": self.network.state_dict(),
+    def _state(self) -> dict[str, object]:
+        return {
+            "network": self.accelerator.unwrap_model(self.network).state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
         }
-        temporary = path.with_name(path.name + ".part")
-        torch.save(state, temporary)
-        os.replace(temporary, path)
 
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint.
-
-        Raises
-        ------
-        ConfigError
-            When it cannot be read or is of a network of other widths.
-        """
+    def _load(self, network: Localizer, optimizer: torch.optim.Optimizer) -> None:
         try:
-            state = torch.load(path, weights_only=True)
-            self.network.load_state_dict(state["network"])
+            state = read_checkpoint(self.checkpoint)
+            network.load_state_dict(state["network"])
             self.averaged.load_state_dict(state["averaged"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            optimizer.load_state_dict(state["optimizer"])
             self.step, self.seconds = state["step"], state["seconds"]
-        except (*_UNREADABLE, KeyError, TypeError) as error:
-            raise ConfigError(
-                f"{path} is no checkpoint of a network of widths {self.config.widths}; train into "
-                "another out folder, or with the configuration it was made with"
-            ) from error
-        self._last_report = self.step
+        except UNREADABLE as error:
+            what = f"a network of widths {self.config.widths}"
+            raise no_checkpoint(self.checkpoint, what, error) from error
 
 
-def schedule(step: int, steps: int) -> float:
-    """Learning rate over its peak: a short rise, then a cosine down to one percent."""
-    rise = min(1.0, (step + 1) / min(_WARM_UP, max(steps // 5, 1)))
-    return rise * (0.01 + 0.99 * 0.5 * (1.0 + float(np.cos(np.pi * step / steps))))
-
-
-def start_from(network: Localizer, start: Localizer) -> None:
+def start_from(network: Localizer, start: object) -> None:
     """Give a network the weights of another, which may lack the template.
 
     What the first convolutions are given beside what the other knew weighs nothing at first.
@@ -252,41 +261,37 @@ def start_from(network: Localizer, start: Localizer) -> None:
     ConfigError
         When the two differ otherwise.
     """
-    state = network.state_dict()
-    given = dict(start.state_dict())
-    for name in () if start.shape.template else _FIRST_CONVOLUTIONS:
-        old, more = given[name], state[name].shape[1] - given[name].shape[1]
-        given[name] = torch.cat([old, old.new_zeros(old.shape[0], more, *old.shape[2:])], dim=1)
     try:
+        if not isinstance(start, Localizer):
+            raise RuntimeError("another architecture")
+        state = network.state_dict()
+        given = dict(start.state_dict())
+        for name in () if start.spec.template else _FIRST_CONVOLUTIONS:
+            old, more = given[name], state[name].shape[1] - given[name].shape[1]
+            given[name] = torch.cat([old, old.new_zeros(old.shape[0], more, *old.shape[2:])], dim=1)
         network.load_state_dict({**state, **given})
     except RuntimeError as error:
+        spec = getattr(start, "spec", None)
         raise ConfigError(
-            f"a network of shape {network.shape} cannot start from one of {start.shape}"
+            f"a network of spec {network.spec} cannot start from one of {spec}"
         ) from error
 
 
-def fit_template(network: Localizer, name: str, data_dir: Path | None) -> None:
-    """Set the diffuse template: a diffuse model as FRONT sees it, without any source."""
+def template_of(name: str, data_dir: Path | None) -> SkyTemplate:
+    """A diffuse model as FRONT sees it, without any source."""
     diffuse = by_name(name, data_dir)
     model = build_sky_model(complete(dr2_table()[:0]), diffuse, load_instrument(), "front")
-    for own, one in zip(network.template, template_from_maps(model.background).maps, strict=True):
-        own.copy_(torch.from_numpy(one))
+    return template_from_maps(model.background)
 
 
-def template_of(network: Localizer) -> SkyTemplate | None:
-    """The network's template as the feed wants it."""
-    maps = tuple(one.numpy() for one in network.template)
-    return SkyTemplate(maps) if maps else None
-
-
-def fit_inputs(network: Localizer, shards: list[Shard], rng: np.random.Generator) -> None:
-    """Set the matched filters from the FRONT PSF and the scaling from ten years of the bank."""
+def fit_inputs(network: Localizer, skies: Sequence[SkyPatches], rng: np.random.Generator) -> None:
+    """Set the matched filters from the FRONT PSF and the scaling from ten years of the patches."""
     front = load_instrument().front
-    for b, n_pixels in enumerate(BIN_PIXELS):
+    for b, n_pixels in enumerate(network.spec.binning.pixels):
         sample = np.concatenate(
-            [s.counts[b][rng.integers(len(s), size=8)].astype(float) for s in shards]
+            [sky.counts[b][rng.integers(len(sky), size=8)].astype(float) for sky in skies]
         )
-        stable = 2.0 * np.sqrt(sample * 10.0 / BANK_YEARS + 0.375)
+        stable = 2.0 * np.sqrt(sample * 10.0 / DATASET_YEARS + 0.375)
         core, wide = input_kernels(front, b, PATCH_DEG / n_pixels)
         module = cast(BinInput, network.inputs[b])
         module.fit(core, wide, float(stable.mean()), float(stable.std()))
@@ -297,6 +302,6 @@ def input_kernels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """PSF of energy bin `b` on its pixels, and the same stretched three times."""
     angles, profile = mean_psf(response, b)
-    radius = _KERNEL_RADIUS_DEG[b]
+    radius = containment_deg(angles, profile, 0.9) + _KERNEL_MARGIN_DEG
     core = pixel_kernel(angles, profile, pixel_deg, radius)
     return core, pixel_kernel(angles * _WIDE, profile, pixel_deg, radius * _WIDE / 1.5)

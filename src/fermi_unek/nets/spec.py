@@ -1,0 +1,113 @@
+"""What a network is told of itself: `ModelSpec`, `PatchBatch`, and what a search calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..sky.binning import BINNING, Binning
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Architecture and size of a localizer, kept in the header of its weights file.
+
+    Attributes
+    ----------
+    widths : tuple of four int
+        Filters from the finest level of the network to the coarsest.
+    template : bool
+        Whether it wants a template of the diffuse emission cut along with the counts.
+    binning : Binning
+    architecture : str
+        Key of `ARCHITECTURES`.
+    """
+
+    widths: tuple[int, int, int, int] = (48, 80, 112, 160)
+    template: bool = False
+    binning: Binning = BINNING
+    architecture: str = "unet"
+
+    def as_mapping(self) -> dict[str, Any]:
+        """For the header of a weights file."""
+        return asdict(self)
+
+    @classmethod
+    def from_mapping(cls, values: dict[str, Any]) -> ModelSpec:
+        """From the header of a weights file; older ones say widths and template only."""
+        binning = values.get("binning")
+        return cls(
+            tuple(values["widths"]),
+            bool(values.get("template", False)),
+            Binning.from_mapping(binning) if binning else BINNING,
+            str(values.get("architecture", "unet")),
+        )
+
+
+class PatchBatch(NamedTuple):
+    """B patches as a network takes them.
+
+    Attributes
+    ----------
+    counts, masks : sequences of tensors (B, n_b, n_b)
+        Photons per pixel of each energy bin, and one where observed, else zero.
+    template : sequence of tensors (B, t_b, t_b) or None
+        Expected diffuse emission, of any unit, where the network has a template.
+    """
+
+    counts: Sequence[Tensor]
+    masks: Sequence[Tensor]
+    template: Sequence[Tensor] | None = None
+
+
+class SourceNetwork(Protocol):
+    """What a search asks of a network that marks the pixels of sources."""
+
+    spec: ModelSpec
+
+    def planes(self, batch: PatchBatch) -> list[Tensor]:
+        """Input planes per energy bin, (B, P, n_b, n_b); turning counts and masks turns them."""
+        ...
+
+    def predict(self, planes: Sequence[Tensor]) -> Tensor:
+        """(B, 4, n, n): mask logit, offset to the source (columns, rows; pixels), its log error."""
+        ...
+
+    def to(self, device: Any) -> Self:
+        """The same on a device."""
+        ...
+
+
+ARCHITECTURES: dict[str, Callable[[ModelSpec], torch.nn.Module]] = {}
+"""Networks by the key that `ModelSpec.architecture` and a weights file's header name."""
+
+
+def architecture(key: str) -> Callable[[Any], Any]:
+    """Decorator of a network class that is built from a `ModelSpec`."""
+
+    def register(network: Any) -> Any:
+        ARCHITECTURES[key] = network
+        return network
+
+    return register
+
+
+def build_network(spec: ModelSpec) -> torch.nn.Module:
+    """The network of a spec, with random weights.
+
+    Raises
+    ------
+    InputError
+        When no network of that architecture is known.
+    """
+    if spec.architecture not in ARCHITECTURES:
+        raise InputError(
+            f"architecture {spec.architecture!r} is none of {sorted(ARCHITECTURES)}; was the file "
+            "made with a newer release?"
+        )
+    return ARCHITECTURES[spec.architecture](spec)
