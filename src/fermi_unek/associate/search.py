@@ -19,7 +19,7 @@ from .priors import check_chosen
 from .records import Answer, Places, Service, ServiceFailure
 
 NEW_BEYOND_DEG = 0.3
-"""A source with no source of the 4FGL release of ASSOC_FGL this near is new."""
+"""A source with no 4FGL source this near (Sep_FGL) is new."""
 
 HEADER = "associate"
 """First word of what an association says in the catalog's header."""

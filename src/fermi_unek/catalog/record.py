@@ -12,9 +12,11 @@ import healpy as hp
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Column, Row, Table
+from mocpy import MOC
 
 from ..errors import InputError
 from ..sky.bins import COVERAGE_ORDER
+from .moc import mask_to_moc
 from .schema import COLUMNS, DEFAULT_YEAR_EDGES_MET
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 SHOWN = (
     *("Source_Name", "RAJ2000", "DEJ2000", "GLON", "GLAT", "Conf_95_SemiMajor", "Probability"),
-    *("CLASS1", "Fake", "ASSOC_FGL", "Sep_FGL"),
+    *("CLASS1", "Fake", "ASSOC_FGL", "Nearest_FGL", "Sep_FGL"),
 )
 """Columns that a notebook shows of a catalog."""
 
@@ -146,6 +148,11 @@ class Catalog:
             np.asarray(self.table["DEJ2000"], float),
             unit="deg",
         )
+
+    @property
+    def moc(self) -> MOC | None:
+        """The part of the sky that was searched, for mocpy; None is all of it."""
+        return None if self.coverage is None else mask_to_moc(self.coverage)
 
     def covers(
         self, lon_deg: np.ndarray, lat_deg: np.ndarray, margin_deg: float = 0.0

@@ -102,10 +102,14 @@ class Associate(Writing, AssociateConfig):
 
 
 class Export(Writing):
-    """Write a catalog as VOTable, CSV or DS9 regions."""
+    """Write a catalog as a table, DS9 regions, or a source model of gtlike and fermipy."""
 
     catalog: Path = CATALOG
-    output: Path = output("Its suffix gives the form: .vot, .csv, .ecsv, .reg.", "FILE")
+    output: Path = output(
+        "Its suffix gives the form: .vot, .csv or .ecsv for tables, .reg for DS9, .xml for a "
+        "source model of gtlike and fermipy, .yaml for fermipy's `model: sources:`.",
+        "FILE",
+    )
     samp: bool = setting(False, "Send the VOTable to TOPCAT, Aladin, DS9 too.")
 
 

@@ -92,6 +92,13 @@ class FindConfig(SearchSettings):
         "4FGL release or file in which the nearest source is looked up; 'none' for no look.",
         metavar="NAME|FILE",
     )
+    association_radius: float | None = setting(
+        None,
+        "Distance within which a source of the reference is ASSOC_FGL; the joint 95% error unless "
+        "given.",
+        gt=0.0,
+        unit="deg",
+    )
 
 
 class Find(Writing, FindConfig):

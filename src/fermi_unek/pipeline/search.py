@@ -131,6 +131,7 @@ def search(
         candidates,
         provenance=_provenance(sky, config, localizer, models),
         reference=models.reference,
+        association_radius=config.association_radius,
         coverage=area,
     )
 
