@@ -102,7 +102,7 @@ def test_what_must_be_given_is_missed_by_name():
         (EvaluateConfig, {"radius": -0.3}, "radius is -0.3: "),
         (AssociateConfig, {"services": "vizier,mast"}, "'vizier', 'simbad' or 'ned'"),
         (AssociateConfig, {"services": 3}, "services is 3: "),
-        (AssociateConfig, {"priors": ["agn"]}, "'agn' is not what was expected, NAME=VALUE"),
+        (AssociateConfig, {"priors": ["agn"]}, "'agn' is not NAME=VALUE, as expected"),
     ],
 )
 def test_a_value_out_of_range_is_one_line_with_key_and_value(model, values, said):

@@ -319,7 +319,7 @@ def test_the_command_associates_exports_and_tells(tmp_path):
         (["--services", "gaia"], "services is"),
         (["--services", "none"], "no service and no catalog"),
         (["--services", "none", "--catalogs", "none.fits"], "none.fits: no such file"),
-        (["--server", "vizier"], "'vizier' is not what was expected, NAME=VALUE"),
+        (["--server", "vizier"], "'vizier' is not NAME=VALUE, as expected"),
         (["--prior", "blazar=2"], "--prior is"),
         (["--min-probability", "1.5"], "--min-probability is 1.5"),
     ],

@@ -18,7 +18,7 @@ from .instrument import FINE_ENERGIES_MEV, Instrument, load_instrument, sin_decl
 from .livetime import is_livetime, read_livetime
 
 _NSIDE = 64
-_LEAST_CM2_S = 1.0
+_LEAST_CM2_S = 1e5
 _PLACES = 3000  # of a field at which it is seen whether a map covers it
 
 

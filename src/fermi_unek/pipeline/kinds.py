@@ -11,6 +11,7 @@ from ..catalog.releases import REQUIRED
 from ..diffuse.files import read_isotropic
 from ..errors import InputError
 from ..sky.bins import YEAR_S
+from ..sky.io.skyfile import HDUCLAS1
 
 _CALDB = "instrument response of the CALDB; its folder goes to --caldb, with a livetime cube"
 
@@ -50,6 +51,8 @@ _IN_FOLDERS = {
 
 def kind_of_fits(hdus: fits.HDUList) -> str:
     """What a FITS file is, in one or two lines; blank where it may be counts."""
+    if hdus[0].header.get("HDUCLAS1") == HDUCLAS1:
+        return ""
     columns = getattr(hdus[1], "columns", None) if len(hdus) > 1 else None
     if columns is not None and set(REQUIRED) <= set(columns.names) and "TRUTH" not in hdus:
         extended = len(hdus["ExtendedSources"].data) if "ExtendedSources" in hdus else 0

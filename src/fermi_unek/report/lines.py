@@ -41,7 +41,7 @@ def describe_catalog(catalog: Catalog) -> str:
         lines.append(f"expected purity {real / len(table):.2f}: probabilities add up to {real:.1f}")
         lines.append(
             f"  {'name':<18} {'GLON':>8} {'GLAT':>8} {'r95':>6}  {'prob.':<6} {'class':<5} fake  "
-            "4FGL source (or the nearest)"
+            "nearest 4FGL (not associated)"
         )
     order = np.argsort(-np.asarray(table["Probability"], float), kind="stable")
     lines += [_source_line(table[int(row)]) for row in order[:_LINES]]
@@ -52,9 +52,11 @@ def describe_catalog(catalog: Catalog) -> str:
 
 def _source_line(source: Row) -> str:
     r95 = 60 * float(np.sqrt(source["Conf_95_SemiMajor"] * source["Conf_95_SemiMinor"]))
-    nearest = str(source["ASSOC_FGL"])
-    if not nearest and source["Nearest_FGL"]:
-        nearest = f"({source['Nearest_FGL']} at {60 * float(source['Sep_FGL']):.1f}')"
+    nearest = ""
+    if source["Nearest_FGL"]:
+        nearest = f"{source['Nearest_FGL']} at {60 * float(source['Sep_FGL']):.1f}'"
+    if nearest and not source["ASSOC_FGL"]:
+        nearest = f"({nearest})"
     return (
         f"  {str(source['Source_Name']):<18} {source['GLON']:8.3f} {source['GLAT']:+8.3f} "
         f"{r95:5.1f}'  {source['Probability']:.3f}  {str(source['CLASS1']) or '-':<5} "
