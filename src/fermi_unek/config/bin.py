@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .base import Config, Option
-from .fields import EventType, Inputs, Overwrite, Seed, ZenithCut
+from .fields import EventClass, EventType, Inputs, Overwrite, Seed, ZenithCut
 
 
 class BinConfig(Config):
@@ -16,6 +16,7 @@ class BinConfig(Config):
 
     evtype: EventType = None
     zmax: ZenithCut = None
+    evclass: EventClass = None
     seed: Seed = 0
 
 

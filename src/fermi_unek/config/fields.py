@@ -40,6 +40,15 @@ ZenithCut = Annotated[
     in_unit("deg"),
     Option(metavar="DEG"),
 ]
+EventClass = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        description="Event class bits of photons to take from photon files, as gtselect has them "
+        "(128 is SOURCE, which the networks are trained for); all in the file unless given.",
+    ),
+    Option(metavar="BITS"),
+]
 Seed = Annotated[
     int,
     Field(ge=0, description="Seed of what is drawn: where in its pixel a photon of a cube lies."),

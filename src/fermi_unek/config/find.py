@@ -9,6 +9,7 @@ from pydantic import Field
 
 from .base import Config, Option
 from .fields import (
+    EventClass,
     EventType,
     Exposure,
     Inputs,
@@ -38,6 +39,7 @@ class SearchSettings(Config):
     )
     evtype: EventType = None
     zmax: ZenithCut = None
+    evclass: EventClass = None
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where the network runs.")
     scheduler: Scheduler = None
     seed: Seed = 0

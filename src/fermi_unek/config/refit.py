@@ -12,6 +12,7 @@ from .fields import (
     Background,
     Caldb,
     CatalogFile,
+    EventClass,
     EventType,
     Inputs,
     LiveYears,
@@ -53,6 +54,7 @@ class RefitConfig(Config):
     )
     evtype: EventType = None
     zmax: ZenithCut = None
+    evclass: EventClass = None
     scheduler: Scheduler = None
     workers: Workers = 1
     seed: Seed = 0

@@ -12,6 +12,8 @@ from ..catalog.releases import REQUIRED
 from ..diffuse.files import read_isotropic
 from ..errors import InputError
 from ..sky.bins import YEAR_S
+from ..sky.io.files import decoded
+from ..sky.units import column
 
 _EXPOSURE_CM2_S = 1e3
 """Exposures are far above this, intensities per cm2 s sr MeV far below."""
@@ -31,8 +33,8 @@ def kind_of_text(path: Path) -> str:
         It is no such file.
     """
     try:
-        head = path.read_text(encoding="utf-8")[:20_000]
-    except (OSError, UnicodeDecodeError):
+        head = decoded(path)[:20_000]
+    except InputError:
         head = ""
     if "<source_library" in head:
         return (
@@ -112,7 +114,8 @@ def _is_exposure(hdus: fits.HDUList) -> bool:
 def _energies(hdus: fits.HDUList) -> str:
     if "ENERGIES" not in hdus:
         return "by energy"
-    energies = np.asarray(hdus["ENERGIES"].data.field(0), float)
+    table = hdus["ENERGIES"]
+    energies = column(table, table.columns.names[0], "MeV", "energies", "MeV")
     return f"at {len(energies)} energies from {energies.min():g} to {energies.max():g} MeV"
 
 
