@@ -319,9 +319,9 @@ def test_the_command_associates_exports_and_tells(tmp_path):
         (["--services", "gaia"], "services is"),
         (["--services", "none"], "no service and no catalog"),
         (["--services", "none", "--catalogs", "none.fits"], "none.fits: no such file"),
-        (["--server", "vizier"], "--server is 'vizier', expected NAME=VALUE"),
-        (["--prior", "blazar=2"], "priors is"),
-        (["--min-probability", "1.5"], "min_probability is 1.5"),
+        (["--server", "vizier"], "'vizier' is no NAME=VALUE"),
+        (["--prior", "blazar=2"], "--prior is '2'"),
+        (["--min-probability", "1.5"], "--min-probability is 1.5"),
     ],
 )
 def test_a_wrong_call_is_one_line(tmp_path, more, said):
