@@ -345,6 +345,7 @@ def test_a_signal_is_one_line_and_the_shells_status(stand_in, number, status):
     before = signal.getsignal(number)
 
     def work(item):
+        warnings.warn("few photons", UnekWarning, stacklevel=1)
         try:
             signal.raise_signal(number)
         except KeyboardInterrupt:
@@ -382,6 +383,7 @@ def test_a_signal_while_libraries_are_imported_is_as_clean(tmp_path, number, mod
     [
         ([], ["fermi-unek: warning: few photons (3 times)"]),
         (["-q"], []),
+        (["--quiet"], []),
         (["--log-level", "error"], []),
         (
             ["--log-level", "debug"],

@@ -95,7 +95,11 @@ def test_a_folder_of_fermipy_is_told_file_by_file(shared_data):
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("m.xml", "<source_library title='a'>\n<source name='b'>", "source list of gtlike, 1 s"),
+        (
+            "m.xml",
+            "<source_library title='a'>\n<source name='b'>",
+            "source list of gtlike; --population",
+        ),
         ("m.yaml", "components:\n- name: a\n", "models of gammapy; --population"),
         ("t.yaml", "steps: 3\n", "YAML; train takes it"),
         ("iso.txt", "100 1e-7 1e-8\n1000 1e-9 1e-10\n", "isotropic spectrum, 2 energies"),

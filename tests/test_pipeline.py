@@ -20,7 +20,7 @@ from fermi_unek.config import FindConfig, InjectConfig, ReportConfig
 from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
 from fermi_unek.pipeline import demo, inputs
 from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
-from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
+from fermi_unek.sky.counts import Pixels, SkyCounts, bin_from_pixels
 from fermi_unek.sky.io.skyfile import cut_region, write_sky
 
 FIELD = (80.0, 18.0, 2.5)
@@ -138,21 +138,24 @@ def test_a_wrong_model_or_reference_is_refused_before_photons_are_read(bad):
         fermi_unek.find_sources("missing.fits", bad)
 
 
+COARSE = tuple(map(Pixels.of_order, (7, 7, 8, 9, 10, 10)))
+
+
 @pytest.mark.parametrize(
     ("pixels", "model", "expected"),
     [
-        ("0 0 0 0 0 0", None, "localizer-v5"),
-        ("G8 G8 G9 G10 G11 G11", None, "localizer-v5"),
-        ("G7 G7 G8 G9 G10 G10", None, "localizer-v5-coarse"),
-        ("- - - - 0.05 0.1", None, "localizer-v5-coarse"),
-        ("G7 G7 G8 G9 G10 G10", "localizer-v5", "localizer-v5"),
+        ((Pixels(),) * 6, None, "localizer-v5"),
+        (tuple(map(Pixels.of_order, (8, 8, 9, 10, 11, 11))), None, "localizer-v5"),
+        (COARSE, None, "localizer-v5-coarse"),
+        ((*(Pixels(),) * 4, Pixels(0.05), Pixels(0.1)), None, "localizer-v5-coarse"),
+        (COARSE, "localizer-v5", "localizer-v5"),
     ],
 )
 def test_coarse_counts_are_searched_by_the_network_that_was_trained_for_them(
     pixels, model, expected
 ):
     models = pipeline.load_models(FindConfig(model=model, reference="none", classify=False))
-    field = replace(sky([None] * N_BINS), origin={"pixels": pixels})
+    field = replace(sky([None] * N_BINS), counted_in=pixels)
     assert models.localizer_for(field).provenance["model"] == expected
 
 

@@ -62,10 +62,50 @@ def test_positions_are_read_in_the_units_and_forms_they_are_given_in():
         {"RA": [150.0], "DEC": [30.5]},
         {"RAJ2000": ["10 00 00"], "DEJ2000": ["+30 30 00"]},
         {"ra": [10.0] * u.hourangle, "dec": [1830.0] * u.arcmin},
+        {"ra": [10.0] * u.hour, "dec": ["30.50000"]},
+        {"RA": ["150.00000"], "DEC": [" +30.5 "]},
+        {"RA": ["10h00m00s"], "DEC": ["30d30m00s"]},
     ]
     for form in forms:
         objects = objects_of(Table(form | {"Name": ["x"]}), "here")
         assert [objects.ra_deg[0], objects.dec_deg[0]] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("unit", ["deg", "arcmin", "arcsec", "rad", None])
+def test_position_errors_are_brought_to_degrees(unit):
+    error = (0.1 * u.deg).to_value(unit or "deg")
+    table = Table({"Name": ["x"], "RA": [1.0], "DEC": [2.0], "r95": [error]})
+    table["r95"].unit = unit
+    assert objects_of(table, "here").error95_deg.tolist() == pytest.approx([0.1])
+    table["r95"].unit = "Jy"
+    with pytest.raises(InputError, match="here: column r95: unit 'Jy' cannot be brought to deg"):
+        objects_of(table, "here")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bom.csv", b"\xef\xbb\xbfName,RA,DEC\nb\xc3\xa4r,150,30.5\n"),
+        ("latin.csv", b"Name,RA,DEC\nb\xe4r,150,30.5\n"),
+        ("excel.csv", b"Name;RA;DEC\r\nb\xe4r;150;30.5\r\n"),
+        ("quoted.csv", '"Name","RA","DEC"\n"bär","150","30.5"\n'.encode()),
+        ("wide.csv", "Name,RA,DEC\nbär,150,30.5\n".encode("utf-16")),
+        ("tabs.tsv", "Name\tRA\tDEC\nbär\t150\t30.5\n".encode()),
+        ("blanks.txt", "Name RA DEC\nbär 150 30.5\n".encode()),
+    ],
+)
+def test_text_of_every_dialect_is_a_catalog(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    (service,) = local_services([tmp_path / name])
+    objects = service.objects
+    assert (objects.name[0], objects.ra_deg[0], objects.dec_deg[0]) == ("bär", 150.0, 30.5)
+
+
+def test_a_votable_with_entities_is_refused(tmp_path):
+    path = tmp_path / "bomb.vot"
+    path.write_text('<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "b">]><VOTABLE>&a;</VOTABLE>')
+    with pytest.raises(InputError, match="declares entities"):
+        local_services([path])
 
 
 def test_rows_without_a_position_are_left_out_and_text_is_tidied():
@@ -111,7 +151,7 @@ def test_a_file_that_is_none_is_refused_by_name(tmp_path):
     with pytest.raises(InputError, match="none.fits: no such file.*4FGL-DR4"):
         local_services([tmp_path / "none.fits"])
     (tmp_path / "junk.fits").write_text("junk")
-    with pytest.raises(InputError, match="junk.fits: cannot be read as a fits table"):
+    with pytest.raises(InputError, match="junk.fits: not a FITS file"):
         local_services([tmp_path / "junk.fits"])
     fits.PrimaryHDU().writeto(tmp_path / "bare.fits")
     with pytest.raises(InputError, match="bare.fits: cannot be read"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +26,11 @@ from fermi_unek.irf.exposure import ExposureFile
 from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, load_instrument, sin_declination
 from fermi_unek.nets.classifier_weights import ClassifierFile
 from fermi_unek.simulate.sky import simulate_counts
+from fermi_unek.sky.bins import YEAR_S
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
+from fermi_unek.sky.io.healpix import Scheme
+from fermi_unek.sky.maps import EnergyMap, HealpixGrid
+from fermi_unek.sky.selection import Selection
 
 FIELD = (30.0, 50.0, 6.0)
 
@@ -154,11 +159,16 @@ def test_a_longer_observation_means_more_exposure(sky):
     )
 
 
+NODES = FINE_ENERGIES_MEV[::2]
+SCHEME = Scheme(6, True, True, None, 0, ("ENERGY1",), False, False)
 EVERYWHERE = ExposureFile(
+    Path("map.fits"),
     load_instrument(),
-    energies_mev=FINE_ENERGIES_MEV[::2],
-    maps=np.full((len(FINE_ENERGIES_MEV[::2]), 12 * 64**2), 3e11, np.float32),
-)
+    map=EnergyMap(
+        Path("map.fits"), "exposure", NODES, np.full((len(NODES), 12 * 64**2), 3e11), 1.0,
+        HealpixGrid(SCHEME, None), Selection(),
+    ),
+)  # fmt: skip
 """A map of 3e11 cm2 s, twice to five times what three years of survey give."""
 
 
@@ -184,7 +194,8 @@ def test_a_map_of_the_exposure_needs_no_live_time(sky):
 
 def test_without_a_live_time_that_of_the_livetime_cube_counts(sky):
     vectors = lonlat_to_vectors(np.array([30.0]), np.array([50.0]))
-    cube = ExposureFile(load_instrument(), years=4.0)
+    span = (0.0, 4.0 * YEAR_S)
+    cube = ExposureFile(Path("cube.fits"), load_instrument(), Selection(spans_met=(span,)))
     one_layer = replace(sky, years=(), livetime_years=float("nan"))
     expected = 4.0 * exposure_per_year(vectors, "front")
     np.testing.assert_allclose(exposure_of_layers(one_layer, vectors, cube)[:, 0], expected)

@@ -87,7 +87,7 @@ def test_a_packed_stamp_is_unpacked_to_the_same_counts():
 def years_of(*places, coverage=None):
     """A sky of photons year by year, the first one the fourth year of the mission."""
     layers = tuple(
-        sky_with(*place, coverage=coverage, livetime_years=1.0, origin={"mission_year": str(3 + k)})
+        sky_with(*place, coverage=coverage, livetime_years=1.0, mission_year=3 + k)
         for k, place in enumerate(places)
     )
     lon, lat = (np.concatenate(parts) for parts in zip(*places, strict=True))

@@ -68,7 +68,7 @@ def release():
 def full_page(tmp_path_factory, release):
     """A field with a candidate, of which everything is filled, and its page."""
     field = cone_mask(10.0, 1.0, 5.0)
-    year = small_sky(coverage=field, livetime_years=1.0, origin={"mission_year": "2"})
+    year = small_sky(coverage=field, livetime_years=1.0, mission_year=2)
     sky = small_sky(coverage=field, years=(year,), livetime_years=1.0)
     catalog = catalog_of(
         1,

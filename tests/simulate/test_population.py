@@ -13,7 +13,7 @@ from astropy.table import Table
 from simulate_samples import power_laws
 
 from fermi_unek.catalog.spectra import photon_flux
-from fermi_unek.errors import InputError
+from fermi_unek.errors import InputError, UnekWarning
 from fermi_unek.simulate.population import (
     dr2_population,
     dr2_table,
@@ -157,10 +157,9 @@ def spoilt(**columns) -> Table:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (spoilt(SpectrumType=["PowerLaw", "Gaussian"]), "SpectrumType 'Gaussian' is none of"),
-        (spoilt(PL_Flux_Density=[1e-12, np.nan]), "1 of 2 sources .* the first is row 1"),
-        (spoilt(PL_Flux_Density=[-1e-12, 1e-12]), "1 of 2 sources .* the first is row 0"),
-        (spoilt(GLAT=[5.0, np.nan]), "no position"),
+        (spoilt(SpectrumType=["Template", "Gaussian"]), "'Template', which is none of"),
+        (spoilt(PL_Flux_Density=[-1e-12, np.nan]), "2 of 2 sources, the first in row 0"),
+        (spoilt(GLAT=[95.0, np.nan]), "no position"),
         (Table({"RA": [1.0]}), "no table with a column SpectrumType"),
         (Table({"SpectrumType": ["PowerLaw"]}), "has no column GLON, GLAT, Pivot_Energy"),
     ],
@@ -171,6 +170,42 @@ def test_a_list_that_cannot_be_used_is_told_in_one_line(tmp_path, table, message
         read_population(tmp_path / "list.fits")
     assert "\n" not in str(told.value)
     assert str(tmp_path / "list.fits") in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"SpectrumType": ["PowerLaw", "Gaussian"]}, "SpectrumType 'Gaussian', which is none of"),
+        ({"PL_Flux_Density": [1e-12, np.nan]}, "no flux between"),
+        ({"GLAT": [5.0, np.nan]}, "no position"),
+    ],
+)
+def test_a_source_that_cannot_be_used_costs_itself(tmp_path, changes, reason):
+    spoilt(**changes).write(tmp_path / "list.fits")
+    with pytest.warns(UnekWarning, match=f"left out 1 of 2 sources, the first in row 1.*{reason}"):
+        assert read_population(tmp_path / "list.fits")["GLON"].tolist() == [10.0]
+
+
+def test_the_units_of_a_list_are_obeyed(tmp_path):
+    table = power_laws([(10.0, 5.0)], [1e-8])
+    plain = read_population_of(table, tmp_path / "plain.fits")
+    table["PL_Flux_Density"] = table["PL_Flux_Density"] * 1e7
+    table["PL_Flux_Density"].unit = "ph m-2 s-1 GeV-1"
+    table["Pivot_Energy"] = table["Pivot_Energy"] / 1e3
+    table["Pivot_Energy"].unit = "GeV"
+    table["GLAT"] = table["GLAT"] * 60.0
+    table["GLAT"].unit = "arcmin"
+    stated = read_population_of(table, tmp_path / "stated.fits")
+    for name in ("Flux1000", "RAJ2000", "DEJ2000", "Pivot_Energy"):
+        np.testing.assert_allclose(stated[name], plain[name], rtol=1e-6)
+    table["Pivot_Energy"].unit = "Hz"
+    with pytest.raises(InputError, match="Pivot_Energy: unit 'Hz' cannot be brought to MeV"):
+        read_population_of(table, tmp_path / "hertz.fits")
+
+
+def read_population_of(table, path):
+    table.write(path)
+    return read_population(path)
 
 
 def test_files_that_are_no_lists_are_told(tmp_path):

@@ -203,6 +203,29 @@ def test_a_source_that_cannot_be_used_is_named(tmp_path, source, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_source_that_cannot_be_used_costs_itself(tmp_path):
+    """Spectra that 4FGL has no name for, in gtlike's and in gammapy's form."""
+    absorbed = point_source(spectrum("EblAtten::PowerLaw2", Integral=(1, 1e-9)), "B")
+    with pytest.warns(UnekWarning, match="left out 1 of 2 .*'B': spectrum 'EblAtten::PowerLaw2'"):
+        table = read_user_list(library(tmp_path, point_source(POWER_LAW), absorbed))
+    assert table["Source_Name"].tolist() == ["A"]
+    place = gm.PointSpatialModel(lon_0="20 deg", lat_0="-3 deg", frame="galactic")
+    broken = gm.SkyModel(gm.BrokenPowerLawSpectralModel(), place, name="broken")
+    good = gm.SkyModel(SPECTRA[0], place, name="good")
+    with pytest.warns(UnekWarning, match="left out 1 of 2 .*'broken'"):
+        assert read_user_list(models(tmp_path, broken, good))["Source_Name"].tolist() == ["good"]
+
+
+def test_entities_of_an_xml_are_not_expanded(tmp_path):
+    path = tmp_path / "bomb.xml"
+    path.write_text(
+        '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "b"><!ENTITY c "&a;&a;">]>'
+        "<source_library>&c;</source_library>"
+    )
+    with pytest.raises(InputError, match="not an XML file, or damaged.*Entities"):
+        read_user_list(path)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

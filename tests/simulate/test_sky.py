@@ -346,6 +346,29 @@ def test_the_file_has_the_columns_and_good_times_of_ft1(ft1):
         assert header["DSVAL4"] == "300:1e+06"
 
 
+def test_the_file_has_every_keyword_and_column_that_files_of_the_archive_have(ft1, shared_data):
+    """gtselect refuses files without PASS_VER; the rest is what its neighbours look at."""
+    # who made the file, and when
+    kept = {"FILENAME", "CREATOR", "DATE", "TASSIGN", "CHECKSUM", "DATASUM"}
+    with (
+        fits.open(ft1[1]) as ours,
+        fits.open(shared_data / "fermitools" / "photons_week1.fits.gz") as theirs,
+    ):
+        assert [hdu.name for hdu in ours] == [hdu.name for hdu in theirs]
+        for mine, real in zip(ours, theirs, strict=True):
+            missing = set(real.header) - set(mine.header) - kept
+            assert {key for key in missing if key[:2] != "DS"} == set()
+            for key in ("TELESCOP", "INSTRUME", "RADECSYS", "TIMESYS", "PASS_VER", "HDUCLAS1"):
+                assert mine.header.get(key) == real.header.get(key)
+        columns = [
+            [(c.name, c.format, c.unit) for c in f["EVENTS"].columns] for f in (ours, theirs)
+        ]
+        assert columns[0] == columns[1]
+        cuts = [[f["EVENTS"].header[f"DSTYP{k}"] for k in range(1, 6)] for f in (ours, theirs)]
+        assert set(cuts[1]) <= {*cuts[0], "TIME"}
+        assert ours["EVENTS"].header["DATE-OBS"].startswith("2008-08-04T15:43:3")
+
+
 def test_a_whole_sky_of_photons_says_so(tmp_path):
     photons = simulate_photons(small_model(), 0.002, rng(21))
     path = write_ft1(photons, tmp_path / "photons.fits", rng(22))

@@ -71,7 +71,10 @@ def write_ft1(
         "L": (lon, "E"),
         "B": (lat, "E"),
         "ZENITH_ANGLE": (columns.get("zenith", np.full(number, 50.0)), "E"),
-        "TIME": (columns.get("time", np.full(number, 239557418.0)), "D"),
+        "TIME": (
+            columns.get("time", np.full(number, 239557418.0 if gti is None else gti[0] + 1)),
+            "D",
+        ),
         "CONVERSION_TYPE": (columns.get("conversion", np.zeros(number)), "I"),
         "EVENT_CLASS": (_bits(columns.get("event_class", np.full(number, 128))), "32X"),
         "EVENT_TYPE": (_bits(columns.get("event_type", np.full(number, 1))), "32X"),

@@ -313,7 +313,7 @@ def test_a_large_table_is_read_in_little_memory(tmp_path, monkeypatch):
         ({"NSIDE": "DROP"}, "NSIDE None"),
         ({"ORDERING": "SPIRAL"}, "expected RING or NESTED"),
         ({"COORDSYS": "ECL"}, "expected GAL or CEL"),
-        ({"NSIDE": 4}, "768 pixels from 0 on, NSIDE 4 has 192"),
+        ({"NSIDE": 4}, "768 pixels in the table, and FIRSTPIX 0, LASTPIX 191 of NSIDE 4 are 192"),
     ],
 )
 def test_keywords_that_make_no_scheme_are_refused(tmp_path, keywords, message):

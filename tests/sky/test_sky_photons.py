@@ -177,7 +177,7 @@ def test_yearly_layers_hold_the_photons_of_their_year(tmp_path):
     expected = np.histogram2d(years, energy, bins=([1, 2, 3, 4, 5], ENERGY_EDGES_MEV))[0]
     assert np.array_equal([layer.totals for layer in sky.years], expected)
     assert [layer.livetime_years for layer in sky.years] == pytest.approx([0.5, 1, 1, 0.2])
-    assert [layer.origin["mission_year"] for layer in sky.years] == ["1", "2", "3", "4"]
+    assert [layer.mission_year for layer in sky.years] == [1, 2, 3, 4]
     assert read(path).years == ()
     assert [one.livetime_years for one in read(path, yearly=None).years] == [
         one.livetime_years for one in sky.years
@@ -333,8 +333,12 @@ REAL = {
 def test_real_photons_are_those_gammapy_reads(shared_data, name):
     path = shared_data / "real" / name
     with fits.open(path) as hdus:
-        front = hdus["EVENTS"].data["CONVERSION_TYPE"] == 0
-    energy = EventList.read(path, hdu="EVENTS").energy.to_value("MeV")
+        events = hdus["EVENTS"].data
+        # the SMC file holds two photons twice, at the seam of two weeks
+        ids = np.stack([events["RUN_ID"], events["EVENT_ID"]])
+        first = np.unique(ids, axis=1, return_index=True)[1]
+        front = events["CONVERSION_TYPE"][first] == 0
+    energy = EventList.read(path, hdu="EVENTS").energy.to_value("MeV")[first]
     sky = read(path)
     everything = read(path, event_type="all")
     present = sky.present
@@ -352,5 +356,5 @@ def test_real_photons_are_those_gammapy_reads(shared_data, name):
 def test_the_front_photons_of_the_smc_field_are_as_many_as_the_manifest_says(shared_data):
     sky = read(shared_data / "real" / "smc_ft1_p8r2_1GeV_r9.fits", yearly=True)
     assert sky.totals.sum() == 28_959
-    assert sky.livetime_years == pytest.approx(8.66, abs=0.01)
+    assert sky.livetime_years == pytest.approx(8.66, abs=0.03)  # gaps of days
     assert sum(layer.totals for layer in sky.years).tolist() == sky.totals.tolist()

@@ -6,7 +6,6 @@ import pytest
 from fermi_unek.errors import InputError
 from fermi_unek.sky.bins import N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
-from fermi_unek.sky.io.parts import counted_coarsely
 from fermi_unek.sky.recount import counted_in_orders
 
 ORDERS = (7, 7, 8, 9, 10, 12)
@@ -47,9 +46,9 @@ def test_places_in_a_pixel_are_even(fine):
 
 def test_the_sky_says_how_coarsely_it_was_counted(fine):
     rng = np.random.default_rng(1)
-    assert not counted_coarsely(fine)
-    assert counted_coarsely(counted_in_orders(fine, ORDERS, rng))
-    assert not counted_coarsely(counted_in_orders(fine, (8, 8, 9, 10, 11, 11), rng))
+    assert not fine.counted_coarsely
+    assert counted_in_orders(fine, ORDERS, rng).counted_coarsely
+    assert not counted_in_orders(fine, (8, 8, 9, 10, 11, 11), rng).counted_coarsely
 
 
 def test_five_orders_are_refused(fine):

@@ -341,7 +341,7 @@ def test_energy_bounds_in_a_unit_of_length_are_refused(tmp_path):
     bounds = bounds_table(BIN_EDGES)
     bounds.columns["E_MIN"].unit = "cm"
     path = write_ccube(tmp_path / "a.fits", poisson_cube(), None, extra=(bounds,))
-    with pytest.raises(InputError, match="none of energy"):
+    with pytest.raises(InputError, match="unit 'cm' cannot be brought to MeV"):
         read(path)
 
 

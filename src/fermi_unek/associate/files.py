@@ -7,10 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..catalog.export import check_export, write_table
-from ..catalog.io import SUFFIXES, read_catalog, write_catalog
+from ..catalog.io import check_catalog, read_catalog, write_catalog
 from ..config import AssociateConfig
-from ..errors import InputError, OutputError
-from ..outputs import check_file
+from ..errors import InputError
 from ..progress import Progress, silent
 from .client import Cache, Client, Host, RetryPolicy, default_folder
 from .local import local_services
@@ -105,9 +104,7 @@ def associate_files(
         be written.
     """
     config = config or AssociateConfig()
-    output = check_file(output, overwrite)
-    if output.suffix not in SUFFIXES:
-        raise OutputError(f"{output}: a catalog's name must end in {' or '.join(SUFFIXES)}")
+    output = check_catalog(output, overwrite)
     if counterparts is not None:
         counterparts = check_export(counterparts, overwrite, tables_only=True)
     catalog = read_catalog(catalog_path)

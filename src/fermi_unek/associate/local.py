@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 from astropy.table import Table
 
 from ..catalog.releases import RELEASES, load_release
 from ..errors import InputError
+from ..sky.io.files import decoded, open_fits
 from .records import Kind, Objects, Places, Service, Surroundings
 from .tables import numbers, objects_of, text
 
@@ -24,6 +26,9 @@ _READERS = {
     ".xml": "votable",
     ".ecsv": "ascii.ecsv",
     ".csv": "ascii.csv",
+    ".tsv": "ascii.csv",
+    ".txt": "ascii",
+    ".dat": "ascii",
 }
 
 
@@ -106,12 +111,32 @@ def read_table(path: Path) -> Table:
         )
     suffixes = [s.lower() for s in path.suffixes if s.lower() != ".gz"]
     form = _READERS.get(suffixes[-1] if suffixes else "", "fits")
-    more = {"hdu": 1} if form == "fits" else {}
     try:
-        return Table.read(path, format=form, **more)
+        if form == "fits":
+            with open_fits(path) as hdus:
+                tables = [i for i, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU)]
+                if not tables:
+                    raise ValueError("it holds no table")
+                return Table.read(hdus, hdu=tables[0])
+        text = decoded(path)
+        if form == "votable":
+            if "<!ENTITY" in text:
+                raise ValueError("it declares entities, which no VOTable needs")
+            return Table.read(path, format=form)
+        return Table.read(text.splitlines(), format=form, **_dialect(text, form))
+    except InputError:
+        raise
     except Exception as error:  # the readers raise whatever comes
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read as a {form} table ({reason})") from error
+
+
+def _dialect(text: str, form: str) -> dict[str, str]:
+    """Which of the usual separators the first line of a CSV file has."""
+    if form != "ascii.csv":
+        return {}
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    return {"delimiter": max(",;\t|", key=first.count)}
 
 
 def _lat_counterparts(table: Table) -> Objects:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from astropy import units as u
-from astropy.coordinates import Angle
 from astropy.table import Column, Table
 
 from ..errors import InputError
+from ..sky import units
 from .records import Objects
 
 RA_COLUMNS = ("_RAJ2000", "RAJ2000", "RA_ICRS", "RA(deg)", "RA", "ra", "_RA", "RAdeg")
@@ -35,7 +34,8 @@ def objects_of(
     Parameters
     ----------
     table : astropy Table
-        Positions in degrees unless the column's unit or form (sexagesimal text) says otherwise.
+        Positions and errors in degrees unless a column's unit or form (sexagesimal text) says
+        otherwise.
     where : str
         File or service, for the message.
     name_column : str, optional
@@ -53,7 +53,7 @@ def objects_of(
     Raises
     ------
     InputError
-        When the table has no columns of position or of names.
+        When the table has no columns of position or of names, or they are of no known unit.
     """
     ra_name, dec_name = (
         _find(table, RA_COLUMNS, "pos.eq.ra"),
@@ -65,10 +65,10 @@ def objects_of(
             f"it has {', '.join(table.colnames[:12])}"
         )
     names = _names(table, name_column, prefix, where)
-    ra = _degrees(table[ra_name], u.hourangle, where)
-    dec = _degrees(table[dec_name], u.deg, where)
+    ra = _degrees(table[ra_name], where, hours=True)
+    dec = _degrees(table[dec_name], where)
     objects = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
-    error = np.nan_to_num(_error95(table), nan=0.0, posinf=0.0).clip(0.0)
+    error = np.nan_to_num(_error95(table, where), nan=0.0, posinf=0.0).clip(0.0)
     if callable(class_of):
         classes = np.asarray(class_of(table, names), dtype="U10")
     elif class_of is not None:
@@ -114,36 +114,23 @@ def _names(table: Table, name_column: str | None, prefix: str, where: str) -> np
     return np.where(bare, names, np.char.add(prefix, names))
 
 
-def _degrees(column: Column, sexagesimal: u.Unit, where: str) -> np.ndarray:
-    if column.dtype.kind in "USO":
-        values = text(column)
-        degrees = np.full(len(values), np.nan)
-        given = values != ""
-        try:
-            degrees[given] = Angle(values[given], unit=sexagesimal).deg if given.any() else 0.0
-        except (ValueError, u.UnitsError) as error:
-            raise InputError(f"{where}: column {column.name} holds no angles ({error})") from error
-        return degrees
-    values = numbers(column)
-    unit = column.unit
-    # "degrees" of NED and other spellings that astropy does not know are degrees as well
-    if unit is not None and not isinstance(unit, u.UnrecognizedUnit) and unit.is_equivalent("deg"):
-        return np.asarray((values * unit).to_value("deg"))
-    return values
+def _degrees(column: Column, where: str, *, hours: bool = False) -> np.ndarray:
+    place = f"{where}: column {column.name}"
+    return units.degrees(np.ma.asarray(column), column.unit, place, hours=hours)
 
 
-def _error95(table: Table) -> np.ndarray:
+def _error95(table: Table, where: str) -> np.ndarray:
     """95% position errors, degrees; NaN where the table has none."""
     if "Conf_95_SemiMajor" in table.colnames:
-        axes = numbers(table["Conf_95_SemiMajor"]), numbers(table["Conf_95_SemiMinor"])
-        return np.sqrt(np.abs(axes[0] * axes[1]))
+        axes = (_degrees(table[f"Conf_95_Semi{end}"], where) for end in ("Major", "Minor"))
+        return np.sqrt(np.abs(np.prod(list(axes), axis=0)))
     for name in ERROR_COLUMNS:
         if name in table.colnames:
-            return numbers(table[name])
+            return _degrees(table[name], where)
     for name in table.colnames:
         ucd = str(table[name].meta.get("ucd", "")).lower()
         if "pos.errorellipse" in ucd and "smajaxis" in ucd and "95" in name:
-            return numbers(table[name])
+            return _degrees(table[name], where)
     return np.full(len(table), np.nan)
 
 

@@ -60,9 +60,7 @@ def write_catalog(catalog: Catalog, path: str | Path, overwrite: bool = False) -
     OutputError
         For another suffix, an existing file, or a place that cannot be written to.
     """
-    path = check_file(path, overwrite)
-    if path.suffix not in SUFFIXES:
-        raise OutputError(f"{path}: a catalog's name must end in .fits or .fit")
+    path = check_catalog(path, overwrite)
     hdus = [
         fits.PrimaryHDU(header=_primary_header(catalog.header)),
         _sources_hdu(catalog),
@@ -75,6 +73,14 @@ def write_catalog(catalog: Catalog, path: str | Path, overwrite: bool = False) -
         hdus[-1].name = "COVERAGE"
     with replacing(path) as temporary:
         fits.HDUList(hdus).writeto(temporary, checksum=True)
+
+
+def check_catalog(path: str | Path, overwrite: bool = False) -> Path:
+    """`path`, once it is sure that a catalog can be written there; else `OutputError`."""
+    path = check_file(path, overwrite)
+    if path.suffix not in SUFFIXES:
+        raise OutputError(f"{path}: a catalog's name must end in {' or '.join(SUFFIXES)}")
+    return path
 
 
 def read_catalog(path: str | Path) -> Catalog:

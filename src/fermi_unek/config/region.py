@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator
 
-from .base import Option
+from .base import setting
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -113,13 +113,16 @@ def _check_region(value: Circle) -> Circle:
     return lon % 360.0, lat, radius
 
 
-Region = Annotated[
-    Annotated[Circle, BeforeValidator(read_region), AfterValidator(_check_region)] | None,
-    Field(
-        description="Circle to work in, degrees: Galactic, or icrs:RA,DEC,RADIUS, "
-        "fk5:RA,DEC,RADIUS, or about a source or counterpart of a 4FGL release by its name, such "
-        "as SMC,5. Everything that is there unless given."
-    ),
-    Option(metavar="LON,LAT,RADIUS"),
-]
+Region = Annotated[Circle, BeforeValidator(read_region), AfterValidator(_check_region)] | None
 """Galactic longitude, latitude and radius in degrees, or None."""
+
+
+def region_setting() -> Any:
+    """The field of a `Region`."""
+    return setting(
+        None,
+        "Circle to work in, degrees: Galactic, or icrs:RA,DEC,RADIUS, fk5:RA,DEC,RADIUS, or about "
+        "a source or counterpart of a 4FGL release by its name, such as SMC,5. Everything that is "
+        "there unless given.",
+        metavar="LON,LAT,RADIUS",
+    )

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.optimize import nnls
 
 from ..errors import InputError
-from ..sky.maps import nested_lonlat, read_mapcube
+from ..sky.maps import read_map
+from ..sky.units import INTENSITY
 from .model import DIFFUSE_NSIDE, DiffuseModel, integrate_power_laws
 
 ISO_FILES = {
@@ -27,6 +28,19 @@ LOWEST_NODE_MEV = 100.0
 _FINE_ISO_FRACTION = (0.84, 0.86, 0.76, 0.65, 0.54)
 
 _FINE_MATCH_FWHM_DEG = 8.0
+
+
+def read_mapcube(
+    path: str | Path, lowest_mev: float = 0.0, nside: int = DIFFUSE_NSIDE
+) -> tuple[np.ndarray, np.ndarray]:
+    """Energies (K,) above `lowest_mev`, and NESTED Galactic maps, float32 (K, npix), of a mapcube.
+
+    Raises
+    ------
+    InputError
+        As `sky.maps.read_map`, or not of the whole sky.
+    """
+    return read_map(path, "diffuse", INTENSITY).whole_sky(nside, lowest_mev)
 
 
 def read_isotropic(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +136,7 @@ def _fine_over_coarse(
     iso = iso * _FINE_ISO_FRACTION[index]
     fine = hp.reorder(fine_ring.astype(np.float32), r2n=True)
     level = _blurred(coarse + np.float32(iso)) / _blurred(fine)
-    lon, lat = nested_lonlat(DIFFUSE_NSIDE)
+    lon, lat = hp.pix2ang(DIFFUSE_NSIDE, np.arange(12 * DIFFUSE_NSIDE**2), nest=True, lonlat=True)
     scale = hp.get_interp_val(level, lon, lat, lonlat=True).astype(np.float32)
     # the isotropic part is never so large as to leave a hole
     galactic = np.maximum(fine * scale - np.float32(iso), 0.1 * coarse)
@@ -195,7 +209,7 @@ def templates_model(data_dir: str | Path, which: str, event_type: str = "front")
     # relative errors, so that the plane does not decide alone
     strengths = nnls((coarse / target).T, np.ones(len(target)))[0]
 
-    lon, lat = nested_lonlat(DIFFUSE_NSIDE)
+    lon, lat = hp.pix2ang(DIFFUSE_NSIDE, np.arange(12 * DIFFUSE_NSIDE**2), nest=True, lonlat=True)
     fine = np.stack([hp.get_interp_val(s, lon, lat, lonlat=True) for s in shapes])
     spectra = np.stack(
         [

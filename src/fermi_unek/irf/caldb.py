@@ -16,7 +16,6 @@ from astropy.io import fits
 from scipy.special import gamma as gamma_function
 
 from ..errors import InputError
-from ..sky.bins import YEAR_S
 from ..sky.geometry.coverage import icrs_to_galactic
 from ..sky.geometry.frame import vectors_to_lonlat
 from .instrument import (
@@ -27,6 +26,7 @@ from .instrument import (
     psf_scale_deg,
     sin_declination,
 )
+from .livetime import LivetimeCube, read_livetime
 
 IRF_NAME = "P8R3_SOURCE_V3"
 _SIN_DEC = np.linspace(-1.0, 1.0, 41)
@@ -64,7 +64,7 @@ def find_caldb_file(kind: str, irf: str = IRF_NAME, path: str | Path | None = No
 
 def instrument_from_caldb(
     caldb: str | Path | None,
-    livetime_cube: str | Path,
+    livetime: str | Path | LivetimeCube,
     irf: str = IRF_NAME,
     by_position: bool = False,
 ) -> Instrument:
@@ -74,40 +74,33 @@ def instrument_from_caldb(
     ----------
     caldb : path or None
         Folder with the aeff, psf and edisp files (None: $CALDB, $FERMI_DIR).
-    livetime_cube : path
-        gtltcube output (HEALPIX, EQU); averaged over right ascension.
+    livetime : path or LivetimeCube
+        Averaged over right ascension.
     irf : str
         Name of the response, e.g. P8R3_SOURCE_V3.
     by_position : bool
         Keep how the exposure differs along each parallel, at `REFERENCE_MEV` of FRONT.
     """
     files = {kind: find_caldb_file(kind, irf, caldb) for kind in ("aeff", "psf", "edisp")}
-    cosines, livetime, weighted = read_livetime(livetime_cube)
+    cube = livetime if isinstance(livetime, LivetimeCube) else read_livetime(livetime)
+    per_year = livetime_per_year(cube)
     tables = {
-        event_type: _response(files, event_type.upper(), cosines, livetime, weighted)
+        event_type: _response(files, event_type.upper(), *per_year)
         for event_type in ("front", "back")
     }
     if by_position:
-        relative = _relative_exposure(files["aeff"], livetime_cube)
+        relative = _relative_exposure(files["aeff"], cube)
         tables = {n: replace(one, relative_exposure=relative) for n, one in tables.items()}
     return Instrument(irf, tables["front"], tables["back"])
 
 
-def _relative_exposure(aeff: Path, livetime_cube: str | Path) -> np.ndarray:
+def _relative_exposure(aeff: Path, cube: LivetimeCube) -> np.ndarray:
     """Exposure over that of its parallel, NESTED Galactic, of a livetime cube."""
     k = int(np.abs(np.log(FINE_ENERGIES_MEV / REFERENCE_MEV)).argmin())
-    with fits.open(livetime_cube) as hdus:
-        bounds, table = hdus["CTHETABOUNDS"].data, hdus["EXPOSURE"].data
-        cosines = 0.5 * (bounds["CTHETA_MIN"] + bounds["CTHETA_MAX"])
-        seconds = table["COSBINS"].astype(float) @ _effective_area(aeff, "FRONT", cosines)[k]
-        place = table["RA"].astype(float), table["DEC"].astype(float)
-    # the file's pixels are HEALPIX pixels of the equatorial frame, in an order it names wrongly
-    nside = hp.npix2nside(seconds.size)
-    ring = np.empty_like(seconds)
-    ring[hp.ang2pix(nside, *place, lonlat=True)] = seconds
-    vectors = np.array(hp.pix2vec(nside, np.arange(seconds.size), nest=True)).T
-    icrs = vectors_to_lonlat(vectors @ icrs_to_galactic())
-    return over_parallel(vectors, hp.get_interp_val(ring, *icrs, lonlat=True))
+    values = cube.seconds @ _effective_area(aeff, "FRONT", cube.cosines)[k]
+    nside = hp.npix2nside(values.size)
+    vectors = np.array(hp.pix2vec(nside, np.arange(values.size), nest=True)).T
+    return over_parallel(vectors, cube.at(values, *vectors_to_lonlat(vectors @ icrs_to_galactic())))
 
 
 def over_parallel(vectors: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -118,30 +111,25 @@ def over_parallel(vectors: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.divide(values, mean, out=np.ones_like(mean), where=mean > 0)
 
 
-def read_livetime(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def livetime_per_year(cube: LivetimeCube) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Livetime per calendar year against inclination and declination.
 
     Returns
     -------
     cosines : array (C,)
-        Centres of bins in cos(inclination), `SPLIT` of them for each of the file's, which are too
+        Centers of bins in cos(inclination), `SPLIT` of them for each of the file's, which are too
         wide to average a PSF over.
     livetime, weighted : arrays (C, 41)
         Seconds per year in each inclination bin on a grid of sin(declination) from -1 to 1,
         and the same weighted by the livetime fraction.
     """
-    with fits.open(path) as hdus:
-        header = hdus["EXPOSURE"].header
-        years = (header["TSTOP"] - header["TSTART"]) / YEAR_S
-        bounds = hdus["CTHETABOUNDS"].data
-        low, high = (bounds[f"CTHETA_{end}"].astype(float) for end in ("MIN", "MAX"))
-        sin_dec = np.sin(np.radians(hdus["EXPOSURE"].data["DEC"].astype(float)))
-        per_year = []
-        for name in ("EXPOSURE", "WEIGHTED_EXPOSURE"):
-            seconds = hdus[name].data["COSBINS"].astype(float) / years
-            per_year.append(np.array([smooth_in_dec(sin_dec, s) for s in seconds.T]))
+    sin_dec = np.sin(np.radians(cube.dec_deg))
+    per_year = [
+        np.array([smooth_in_dec(sin_dec, column) for column in seconds.T]) / cube.years
+        for seconds in (cube.seconds, cube.weighted)
+    ]
     inside = (np.arange(SPLIT) + 0.5) / SPLIT
-    cosines = (low[:, None] + (high - low)[:, None] * inside).ravel()
+    cosines = (cube.low[:, None] + (cube.high - cube.low)[:, None] * inside).ravel()
     livetime, weighted = (np.repeat(values / SPLIT, SPLIT, axis=0) for values in per_year)
     return cosines, livetime, weighted
 

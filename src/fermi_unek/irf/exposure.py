@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import healpy as hp
 import numpy as np
 
 from ..errors import InputError
-from ..sky.bins import YEAR_S
+from ..sky.counts import SkyCounts
+from ..sky.geometry.coverage import N_COVERAGE, coverage_vectors
 from ..sky.io.files import open_fits
-from ..sky.maps import read_mapcube
+from ..sky.maps import EnergyMap, nested_vectors, read_map
+from ..sky.selection import Selection, time_scale
 from .caldb import REFERENCE_MEV, instrument_from_caldb, over_parallel, smooth_in_dec
 from .instrument import FINE_ENERGIES_MEV, Instrument, load_instrument, sin_declination
+from .livetime import is_livetime, read_livetime
 
 _NSIDE = 64
 _LEAST_CM2_S = 1.0
+_PLACES = 3000  # of a field at which it is seen whether a map covers it
 
 
 @dataclass(frozen=True)
@@ -25,35 +28,74 @@ class ExposureFile:
 
     Attributes
     ----------
+    path : Path
     response : Instrument
         What the CALDB files make of a gtltcube file; else the shipped tables.
-    years : float
-        Time that a gtltcube file spans, calendar years; NaN for a gtexpcube2 file, which does
-        not say.
-    energies_mev : array (K,) or None
-        Of a gtexpcube2 file.
-    maps : float32 array (K, npix) or None
-        cm2 s of the whole observation, NESTED Galactic.
+    selection : Selection
+        Photons that the file says it is made for.
+    map : EnergyMap or None
+        Of a gtexpcube2 file, cm2 s of the whole observation.
     """
 
+    path: Path
     response: Instrument
-    years: float = float("nan")
-    energies_mev: np.ndarray | None = None
-    maps: np.ndarray | None = None
+    selection: Selection = Selection()
+    map: EnergyMap | None = None
+
+    @property
+    def years(self) -> float:
+        """Calendar years of a gtltcube file; NaN for a map, which is of the whole, however long."""
+        return float("nan") if self.map is not None else self.selection.years
+
+    def at(self, vectors: np.ndarray) -> np.ndarray:
+        """Exposure (45, N) of a map, cm2 s, at the package's true energies and Galactic vectors.
+
+        A power law between the file's energies. Off the map its nearest value serves.
+        """
+        assert self.map is not None
+        planes = np.log(np.maximum(self.map.nearest(vectors), 1e-30))
+        nodes = np.log(self.map.energies_mev)
+        return np.exp(
+            np.array([np.interp(np.log(FINE_ENERGIES_MEV), nodes, place) for place in planes.T]).T
+        )
+
+    def scale_for(self, sky: SkyCounts) -> float:
+        """Part of the file's exposure that the photons of a sky were taken in.
+
+        Raises
+        ------
+        InputError
+            The file is of other events, another time, or another place.
+        """
+        if self.map is not None:
+            seen = np.arange(N_COVERAGE) if sky.coverage is None else np.flatnonzero(sky.coverage)
+            some = coverage_vectors(seen[:: 1 + len(seen) // _PLACES])
+            covered = float(np.mean(np.isfinite(self.map.at(some))))
+            if covered < 0.5:
+                raise InputError(
+                    f"{self.path}: covers {covered:.0%} of the field of the photons; expected the "
+                    "exposure of this field"
+                )
+        return time_scale(sky.selection, self.selection, str(self.path))
 
     def instrument(self, years: float, event_type: str) -> Instrument:
-        """The instrument of an observation; see `with_exposure`.
+        """The instrument of an observation.
+
+        How a map differs along a parallel is taken from its plane nearest to 3 GeV, and it is
+        continued beyond its energies, and off a map of a part of the sky, in proportion to the
+        shipped tables. A map of both event types is shared out in proportion.
 
         Parameters
         ----------
         years : float
-            Live time that a gtexpcube2 file is the exposure of.
+            Live time that a map is the exposure of.
         event_type : {"front", "back", "all"}
             Events it was made for.
         """
-        if self.energies_mev is None or self.maps is None:
+        if self.map is None:
             return self.response
-        return _scaled(self.response, self.energies_mev, self.maps, years, event_type)
+        energies, maps = self.map.whole_sky(_NSIDE, part=True)
+        return _scaled(self.response, energies, maps, years, event_type)
 
 
 def read_exposure(path: str | Path, caldb: str | Path | None = None) -> ExposureFile:
@@ -68,38 +110,24 @@ def read_exposure(path: str | Path, caldb: str | Path | None = None) -> Exposure
     Raises
     ------
     InputError
-        Neither of the two, damaged, or not of the whole sky; or the CALDB files are not found.
+        Neither of the two, damaged, or of no known unit; or the CALDB files are not found.
     """
-    with open_fits(Path(path)) as hdus:
-        is_livetime = "CTHETABOUNDS" in hdus
-    if is_livetime:
-        return _read_livetime(Path(path), caldb)
-    return ExposureFile(load_instrument(), float("nan"), *_read_maps(path))
-
-
-def _read_livetime(path: Path, caldb: str | Path | None) -> ExposureFile:
-    try:
-        with open_fits(path) as hdus:
-            header = hdus["EXPOSURE"].header
-            years = (header["TSTOP"] - header["TSTART"]) / YEAR_S
-        if not years > 0:
-            raise ValueError(f"it spans {years:g} years")
-        response = instrument_from_caldb(caldb, path, by_position=True)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a livetime cube: {error}") from error
-    return ExposureFile(response, years)
-
-
-def _read_maps(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Energies (K,), MeV, and maps (K, npix), cm2 s, of a gtexpcube2 file."""
+    path = Path(path)
+    with open_fits(path) as hdus:
+        livetime = is_livetime(hdus)
+    if livetime:
+        cube = read_livetime(path)
+        response = instrument_from_caldb(caldb, cube, by_position=True)
+        return ExposureFile(path, response, cube.selection)
     # gtexpcube2 writes equatorial pixels and does not say so
-    energies, maps = read_mapcube(path, 0.0, _NSIDE, unnamed_frame="EQU", kind="exposure")
-    if not np.isfinite(maps).all() or maps.max(initial=0.0) < _LEAST_CM2_S:
+    found = read_map(path, "exposure", "cm2 s", unnamed="CEL")
+    highest = np.nanmax(found.planes, initial=0.0) * found.scale
+    if not np.isfinite(found.planes).any() or highest < _LEAST_CM2_S:
         raise InputError(
-            f"{path}: no exposure map: its values reach {maps.max(initial=0.0):.3g} and must be "
-            f"finite, expected cm2 s, {_LEAST_CM2_S:g} at least"
+            f"{path}: no exposure map: its values reach {highest:.3g} and must be finite, expected "
+            f"cm2 s, {_LEAST_CM2_S:g} at least"
         )
-    return energies, maps
+    return ExposureFile(path, load_instrument(), found.selection, found)
 
 
 def instrument_for(
@@ -134,34 +162,12 @@ def instrument_for(
                 "of the observation as --exposure"
             )
         return load_instrument()
-    return read_exposure(exposure, caldb).instrument(years, event_type)
-
-
-def with_exposure(
-    instrument: Instrument, path: str | Path, years: float, event_type: str
-) -> Instrument:
-    """An instrument with the exposure of a gtexpcube2 file.
-
-    How it differs along a parallel is taken from the file's map nearest to 3 GeV, and it is
-    continued beyond the energies of the file in proportion to the instrument's own. A file of
-    both event types is shared out in proportion.
-
-    Parameters
-    ----------
-    instrument : Instrument
-    path : path
-        Whole sky, HEALPIX or WCS, cm2 s.
-    years : float
-        Live time that it is the exposure of.
-    event_type : {"front", "back", "all"}
-        Events it was made for.
-
-    Raises
-    ------
-    InputError
-        Not such a file, or not of the whole sky.
-    """
-    return _scaled(instrument, *_read_maps(path), years, event_type)
+    found = read_exposure(exposure, caldb)
+    if found.selection.kind not in (None, event_type):
+        raise InputError(
+            f"{exposure}: is the exposure of {found.selection.label} events, expected {event_type}"
+        )
+    return found.instrument(years, event_type)
 
 
 def _scaled(
@@ -171,17 +177,19 @@ def _scaled(
     years: float,
     event_type: str,
 ) -> Instrument:
-    pixels = np.array(hp.pix2vec(_NSIDE, np.arange(maps.shape[1]), nest=True)).T
+    """An instrument with the exposure of maps (K, npix), cm2 s of some years; NaN is not known."""
+    pixels = nested_vectors(_NSIDE)
     sine = sin_declination(pixels)
     parts = instrument.parts(event_type)
     own = np.sum([part.exposure_per_year for part in parts], axis=0)
-    per_year = np.array([smooth_in_dec(sine, one) for one in maps.astype(float)]) / years
     log_nodes, log_fine = np.log(energies), np.log(FINE_ENERGIES_MEV)
     at_nodes = np.array([np.interp(log_nodes, log_fine, column) for column in own.T]).T
+    maps = _filled(maps.astype(float), sine, at_nodes, instrument.front.sin_dec)
+    per_year = np.array([smooth_in_dec(sine, plane) for plane in maps]) / years
     ratio = per_year / at_nodes
     factor = np.array([np.interp(log_fine, log_nodes, column) for column in ratio.T]).T
     nearest = int(np.abs(np.log(energies / REFERENCE_MEV)).argmin())
-    relative = over_parallel(pixels, maps[nearest].astype(float))
+    relative = over_parallel(pixels, maps[nearest])
     scaled = {
         name: replace(
             part,
@@ -191,3 +199,13 @@ def _scaled(
         for name, part in (("front", instrument.front), ("back", instrument.back))
     }
     return replace(instrument, front=scaled["front"], back=scaled["back"])
+
+
+def _filled(maps: np.ndarray, sine: np.ndarray, own: np.ndarray, sin_dec: np.ndarray) -> np.ndarray:
+    """Maps (K, npix) with the shipped exposure, in proportion, where they are NaN."""
+    known = np.isfinite(maps).all(axis=0)
+    if known.all():
+        return maps
+    shipped = np.array([np.interp(sine, sin_dec, row) for row in own])
+    ratio = maps[:, known].sum(axis=1) / shipped[:, known].sum(axis=1)
+    return np.where(known, maps, shipped * ratio[:, None])

@@ -12,9 +12,8 @@ from functools import cached_property
 import healpy as hp
 import numpy as np
 
-from ..sky.bins import COVERAGE_ORDER, N_BINS
+from ..sky.bins import COVERAGE_ORDER
 from ..sky.counts import BinCounts, SkyCounts
-from ..sky.io.parts import PIXELS_KEY
 
 PIXEL_ORDERS = (8, 8, 9, 10, 10, 11)
 """Finest HEALPIX order per energy bin: 0.23, 0.11, 0.057 and 0.029 deg, a third of the PSF."""
@@ -99,10 +98,14 @@ class PixelCounts:
 
     def __init__(self, sky: SkyCounts) -> None:
         self.sky = sky
-        told = sky.origin.get(PIXELS_KEY, "").split() or ["0"] * N_BINS
-        limits = [int(one[1:]) if one.startswith("G") else 99 for one in told]
-        self.orders = tuple(min(pair) for pair in zip(PIXEL_ORDERS, limits, strict=True))
-        self.blur_deg = np.array([0.0 if one[0] in "G-" else float(one) for one in told])
+        coarse = [pixels.galactic_order for pixels in sky.counted_in]
+        self.orders = tuple(
+            order if limit is None else min(order, limit)
+            for order, limit in zip(PIXEL_ORDERS, coarse, strict=True)
+        )
+        self.blur_deg = np.array(
+            [p.side_deg if p.galactic_order is None else 0.0 for p in sky.counted_in]
+        )
 
     @cached_property
     def _bins(self) -> list[tuple[np.ndarray, np.ndarray]]:

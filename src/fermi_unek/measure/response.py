@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..irf.caldb import instrument_from_caldb
-from ..irf.gtfiles import ExposureMap, PsfTable, livetime_years, read_exposure, read_psf
+from ..irf.exposure import ExposureFile, read_exposure
 from ..irf.instrument import FINE_ENERGIES_MEV, PROFILE_DEG, PSF_X, ResponseTables, load_instrument
+from ..irf.psf import PsfTable, read_psf
 from ..sky.bins import ENERGY_EDGES_MEV, N_BINS
 from ..sky.counts import SkyCounts
-from ..sky.io.parts import OBSERVED_KEY
 from .pixels import PixelCounts
 
 GROUPS = 3
@@ -37,7 +36,7 @@ class Component:
     ----------
     tables : ResponseTables
         PSF and dispersion on the grid of true energies, and the exposure per year.
-    exposure_map : ExposureMap or None
+    exposure_map : ExposureFile or None
         Takes the place of the tables' exposure.
     share : array (E,)
         Factor on the exposure: the live time in years, or for one map of several kinds of events
@@ -45,7 +44,7 @@ class Component:
     """
 
     tables: ResponseTables
-    exposure_map: ExposureMap | None
+    exposure_map: ExposureFile | None
     share: np.ndarray
 
     def exposure(self, vectors: np.ndarray) -> np.ndarray:
@@ -190,60 +189,48 @@ def build_response(
         from nowhere.
     """
     sky = counts.sky
-    cubes = [path for path in exposure if livetime_years(path) is not None]
-    if cubes or caldb is not None:
-        components = _from_livetime(cubes, exposure, psf, caldb, sky.event_type, years)
-        return Response(tuple(components), observed_intervals(sky), counts.blur_deg)
-    if psf and len(exposure) not in (0, len(psf)):
+    files = [read_exposure(path, caldb) for path in exposure]
+    scales = [file.scale_for(sky) for file in files]
+    cubes = [file for file in files if file.map is None]
+    if caldb is not None and not cubes:
         raise InputError(
-            f"{len(psf)} PSF files and {len(exposure)} exposure maps were given; expected a map "
-            "for each, or none"
+            f"{caldb}: calibration files alone give no exposure; name the gtltcube file of the "
+            "observation as --exposure"
         )
-    if not psf and len(exposure) > 1:
+    package = load_instrument().parts(sky.event_type)
+    if cubes:
+        if len(files) > 1 or psf:
+            raise InputError(
+                f"{cubes[0].path}: a livetime cube (gtltcube) stands alone, its PSF is that of the "
+                "CALDB files; expected gtexpcube2 maps made from it beside other maps or --psf"
+            )
+        live = cubes[0].years * scales[0] if years is None else years
+        parts = cubes[0].response.parts(sky.event_type)
+        components = [Component(one, None, np.full(FINE_ENERGIES_MEV.size, live)) for one in parts]
+    elif psf:
+        if len(files) not in (0, len(psf)):
+            raise InputError(
+                f"{len(psf)} PSF files and {len(exposure)} exposure maps were given; expected a "
+                "map for each, or none"
+            )
+        maps = list(zip(files, scales, strict=True)) or [(None, 1.0)] * len(psf)
+        components = [
+            _from_psf(read_psf(path), *found, package, centre)
+            for path, found in zip(psf, maps, strict=True)
+        ]
+    elif len(files) > 1:
         raise InputError(
             f"{len(exposure)} exposure maps were given without PSF files; expected one map of all "
             "the events, or a PSF file for each"
         )
-    maps = [read_exposure(path) for path in exposure]
-    package = load_instrument().parts(sky.event_type)
-    if psf:
-        components = [
-            _from_psf(read_psf(path), maps[i] if maps else None, package, centre)
-            for i, path in enumerate(psf)
-        ]
-    elif maps:
-        components = _split(maps[0], package)
+    elif files:
+        components = _split(files[0], scales[0], package)
     else:
         live = _years(sky, years)
         components = [
             Component(one, None, np.full(FINE_ENERGIES_MEV.size, live)) for one in package
         ]
     return Response(tuple(components), observed_intervals(sky), counts.blur_deg)
-
-
-def _from_livetime(
-    cubes: Sequence[Path],
-    exposure: Sequence[Path],
-    psf: Sequence[Path],
-    caldb: Path | None,
-    event_type: str,
-    years: float | None,
-) -> list[Component]:
-    """Components of a gtltcube file and the CALDB files."""
-    if not cubes:
-        raise InputError(
-            f"{caldb}: calibration files alone give no exposure; name the gtltcube file of the "
-            "observation as --exposure"
-        )
-    if len(exposure) > 1 or psf:
-        raise InputError(
-            f"{cubes[0]}: a livetime cube (gtltcube) stands alone, its PSF is that of the CALDB "
-            "files; expected gtexpcube2 maps made from it beside other maps or --psf"
-        )
-    live = livetime_years(cubes[0]) if years is None else years
-    instrument = instrument_from_caldb(caldb, cubes[0], by_position=True)
-    share = np.full(FINE_ENERGIES_MEV.size, live)
-    return [Component(one, None, share) for one in instrument.parts(event_type)]
 
 
 def _years(sky: SkyCounts, years: float | None) -> float:
@@ -256,18 +243,21 @@ def _years(sky: SkyCounts, years: float | None) -> float:
     return live
 
 
-def _split(exposure: ExposureMap, package: tuple[ResponseTables, ...]) -> list[Component]:
+def _split(
+    exposure: ExposureFile, scale: float, package: tuple[ResponseTables, ...]
+) -> list[Component]:
     """One map of FRONT and BACK events, shared out as the package's exposures are."""
     means = np.array([one.exposure_per_year.mean(axis=1) for one in package])
     return [
-        Component(tables, exposure, share)
+        Component(tables, exposure, share * scale)
         for tables, share in zip(package, means / means.sum(axis=0), strict=True)
     ]
 
 
 def _from_psf(
     psf: PsfTable,
-    exposure: ExposureMap | None,
+    exposure: ExposureFile | None,
+    scale: float,
     package: tuple[ResponseTables, ...],
     centre: np.ndarray | None,
 ) -> Component:
@@ -278,7 +268,7 @@ def _from_psf(
     like = package[0]
     tables = replace(like, psf_density=_density(psf, like))
     if exposure is not None:
-        return Component(tables, exposure, np.ones(FINE_ENERGIES_MEV.size))
+        return Component(tables, exposure, np.full(FINE_ENERGIES_MEV.size, scale))
     if centre is None or not np.all(psf.exposure > 0):
         raise InputError(f"{psf.path}: holds no exposure, give an exposure map with --exposure")
     own = np.exp(
@@ -304,13 +294,14 @@ def observed_intervals(sky: SkyCounts) -> np.ndarray:
     Whole bins where the sky does not say; nothing (of no width) where it has no such bin.
     """
     intervals = np.stack([ENERGY_EDGES_MEV[:-1], ENERGY_EDGES_MEV[1:]], axis=1)
-    told = [tuple(map(float, one.split("-"))) for one in sky.origin.get(OBSERVED_KEY, "").split()]
     for b in range(N_BINS):
         low, high = intervals[b]
         if sky.bins[b] is None:
             intervals[b] = low, low  # no photon of it is expected
             continue
-        inside = [(max(low, a), min(high, z)) for a, z in told if min(high, z) > max(low, a)]
+        inside = [
+            (max(low, a), min(high, z)) for a, z in sky.intervals_mev if min(high, z) > max(low, a)
+        ]
         if inside:
             intervals[b] = min(a for a, _ in inside), max(z for _, z in inside)
     return intervals

@@ -14,7 +14,6 @@ from ..errors import UnekWarning
 from ..irf.exposure import ExposureFile, read_exposure
 from ..progress import stage
 from ..sky.counts import SkyCounts
-from ..sky.io.parts import counted_coarsely
 
 if TYPE_CHECKING:
     from ..nets.classifier_weights import ClassifierFile
@@ -46,7 +45,7 @@ class Models:
 
     def localizer_for(self, sky: SkyCounts) -> LocalizerFile:
         """The localizer that was trained for pixels such as the photons were counted in."""
-        return self.coarse if self.coarse is not None and counted_coarsely(sky) else self.localizer
+        return self.coarse if self.coarse is not None and sky.counted_coarsely else self.localizer
 
 
 def load_models(config: FindConfig) -> Models:

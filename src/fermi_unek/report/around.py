@@ -129,8 +129,10 @@ def light_curves(sky: SkyCounts, lon_deg: np.ndarray, lat_deg: np.ndarray) -> Li
         there = _coarse_map(layer, wanted)
         counts[:, year] = [there[pixels].sum() for pixels in circles]
         background[:, year] = share * np.array([there[pixels].sum() for pixels in rings])
+    numbers = [layer.mission_year for layer in sky.years]
+    starts = [np.nan if year is None else MISSION_START_YEAR + year for year in numbers]
     return LightCurves(
-        np.array([_start_year(layer) for layer in sky.years]),
+        np.array(starts),
         np.array([layer.livetime_years for layer in sky.years]),
         counts,
         background,
@@ -158,9 +160,3 @@ def _coarse_map(sky: SkyCounts, wanted: np.ndarray) -> np.ndarray:
             pixels = one.pixels.astype(np.int64) >> 2 * (one.order - COVERAGE_ORDER)
             total += np.bincount(pixels, weights=one.counts, minlength=total.size).astype(np.int64)
     return total
-
-
-def _start_year(layer: SkyCounts) -> float:
-    """Begin of the year of a layer, where its origin counts it from the start of the mission."""
-    number = layer.origin.get("mission_year")
-    return float("nan") if number is None else MISSION_START_YEAR + int(number)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from astropy import units as u
 from astropy.io import fits
+from astropy.time import Time
 
 from ..sky.bins import ENERGY_EDGES_MEV
 from ..sky.geometry.coverage import icrs_to_galactic
 from ..sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
-from ..sky.io.dss import BACK, FRONT
 from ..sky.io.files import write_fits
+from ..sky.selection import BACK, FRONT
 from .sky import Photons
 
 SOURCE_CLASS = 128
@@ -50,10 +52,14 @@ def write_ft1(
     events = _events(photons, rng)
     _add_times(events.header, photons)
     _add_selection(events.header, photons)
+    # without these gtselect and the tools after it refuse the file
+    events.header["PASS_VER"], events.header["PROC_VER"] = "P8R3", 305
     events.header["HDUCLASS"] = "OGIP"
     events.header["HDUCLAS1"] = "EVENTS"
+    events.header["HDUCLAS2"] = "ALL"
     primary = fits.PrimaryHDU()
     primary.header["CREATOR"] = "fermi-unek"
+    primary.header["FILENAME"] = Path(path).name
     _add_times(primary.header, photons)
     return write_fits([primary, events, _gti(photons)], path, overwrite=overwrite)
 
@@ -64,13 +70,24 @@ _COLUMNS = (
     fits.Column("DEC", "E", unit="deg"),
     fits.Column("L", "E", unit="deg"),
     fits.Column("B", "E", unit="deg"),
+    fits.Column("THETA", "E", unit="deg"),
+    fits.Column("PHI", "E", unit="deg"),
     fits.Column("ZENITH_ANGLE", "E", unit="deg"),
+    fits.Column("EARTH_AZIMUTH_ANGLE", "E", unit="deg"),
     fits.Column("TIME", "D", unit="s"),
     fits.Column("EVENT_ID", "J"),
+    fits.Column("RUN_ID", "J"),
+    fits.Column("RECON_VERSION", "I"),
+    fits.Column("CALIB_VERSION", "3I"),
     fits.Column("EVENT_CLASS", "32X"),
     fits.Column("EVENT_TYPE", "32X"),
     fits.Column("CONVERSION_TYPE", "I"),
+    fits.Column("LIVETIME", "D", unit="s"),
 )
+"""As in the archive's files, in that order."""
+
+_NOT_KNOWN = ("THETA", "PHI", "EARTH_AZIMUTH_ANGLE", "LIVETIME")
+"""What depends on where the instrument pointed, which is not simulated: NaN."""
 
 
 def _events(photons: Photons, rng: np.random.Generator) -> fits.BinTableHDU:
@@ -96,7 +113,11 @@ def _fill(rows: np.ndarray, photons: Photons, rng: np.random.Generator) -> None:
     depth = np.float32((1.0 - 1e-6) * (1.0 - np.cos(np.radians(ZENITH_CUT_DEG))))
     cosine = np.float32(1.0) - depth * rng.random(len(photons), dtype=np.float32)
     rows["ZENITH_ANGLE"] = np.degrees(np.arccos(cosine))
+    for name in _NOT_KNOWN:
+        rows[name] = np.nan
     rows["TIME"] = photons.times_met
+    rows["RUN_ID"] = photons.times_met // _WEEK_S * _WEEK_S
+    rows["RECON_VERSION"], rows["CALIB_VERSION"] = 0, 0
     rows["EVENT_ID"] = np.arange(1, len(photons) + 1)
     rows["EVENT_CLASS"] = _bytes(SOURCE_CLASS)
     rows["EVENT_TYPE"] = _bytes(FRONT, BACK)[(photons.conversion != 0).astype(int)]
@@ -109,8 +130,14 @@ def _bytes(*values: int) -> np.ndarray:
 
 
 def _add_times(header: fits.Header, photons: Photons) -> None:
+    zero = Time(_MET_ZERO["MJDREFI"], _MET_ZERO["MJDREFF"], format="mjd", scale="tt")
+    start, stop = ((zero + met * u.s).isot for met in photons.span_met)
     header["TELESCOP"] = "GLAST"
     header["INSTRUME"] = "LAT"
+    header["OBSERVER"] = "simulated"
+    header["EQUINOX"] = 2000.0
+    header["RADECSYS"] = "FK5"
+    header["DATE-OBS"], header["DATE-END"] = start, stop
     header["TSTART"], header["TSTOP"] = photons.span_met
     header["MJDREFI"] = _MET_ZERO["MJDREFI"]
     header["MJDREFF"] = _MET_ZERO["MJDREFF"]
@@ -118,6 +145,8 @@ def _add_times(header: fits.Header, photons: Photons) -> None:
     header["TIMESYS"] = "TT"
     header["TIMEREF"] = "LOCAL"
     header["TIMEZERO"] = 0.0
+    header["CLOCKAPP"] = False
+    header["GPS_OUT"] = False
 
 
 def _add_selection(header: fits.Header, photons: Photons) -> None:

@@ -7,6 +7,7 @@ counts of DR2 at abs(b) > 20 deg, where N(>S) = 3.4e-7 / S per 27,140 square deg
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from astropy.table import Table, vstack
 
 from ..catalog.releases import load_release
 from ..catalog.spectra import SPECTRUM_TYPES, energy_flux, photon_flux
-from ..errors import InputError
+from ..errors import InputError, UnekWarning
 from ..sky.io.files import open_fits
+from ..sky.units import degrees, factor
 
 SPECTRAL_COLUMNS = (
     "Pivot_Energy", "SpectrumType", "PL_Flux_Density", "PL_Index", "LP_Flux_Density", "LP_Index",
@@ -72,7 +74,7 @@ def read_population(path: str | Path) -> Table:
     ------
     InputError
         No such file, not FITS (`userlist` reads XML and YAML), no table of sources in it, a
-        column missing, a SpectrumType that is not of 4FGL, or values that are no spectrum.
+        column missing or of no known unit, or no source that can be used.
     """
     path = Path(path)
     with open_fits(path) as hdus:
@@ -82,6 +84,7 @@ def read_population(path: str | Path) -> Table:
                 f"{path}: no table with a column SpectrumType, expected a source list like 4FGL"
             )
         table = Table.read(hdus, hdu=number, mask_invalid=False)
+    _in_units(path, table)
     _add_missing(table)
     names: tuple[str, ...] = COLUMNS
     if "PLEC_Expfactor" not in table.colnames:
@@ -94,8 +97,7 @@ def read_population(path: str | Path) -> Table:
     if "Extended_Source_Name" in table.colnames:
         extended = np.char.strip(np.asarray(table["Extended_Source_Name"]).astype(str)) != ""
         clean = clean[~extended]
-    _check_spectra(path, clean)
-    return complete(clean)
+    return complete(_usable(path, clean))
 
 
 def _lists_sources(hdu: fits.BinTableHDU) -> bool:
@@ -113,20 +115,46 @@ def _add_missing(table: Table) -> None:
             table[name] = np.full(len(table), value)
 
 
-def _check_spectra(path: Path, table: Table) -> None:
-    strange = sorted(set(np.asarray(table["SpectrumType"])) - set(SPECTRUM_TYPES))
-    if strange:
-        raise InputError(
-            f"{path}: SpectrumType {str(strange[0])!r} is none of {', '.join(SPECTRUM_TYPES)}"
-        )
+def _in_units(path: Path, table: Table) -> None:
+    """Bring columns that state a unit to that of 4FGL, in place."""
+    density = dict.fromkeys(_NORMS, "cm-2 s-1 MeV-1")
+    for name, unit in {"Pivot_Energy": "MeV", **density}.items():
+        if name in table.colnames:
+            where = f"{path}: column {name}"
+            table[name] = np.asarray(table[name], float) * factor(
+                table[name].unit, unit, where, unit
+            )
+    for name in ("GLON", "GLAT", "RAJ2000", "DEJ2000"):
+        if name in table.colnames:
+            where = f"{path}: column {name}"
+            hours = name == "RAJ2000"
+            table[name] = degrees(np.ma.asarray(table[name]), table[name].unit, where, hours=hours)
+
+
+def _usable(path: Path, table: Table) -> Table:
+    """The sources that have a place, and a spectrum of 4FGL with flux from 1 to 100 GeV.
+
+    What is wrong with one costs that one, with a warning; `InputError` where none is left.
+    """
+    known = np.isin(np.asarray(table["SpectrumType"]), SPECTRUM_TYPES)
     with np.errstate(all="ignore"):
-        good = np.isfinite(photon_flux(table)) & (photon_flux(table) > 0)
+        flux = photon_flux(table)
+    good = known & np.isfinite(flux) & (flux > 0)
     good &= np.isfinite(table["GLON"]) & (np.abs(table["GLAT"]) <= 90.0)
-    if not good.all():
-        raise InputError(
-            f"{path}: {np.sum(~good)} of {len(table)} sources have no position or no flux between "
-            f"1 and 100 GeV, the first is row {np.flatnonzero(~good)[0]}"
-        )
+    if good.all():
+        return table
+    first = int(np.flatnonzero(~good)[0])
+    reason = (
+        "no position or no flux between 1 and 100 GeV"
+        if known[first]
+        else f"SpectrumType {str(table['SpectrumType'][first])!r}, which is none of "
+        + ", ".join(SPECTRUM_TYPES)
+    )
+    told = f"{np.sum(~good)} of {len(table)} sources, the first in row {first}, have {reason}"
+    if not good.any():
+        raise InputError(f"{path}: {told}")
+    warnings.warn(f"{path}: left out {told}", UnekWarning, stacklevel=4)
+    return table[good]
 
 
 def dr2_population(rng: np.random.Generator, tail: bool = True) -> Table:

@@ -100,10 +100,7 @@ def simulate_counts(
         merged = merge_pixels((one.pixels, one.counts) for one in parts if one is not None)
         bins.append(BinCounts(NATIVE_ORDERS[index], *merged, coverage))
     origin = layers[0].origin
-    dated = (
-        replace(layer, origin={**origin, "mission_year": str(year)})
-        for year, layer in enumerate(layers)
-    )
+    dated = (replace(layer, origin=origin, mission_year=year) for year, layer in enumerate(layers))
     return SkyCounts(tuple(bins), model.event_type, years, tuple(dated) if yearly else (), origin)
 
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import numpy as np
 import yaml
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
+from defusedxml import ElementTree
 
 from ..errors import InputError, UnekWarning
+from ..sky.io.files import decoded
 from .population import COLUMNS, complete, read_population
 
 Spectrum = dict[str, Any]
@@ -38,7 +41,9 @@ def read_user_list(path: str | Path) -> Table:
         ``.xml`` for a gtlike source library (also of fermipy), ``.yaml`` or ``.yml`` for models of
         gammapy, anything else for FITS (`population.read_population`). Point sources only;
         extended and diffuse ones, and gammapy's models of the background, are left out with
-        an `UnekWarning`. Light curves are not read.
+        an `UnekWarning`, and so are those that cannot be used: of a spectrum that 4FGL has no
+        name for, without a parameter, a position or a flux between 1 and 100 GeV. Light curves
+        are not read.
 
     Returns
     -------
@@ -49,8 +54,7 @@ def read_user_list(path: str | Path) -> Table:
     Raises
     ------
     InputError
-        No such file, not of its kind, a spectrum that 4FGL has no name for, a parameter that is
-        missing or no number, no position, or no flux between 1 and 100 GeV.
+        No such file, not of its kind, or none of its sources can be used.
     """
     path = Path(path)
     kind = path.suffix.lower()
@@ -64,10 +68,35 @@ def read_user_list(path: str | Path) -> Table:
         table = complete(table)
     flux = np.asarray(table["Flux1000"], float)
     good = np.isfinite(flux) & (flux > 0)
-    if not good.all():
-        first = str(table["Source_Name"][~good][0])
-        raise InputError(f"{path}: source {first!r} has no flux between 1 and 100 GeV")
-    return table
+    names = [f"{path}: source {str(name)!r}" for name in table["Source_Name"][~good]]
+    _leave_out(path, [f"{name} has no flux between 1 and 100 GeV" for name in names], len(table))
+    return table[good]
+
+
+def _leave_out(path: Path, unusable: list[str], total: int) -> None:
+    """Warn of sources that are left out and why; InputError where none of `total` is left."""
+    if unusable and len(unusable) == total:
+        raise InputError(unusable[0])
+    if unusable:
+        reason = unusable[0].removeprefix(f"{path}: ")
+        warnings.warn(
+            f"{path}: left out {len(unusable)} of {total} sources that cannot be used, the first: "
+            f"{reason}",
+            UnekWarning,
+            stacklevel=4,
+        )
+
+
+def _usable(path: Path, sources: Iterable[tuple[str, Callable[[], Spectrum]]]) -> list[Spectrum]:
+    """The sources that can be read; what is wrong with one costs that one."""
+    rows, unusable = [], []
+    for name, read in sources:
+        try:
+            rows.append({"Source_Name": name, **read()})
+        except InputError as error:
+            unusable.append(str(error))
+    _leave_out(path, unusable, len(rows) + len(unusable))
+    return rows
 
 
 def _table(rows: list[Spectrum]) -> Table:
@@ -180,22 +209,22 @@ _XML: Mapping[str, tuple[tuple[str, ...], Callable[..., Spectrum]]] = {
 def _read_xml(path: Path) -> list[Spectrum]:
     try:
         root = ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, UnicodeDecodeError, OSError) as error:
+    except (ElementTree.ParseError, ValueError, LookupError, OSError) as error:
         raise InputError(f"{path}: not an XML file, or damaged ({error})") from None
     if root.tag != "source_library":
         raise InputError(f"{path}: the XML holds <{root.tag}>, expected a <source_library>")
-    rows, skipped = [], []
+    skipped, points = [], []
     for number, source in enumerate(root.iter("source")):
         name = source.get("name", f"source {number}")
         if source.get("type") == "DiffuseSource":
             skipped.append(name)
         else:
-            rows.append({"Source_Name": name, **_xml_source(source, f"{path}: source {name!r}")})
+            points.append((name, partial(_xml_source, source, f"{path}: source {name!r}")))
     _warn_skipped(path, skipped, "extended and diffuse sources")
-    return rows
+    return _usable(path, points)
 
 
-def _xml_source(source: ElementTree.Element, where: str) -> Spectrum:
+def _xml_source(source: Element, where: str) -> Spectrum:
     spectrum, place = source.find("spectrum"), source.find("spatialModel")
     if spectrum is None or place is None:
         raise InputError(f"{where}: expected a <spectrum> and a <spatialModel>")
@@ -208,9 +237,7 @@ def _xml_source(source: ElementTree.Element, where: str) -> Spectrum:
     return {**_place(ra, dec, where), **_converted(convert, values, where)}
 
 
-def _xml_values(
-    element: ElementTree.Element, names: tuple[str, ...], where: str
-) -> tuple[float, ...]:
+def _xml_values(element: Element, names: tuple[str, ...], where: str) -> tuple[float, ...]:
     found = {one.get("name"): one for one in element.iter("parameter")}
     values = []
     for name in names:
@@ -289,14 +316,14 @@ _GAMMAPY: Mapping[str, tuple[tuple[tuple[str, str], ...], Callable[..., Spectrum
 
 def _read_yaml(path: Path) -> list[Spectrum]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        content = yaml.safe_load(decoded(path))
+    except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a YAML file, or damaged ({reason})") from None
     models = content.get("components") if isinstance(content, dict) else None
     if not isinstance(models, list) or not all(isinstance(one, dict) for one in models):
         raise InputError(f"{path}: no list 'components', expected the models of gammapy")
-    rows, skipped = [], []
+    skipped, points = [], []
     for number, model in enumerate(models):
         name = str(model.get("name", f"model {number}"))
         spatial, spectral = model.get("spatial"), model.get("spectral")
@@ -305,9 +332,9 @@ def _read_yaml(path: Path) -> list[Spectrum]:
             skipped.append(name)
         else:
             where = f"{path}: model {name!r}"
-            rows.append({"Source_Name": name, **_gammapy_source(spatial, spectral, where)})
+            points.append((name, partial(_gammapy_source, spatial, spectral, where)))
     _warn_skipped(path, skipped, "models that are no point source")
-    return rows
+    return _usable(path, points)
 
 
 def _gammapy_source(spatial: dict[str, Any], spectral: dict[str, Any], where: str) -> Spectrum:

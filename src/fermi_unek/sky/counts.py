@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import healpy as hp
 import numpy as np
 
 from ..errors import InputError
-from .bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
+from .bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS, NATIVE_PIXELS, PATCH_DEG
 from .geometry.coverage import unite
+from .selection import Selection, Span
 
 EVENT_TYPES = ("front", "back", "all")
+_AS_GOOD_AS = 1.1
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,27 @@ class BinCounts:
 
 
 @dataclass(frozen=True)
+class Pixels:
+    """Pixels that photons were counted in.
+
+    Attributes
+    ----------
+    side_deg : float
+        0 for photons, and where it is not known.
+    galactic_order : int or None
+        HEALPIX order, where they are Galactic.
+    """
+
+    side_deg: float = 0.0
+    galactic_order: int | None = None
+
+    @classmethod
+    def of_order(cls, order: int) -> Pixels:
+        """Galactic HEALPIX pixels."""
+        return cls(float(np.degrees(hp.nside2resol(2**order))), order)
+
+
+@dataclass(frozen=True)
 class SkyCounts:
     """Photons in the six energy bins, one `BinCounts` a bin, None where a bin is absent.
 
@@ -66,11 +90,21 @@ class SkyCounts:
     bins : tuple of six BinCounts or None
     event_type : {"front", "back", "all"}
     livetime_years : float
-        Calendar years of data (of 365.25 d) the photons were taken in; NaN when not known.
+        Calendar years of data (of 365.25 d) the photons were taken in, without gaps of more than a
+        day and times the part of the pulse phase that was kept; NaN when not known.
     years : tuple of SkyCounts
         The same photons year by year, or empty when times are not known.
     origin : mapping
-        What the counts came from: file names with checksums, cuts; kept for the header.
+        What the counts came from: file names with checksums, cuts; text for the header that
+        nothing reads back.
+    selection : Selection
+        Cuts that were made on the photons, where known.
+    intervals_mev : tuple of (float, float)
+        Energies observed, rising; empty when not known.
+    counted_in : tuple of six Pixels
+        In which pixels the photons of each bin were counted before they came here.
+    mission_year : int or None
+        Number of the year, from the start of the mission, of a layer of one year.
     """
 
     bins: tuple[BinCounts | None, ...]
@@ -78,10 +112,17 @@ class SkyCounts:
     livetime_years: float = float("nan")
     years: tuple[SkyCounts, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
+    selection: Selection = Selection()
+    intervals_mev: tuple[Span, ...] = ()
+    counted_in: tuple[Pixels, ...] = (Pixels(),) * N_BINS
+    mission_year: int | None = None
 
     def __post_init__(self) -> None:
-        if len(self.bins) != N_BINS:
-            raise InputError(f"got {len(self.bins)} energy bins, expected {N_BINS}")
+        for name, found in (("energy bins", self.bins), ("sizes of pixels", self.counted_in)):
+            if len(found) != N_BINS:
+                raise InputError(f"got {len(found)} {name}, expected {N_BINS}")
+        if any(not 0 < low < high for low, high in self.intervals_mev):
+            raise InputError(f"energies observed {self.intervals_mev}: expected rising pairs, MeV")
         if all(b is None for b in self.bins):
             raise InputError("no energy bin has data")
         if self.event_type not in EVENT_TYPES:
@@ -106,6 +147,15 @@ class SkyCounts:
         for mask in masks[1:]:
             total = unite(total, mask)
         return total
+
+    @property
+    def counted_coarsely(self) -> bool:
+        """Whether photons of any bin were counted in pixels wider than those of a patch.
+
+        Such pixels blur what a patch could show; a tenth wider is as good as equal.
+        """
+        sides = np.array([pixels.side_deg for pixels in self.counted_in])
+        return bool(np.any(sides > _AS_GOOD_AS * PATCH_DEG / np.array(NATIVE_PIXELS)))
 
     @property
     def totals(self) -> np.ndarray:

@@ -9,8 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from .bins import N_BINS
-from .counts import BinCounts, SkyCounts, bin_from_pixels
-from .io.parts import PIXELS_KEY
+from .counts import BinCounts, Pixels, SkyCounts, bin_from_pixels
 
 
 def counted_in_orders(sky: SkyCounts, orders: Sequence[int], rng: np.random.Generator) -> SkyCounts:
@@ -36,9 +35,11 @@ def counted_in_orders(sky: SkyCounts, orders: Sequence[int], rng: np.random.Gene
         None if one is None else _moved(index, one, orders[index], rng)
         for index, one in enumerate(sky.bins)
     ]
-    told = ["-" if one is None else f"G{orders[b]}" for b, one in enumerate(sky.bins)]
-    origin = {**sky.origin, PIXELS_KEY: " ".join(told)}
-    return replace(sky, bins=tuple(bins), years=(), origin=origin)
+    counted_in = tuple(
+        Pixels() if counts is None else Pixels.of_order(order)
+        for counts, order in zip(sky.bins, orders, strict=True)
+    )
+    return replace(sky, bins=tuple(bins), years=(), counted_in=counted_in)
 
 
 def _moved(index: int, counts: BinCounts, order: int, rng: np.random.Generator) -> BinCounts:

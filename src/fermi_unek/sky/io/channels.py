@@ -6,11 +6,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from astropy import units as u
 from astropy.io import fits
 
 from ...errors import InputError, UnekWarning
-from .dss import Selection
+from ..selection import Selection, Span
+from ..units import column, factor
 from .photons import PhotonCuts
 from .rebin import RebinPlan, plan_rebin
 
@@ -28,8 +28,8 @@ def read_channels(
     Raises
     ------
     InputError
-        No energy bounds, another number of them than of channels, an unknown unit, or as
-        `plan_rebin`.
+        No energy bounds, another number of them than of channels, bounds of no known unit or that
+        contradict the DSS keywords, or as `plan_rebin`.
     """
     table = _bounds_table(hdus, index)
     if table is None:
@@ -41,12 +41,22 @@ def read_channels(
             f"{path}: no energy bounds, expected a table EBOUNDS with E_MIN and E_MAX beside the "
             f"{n_channels} channel(s) (the file holds {found}{hint})"
         )
-    low, high = (_energies_mev(path, table, name) for name in ("E_MIN", "E_MAX"))
-    if len(low) != n_channels:
+    edges = _bounds_mev(path, table, selection)
+    if len(edges) != n_channels:
         raise InputError(
-            f"{path}: {len(low)} energy bounds in {table.name} for {n_channels} channels"
+            f"{path}: {len(edges)} energy bounds in {table.name} for {n_channels} channels"
         )
-    return plan_rebin(np.stack([low, high], axis=-1), str(path))
+    if selection.energy_mev is not None:
+        healpix = isinstance(hdus[index], fits.BinTableHDU)
+        _compare(path, edges, selection.energy_mev, uncut=healpix and n_channels == 1)
+    return plan_rebin(edges, str(path))
+
+
+def observed_energies(plan: RebinPlan, selection: Selection) -> tuple[Span, ...]:
+    """What was observed: the channels (MeV), as far as the cut on energy left them."""
+    lowest, highest = selection.energy_mev or (0.0, np.inf)
+    spans = [(max(float(a), lowest), min(float(z), highest)) for a, z in plan.edges_mev]
+    return tuple(span for span in spans if span[0] < span[1])
 
 
 def _bounds_table(hdus: fits.HDUList, index: int) -> fits.BinTableHDU | None:
@@ -59,12 +69,45 @@ def _bounds_table(hdus: fits.HDUList, index: int) -> fits.BinTableHDU | None:
     return None
 
 
-def _energies_mev(path: Path, table: fits.BinTableHDU, name: str) -> np.ndarray:
-    unit = table.columns[name].unit or "keV"  # what the OGIP standard and gtbin use
-    try:
-        return (np.array(table.data[name], dtype=float) * u.Unit(unit)).to_value("MeV")
-    except (ValueError, u.UnitConversionError):
-        raise InputError(f"{path}: unit {unit!r} of the energy bounds is none of energy") from None
+def _bounds_mev(path: Path, table: fits.BinTableHDU, selection: Selection) -> np.ndarray:
+    """Edges (channels, 2), MeV. Where no unit is stated, the DSS keywords must tell it."""
+    ends = ("E_MIN", "E_MAX")
+    if any(table.columns[end].unit for end in ends) or selection.energy_mev is None:
+        return np.stack([column(table, end, "MeV", str(path)) for end in ends], axis=-1)
+    edges = np.stack([np.asarray(table.data[end], float) for end in ends], axis=-1)
+    low, high = selection.energy_mev
+    fitting = [
+        unit
+        for unit, scale in (("keV", 1e-3), ("MeV", 1.0), ("GeV", 1e3))
+        if low <= edges.min() * scale * 1.01 and edges.max() * scale <= high * 1.01
+    ]
+    if len(fitting) != 1:
+        raise InputError(
+            f"{path}: E_MIN and E_MAX of {table.name} ({edges.min():g} to {edges.max():g}) have no "
+            f"unit, and none follows from the cut on ENERGY ({low:g} to {high:g} MeV)"
+        )
+    warnings.warn(
+        f"{path}: {table.name} has no unit, taken as {fitting[0]} as the cut on ENERGY "
+        f"({low:g} to {high:g} MeV) tells",
+        UnekWarning,
+        stacklevel=5,
+    )
+    return edges * factor(fitting[0], "MeV", str(path))
+
+
+def _compare(path: Path, edges: np.ndarray, cut: Span, *, uncut: bool) -> None:
+    """InputError where energy bounds and the cut on energy contradict each other."""
+    low, high = float(edges.min()), float(edges.max())
+    ratios = low / cut[0] if cut[0] > 0 else 1.0, high / cut[1]
+    told = f"{low:g} to {high:g} MeV in EBOUNDS, {cut[0]:g} to {cut[1]:g} MeV in the cut on ENERGY"
+    if low >= cut[1] or high <= cut[0] or (max(ratios) < 2e-3 or min(ratios) > 500.0):
+        raise InputError(f"{path}: {told} (DSS keywords) contradict each other")
+    if uncut and (cut[0] < low * 0.99 or cut[1] > high * 1.01):
+        raise InputError(
+            f"{path}: {told}: gtbin makes no energy cut for HEALPIX files of one bin, and this one "
+            "holds photons of all energies; run gtselect with emin and emax first, or bin all "
+            "energies into one file"
+        )
 
 
 def cube_event_type(path: Path, selection: Selection, cuts: PhotonCuts) -> str:

@@ -3,138 +3,161 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import warnings
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
-FRONT, BACK = 1, 2
-_PSF_TYPES = {4: "PSF0", 8: "PSF1", 16: "PSF2", 32: "PSF3"}
+from ...errors import InputError, UnekWarning
+from ..selection import BACK, FRONT, LONG_GAP_S, Selection, Span, merged_spans
+from ..units import column, factor
+
+MJDREF = 51910 + 7.428703703703703e-4
+"""Zero of mission elapsed time."""
+
+_DAY_S = 86400.0
+_WHOLE_PHASE = 1.0 - 1e-6
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Cuts a file says were made on its photons.
+def read_selection(path: Path, hdus: fits.HDUList, index: int) -> Selection:
+    """Selection of the data in HDU `index`, from its own keywords and the primary header's.
 
-    Attributes
-    ----------
-    event_class, event_type : int or None
-        Bit masks; None when the file does not say.
-    energy_mev, zenith_deg : (float, float) or None
-        Lowest and highest value kept.
-    circles : tuple of (ra, dec, radius)
-        ICRS degrees; all of them apply. Whole-sky circles are left out.
-    whole_sky : bool
-        The file says that it holds the whole sky.
-    times_met : (float, float) or None
-        Begin of the first and end of the last good time, seconds.
+    Raises
+    ------
+    InputError
+        A cut in a unit of another kind, or of several ranges of energy.
     """
-
-    event_class: int | None = None
-    event_type: int | None = None
-    energy_mev: tuple[float, float] | None = None
-    zenith_deg: tuple[float, float] | None = None
-    circles: tuple[tuple[float, float, float], ...] = ()
-    whole_sky: bool = False
-    times_met: tuple[float, float] | None = None
-
-    @property
-    def kind(self) -> str | None:
-        """ "front", "back", "all", "psf" (PSF or energy quartiles), None when not known."""
-        if not self.event_type:
-            return None
-        conversion = self.event_type & (FRONT | BACK)
-        if not conversion:
-            return "psf"
-        return {FRONT: "front", BACK: "back", FRONT | BACK: "all"}[conversion]
-
-    @property
-    def label(self) -> str:
-        """The event types in words."""
-        if not self.event_type:
-            return "unknown"
-        names = {FRONT: "FRONT", BACK: "BACK"} | _PSF_TYPES
-        found = [name for bit, name in names.items() if self.event_type & bit]
-        return "+".join(found) or f"event type mask {self.event_type}"
-
-
-def read_selection(hdus: fits.HDUList, index: int) -> Selection:
-    """Selection of the data in HDU `index`, from its own keywords or else the primary header's."""
     selection = Selection()
     for header in (hdus[0].header, hdus[index].header):
         for number in range(1, int(header.get("NDSKEYS", 0) or 0) + 1):
             kind = str(header.get(f"DSTYP{number}", "")).upper().replace(" ", "")
             value = str(header.get(f"DSVAL{number}", "")).strip()
-            selection = _apply(selection, kind, value)
-    return replace(selection, times_met=_read_times(hdus, index))
+            unit = str(header.get(f"DSUNI{number}", "") or "")
+            selection = _apply(selection, kind, value, unit, f"{path}: DSS cut {kind}")
+    return _with_times(path, selection, hdus, index)
 
 
-def _apply(selection: Selection, kind: str, value: str) -> Selection:
+def _apply(selection: Selection, kind: str, value: str, unit: str, where: str) -> Selection:
     mask = re.match(r"BIT_MASK\((EVENT_CLASS|EVENT_TYPE),(\d+)", kind)
     if mask:
-        bits = int(mask[2])
-        if mask[1] == "EVENT_CLASS":
-            return replace(selection, event_class=bits)
-        return replace(selection, event_type=bits)
+        bits, name = int(mask[2]), mask[1].lower()
+        # of a file that was cut twice the bits of both cuts are left
+        return replace(selection, **{name: (getattr(selection, name) or bits) & bits or bits})
+    ranges = _ranges(value)
     if kind == "CONVERSION_TYPE":  # how Pass 7 files and gtselect convtype say it
-        bounds = _bounds(value)
-        if bounds is not None and bounds[0] == bounds[1]:
-            return replace(selection, event_type=FRONT if bounds[0] == 0 else BACK)
-    if kind == "ENERGY":
-        return replace(selection, energy_mev=_bounds(value))
-    if kind == "ZENITH_ANGLE":
-        return replace(selection, zenith_deg=_bounds(value))
+        if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+            return replace(selection, event_type=FRONT if ranges[0][0] == 0 else BACK)
+    if kind == "ENERGY" and ranges:
+        if len(ranges) > 1:
+            raise InputError(f"{where}: {value} are several ranges, expected one")
+        scale = factor(unit, "MeV", where, "MeV")
+        return replace(selection, energy_mev=_both(selection.energy_mev, ranges[0], scale))
+    if kind == "ZENITH_ANGLE" and ranges:
+        scale = factor(unit, "deg", where, "deg")
+        return replace(selection, zenith_deg=_both(selection.zenith_deg, ranges[0], scale))
+    if kind == "TIME" and ranges:
+        return replace(selection, spans_met=tuple(ranges))
+    if kind.endswith("PHASE") and ranges:
+        kept = sum(stop - start for start, stop in merged_spans(ranges))
+        return replace(selection, phase=kept if kept < _WHOLE_PHASE else 1.0)
     if kind.startswith("POS("):
-        number = r"\s*([-+]?[\d.]+(?:E[-+]?\d+)?)\s*"
-        circle = re.match(rf"(?:CIRCLE|ACCEPTCONE)\({number},{number},{number}\)", value.upper())
-        if circle:
-            ra, dec, radius = (float(part) for part in circle.groups())
-            if radius >= 180.0:
-                return replace(selection, whole_sky=not selection.circles)
-            if (ra, dec, radius) not in selection.circles:
-                circles = (*selection.circles, (ra, dec, radius))
-                return replace(selection, circles=circles, whole_sky=False)
+        return _apply_circle(selection, value)
     return selection
 
 
-def _bounds(value: str) -> tuple[float, float] | None:
-    """Lowest and highest number of a DSVAL such as ``1000:500000`` or ``0:1,2:3``."""
+def _apply_circle(selection: Selection, value: str) -> Selection:
+    number = r"\s*([-+]?[\d.]+(?:E[-+]?\d+)?)\s*"
+    circle = re.match(rf"(?:CIRCLE|ACCEPTCONE)\({number},{number},{number}\)", value.upper())
+    if not circle:
+        return selection
+    ra, dec, radius = (float(part) for part in circle.groups())
+    if radius >= 180.0:
+        return replace(selection, whole_sky=not selection.circles)
+    if (ra, dec, radius) in selection.circles:
+        return selection
+    return replace(selection, circles=(*selection.circles, (ra, dec, radius)), whole_sky=False)
+
+
+def _ranges(value: str) -> list[Span]:
+    """The ranges of a DSVAL such as ``1000:500000``, ``0:1,2:3`` or ``0``."""
     try:
-        numbers = [float(part) for part in re.split("[:,]", value)]
+        ends = [[float(end) for end in part.split(":")] for part in value.split(",")]
     except ValueError:
-        return None
-    return (min(numbers), max(numbers))
+        return []
+    return [(min(pair), max(pair)) for pair in ends]
 
 
-def _read_times(hdus: fits.HDUList, index: int) -> tuple[float, float] | None:
+def _both(before: Span | None, cut: Span, scale: float) -> Span:
+    """What two cuts leave."""
+    low, high = cut[0] * scale, cut[1] * scale
+    if before is None or max(low, before[0]) >= min(high, before[1]):
+        return low, high
+    return max(low, before[0]), min(high, before[1])
+
+
+def _with_times(path: Path, selection: Selection, hdus: fits.HDUList, index: int) -> Selection:
+    """The selection with its times: of the good time intervals, the cut, or TSTART and TSTOP."""
+    headers = hdus[index].header, hdus[0].header
     for hdu in hdus:
-        if hdu.name != "GTI" or not hdu.header.get("NAXIS2", 0):
+        names = {name.upper() for name in getattr(hdu, "columns", fits.ColDefs([])).names}
+        if hdu.name != "GTI" or not {"START", "STOP"} <= names:
             continue
-        if {"START", "STOP"} <= set(hdu.columns.names):
-            start, stop = hdu.data["START"], hdu.data["STOP"]
-            return float(np.min(start)), float(np.max(stop))
-    for header in (hdus[index].header, hdus[0].header):
+        shift = met_shift(hdu.header)
+        start, stop = (column(hdu, end, "s", str(path), "s") + shift for end in ("START", "STOP"))
+        good = [(float(a), float(z)) for a, z in zip(start, stop, strict=True) if z > a]
+        # orbits and the Anomaly leave thousands of intervals
+        spans = merged_spans(good, LONG_GAP_S)
+        seconds = sum(z - a for a, z in merged_spans(good))
+        return replace(selection, spans_met=spans, good_s=seconds)
+    if "GTI" not in hdus and ":GTI" in [
+        headers[0].get(f"DSREF{n}") for n in range(1, int(headers[0].get("NDSKEYS", 0) or 0) + 1)
+    ]:
+        warnings.warn(
+            f"{path}: the good time intervals (GTI) that its header names are missing, all the "
+            "time from its begin to its end is taken for good",
+            UnekWarning,
+            stacklevel=4,
+        )
+    for header in headers if not selection.spans_met else ():
         start, stop = header.get("TSTART"), header.get("TSTOP")
         if isinstance(start, int | float) and isinstance(stop, int | float) and stop > start:
-            return float(start), float(stop)
-    return None
+            shift = met_shift(header)
+            return replace(selection, spans_met=((start + shift, stop + shift),))
+    return selection
 
 
-def merged_years(
-    spans: Sequence[tuple[float, float]], year_s: float, window: tuple[float, float] | None = None
-) -> float:
-    """Length, years, of the union of time spans (seconds), inside a window when one is given.
+def met_shift(header: fits.Header) -> float:
+    """Seconds to add to times of a header's MJDREF to count from the mission's."""
+    if "MJDREFI" in header:
+        zero = float(header["MJDREFI"]) + float(header.get("MJDREFF", 0.0))
+    else:  # astropy's WCS writes 0 where it knows none
+        zero = float(header.get("MJDREF", 0.0) or MJDREF)
+    days = zero - MJDREF
+    return days * _DAY_S if abs(days) > 1e-6 else 0.0
 
-    The calendar length: gaps between good time intervals of one file are not taken off. NaN when
-    there is no span.
+
+def met_seconds(
+    values: np.ndarray, unit: str | None, header: fits.Header, where: str
+) -> np.ndarray:
+    """Times (N,) or, as two parts of a Julian date, (N, 2), in mission elapsed seconds.
+
+    Raises
+    ------
+    InputError
+        A unit that is none of time.
     """
-    if not spans:
-        return float("nan")
-    low, high = window or (-np.inf, np.inf)
-    total, end = 0.0, -np.inf
-    for start, stop in sorted(spans):
-        start, stop = max(start, low, end), min(stop, high)
-        total += max(stop - start, 0.0)
-        end = max(end, stop)
-    return total / year_s
+    scale = factor(unit, "s", where, str(header.get("TIMEUNIT", "s") or "s"))
+    if values.ndim == 2 and values.shape[1] == 2:  # as gammapy and astropy write a Time
+        days = values[:, 0] * (scale / _DAY_S) - 2400000.5 - MJDREF
+        return days * _DAY_S + values[:, 1] * scale
+    if values.ndim != 1:
+        raise InputError(f"{where}: {values.shape[1]} numbers a photon, expected one time")
+    times = values.astype(float) * scale
+    if scale == 1.0 or not len(times):
+        return times + met_shift(header)
+    first = float(np.min(times)) / _DAY_S
+    # a date counts from the zero of its own scale, not from MJDREF
+    zero = 2400000.5 + MJDREF if first > 2.4e6 else MJDREF if first > 4e4 else 0.0
+    return times - zero * _DAY_S + (0.0 if zero else met_shift(header))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import os
-import tempfile
+import re
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,16 +19,22 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from ...errors import InputError, OutputError
+from ...outputs import check_file, replacing
 
 _GZIP = b"\x1f\x8b"
 _FITS = b"SIMPLE"
 _BLOCK_BYTES = 32 * 2**20
+_MOST_UNPACKED_BYTES = 16 * 2**30
+_MOST_COMPRESSION = 2000  # of a compressed image, whose blank tiles shrink most
+_BROKEN = (OSError, EOFError, zlib.error, fits.VerifyError)
 
 
 def resolve_inputs(inputs: Sequence[str | Path] | str | Path) -> tuple[Path, ...]:
     """Files behind a list of inputs, `@list` files opened.
 
-    A list file holds one path a line; blank lines and what follows a ``#`` are skipped. Paths are
+    A list file holds one path a line, perhaps quoted, in UTF-8 with or without a byte order mark,
+    UTF-16 or Latin-1. Blank lines and what follows a ``#`` are skipped, unless a file of that name
+    exists. ``~`` and ``$VARIABLES`` are expanded, ``[EVENTS]`` behind a name is left off. Paths are
     taken relative to the working directory, as the Fermi tools do, or else to the list itself.
 
     Raises
@@ -39,11 +46,8 @@ def resolve_inputs(inputs: Sequence[str | Path] | str | Path) -> tuple[Path, ...
     if isinstance(inputs, str | Path):
         inputs = [inputs]
     paths: list[Path] = []
-    for one in inputs:
-        if str(one).startswith("@"):
-            paths += _read_list(Path(str(one)[1:]))
-        else:
-            paths.append(Path(one))
+    for given in map(str, inputs):
+        paths += _read_list(_find(given[1:])) if given.startswith("@") else [_find(given)]
     if not paths:
         raise InputError("no input file was given, expected photon files or count cubes")
     seen = set()
@@ -55,17 +59,50 @@ def resolve_inputs(inputs: Sequence[str | Path] | str | Path) -> tuple[Path, ...
     return tuple(paths)
 
 
+def _find(name: str, folder: Path = Path()) -> Path:
+    """The file that a name means, in the working directory or else in `folder`."""
+    bare = name.strip()
+    if len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "\"'":
+        bare = bare[1:-1]
+    plain = bare.split("#")[0].strip()
+    spellings = [bare, plain, re.sub(r"\[[^\]]*\]$", "", plain)]
+    spellings += [os.path.expanduser(os.path.expandvars(spelling)) for spelling in spellings]
+    for spelling in filter(None, spellings):
+        for path in (Path(spelling), folder / spelling):
+            if path.exists():
+                return path
+    return Path(plain)
+
+
+def decoded(path: Path) -> str:
+    """A text file in UTF-8, UTF-16 or Latin-1, without its byte order mark.
+
+    Raises
+    ------
+    InputError
+        It holds bytes that no text has, or cannot be read.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16", "replace")
+    if b"\0" in raw:
+        raise InputError(f"{path}: not a text file")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
 def _read_list(path: Path) -> list[Path]:
     _check_file(path)
-    try:
-        lines = path.read_text().splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"@{path}: not a text file, expected one file name a line") from None
-    names = [line.split("#")[0].strip() for line in lines]
-    found = [Path(name) for name in names if name]
+    lines = [line.strip() for line in decoded(path).splitlines()]
+    found = [_find(line, path.parent) for line in lines if line and line[0] != "#"]
     if not found:
         raise InputError(f"@{path}: the list is empty, expected one file name a line")
-    return [one if one.exists() else path.parent / one for one in found]
+    return found
 
 
 def _check_file(path: Path) -> None:
@@ -94,36 +131,63 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
     if not magic.startswith(_GZIP) and magic != _FITS:
         raise InputError(f"{path}: not a FITS file, or damaged at its start")
     try:
-        if magic.startswith(_GZIP):
-            _check_gzip(path)
+        total = _unpacked_bytes(path) if magic.startswith(_GZIP) else path.stat().st_size
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             hdus = fits.open(path, mode="readonly", memmap=False)
             len(hdus)  # reads every header
-        broken = [
-            str(one.message)
-            for one in caught
-            if issubclass(one.category, AstropyWarning)
-            and ("truncated" in str(one.message) or "corrupt" in str(one.message).lower())
-        ]
+            _check_sizes(path, hdus, total)
+        broken = [str(one.message) for one in caught if issubclass(one.category, AstropyWarning)]
+        broken = [text for text in broken if re.search("truncated|corrupt|Error validating", text)]
         if broken:
-            hdus.close()
-            reason = broken[0].split(":")[0]
-            raise InputError(f"{path}: the file is truncated or corrupt ({reason})")
-    except (OSError, EOFError, zlib.error, fits.VerifyError, ValueError, TypeError) as error:
+            raise InputError(
+                f"{path}: the file is truncated or corrupt ({broken[0].split(':')[0]})"
+            )
+    except (*_BROKEN, ValueError, TypeError) as error:
         raise InputError(f"{path}: the file is truncated or corrupt ({error})") from error
     with hdus:
         try:
             yield hdus
-        except (OSError, EOFError, zlib.error, fits.VerifyError) as error:
+        except _BROKEN as error:
             raise InputError(f"{path}: the file is truncated or corrupt ({error})") from error
 
 
-def _check_gzip(path: Path) -> None:
-    """Unpack a file once: astropy takes a stream that breaks off for the end of the file."""
+def _unpacked_bytes(path: Path) -> int:
+    """Size of a gzipped file, unpacked: astropy takes a stream that breaks off for its end."""
+    total = 0
     with gzip.open(path, "rb") as file:
-        while file.read(_BLOCK_BYTES):
-            pass
+        while block := file.read(_BLOCK_BYTES):
+            total += len(block)
+            if total > _MOST_UNPACKED_BYTES:
+                raise InputError(
+                    f"{path}: unpacks to more than {_MOST_UNPACKED_BYTES / 2**30:g} GiB; unpack "
+                    "it first, if it is what it should be"
+                )
+    return total
+
+
+def _check_sizes(path: Path, hdus: fits.HDUList, total: int) -> None:
+    """InputError where headers claim more than the file holds, before memory is taken for it."""
+    for hdu in hdus:
+        name = hdu.name or type(hdu).__name__
+        if isinstance(hdu, fits.CompImageHDU):
+            claimed = int(np.prod(hdu.shape, dtype=float)) * abs(hdu.header["BITPIX"]) // 8
+            fits_in = claimed <= _MOST_COMPRESSION * total
+        else:
+            claimed = hdu.fileinfo()["datSpan"]
+            fits_in = hdu.fileinfo()["datLoc"] + claimed <= total
+        if not fits_in:
+            raise InputError(
+                f"{path}: the file is truncated or corrupt ({name} claims {claimed:,} bytes, the "
+                f"whole file has {total:,})"
+            )
+        if isinstance(hdu, fits.BinTableHDU) and not isinstance(hdu, fits.CompImageHDU):
+            width = hdu.columns.dtype.itemsize
+            if width != hdu.header["NAXIS1"] and hdu.header["NAXIS2"]:
+                raise InputError(
+                    f"{path}: the columns of {name} take {width} bytes a row, its header says "
+                    f"{hdu.header['NAXIS1']} (NAXIS1)"
+                )
 
 
 def stream_table(
@@ -183,29 +247,17 @@ def write_fits(hdus: Sequence[Any], path: str | Path, *, overwrite: bool = False
     OutputError
         The file exists and `overwrite` is false, or it cannot be written.
     """
-    path = Path(path)
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already, choose another name or allow overwriting")
-    if path.is_dir():
-        raise OutputError(f"{path}: is a directory, expected the name of a file")
-    temporary = None
+    path = check_file(path, overwrite)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        temporary = Path(name)
-        # a temporary file is private by default; give it the rights any new file would have
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        with os.fdopen(handle, "wb") as raw:
-            if path.suffix == ".gz":
-                with gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as zipped:
-                    fits.HDUList(list(hdus)).writeto(zipped)
-            else:
-                fits.HDUList(list(hdus)).writeto(raw)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            if path.suffix != ".gz":
+                fits.HDUList(list(hdus)).writeto(temporary)
+                return path
+            with (
+                open(temporary, "wb") as raw,
+                gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as zipped,
+            ):
+                fits.HDUList(list(hdus)).writeto(zipped)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
     return path

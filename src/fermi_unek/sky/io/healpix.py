@@ -1,11 +1,15 @@
-"""Count cubes in HEALPIX pixels: gtbin's HEALPIX algorithm, gammapy and healpy."""
+"""Tables of HEALPIX pixels: how their rows stand for pixels, and the counts in them.
+
+Counts are those of gtbin's HEALPIX algorithm, gammapy and healpy; `read_scheme` reads exposure maps
+and diffuse models as well.
+"""
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import healpy as hp
@@ -13,32 +17,48 @@ import numpy as np
 from astropy.io import fits
 
 from ...errors import InputError, UnekWarning
-from ..bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
+from ..bins import COVERAGE_ORDER
+from ..counts import Pixels
 from ..geometry.coverage import (
     N_COVERAGE,
     coverage_vectors,
     estimated_coverage,
     icrs_circles_coverage,
     icrs_to_galactic,
-    inside_circle,
-    intersect,
     unite,
 )
 from ..geometry.frame import lonlat_to_vectors
 from ..geometry.resample import transfer
-from .channels import check_cube_cuts, cube_event_type, read_channels, unobserved, whole_counts
-from .dss import read_selection
+from .channels import unobserved
 from .files import stream_table
-from .parts import PixelSum, SkyPart
-from .photons import PhotonCuts
-from .rebin import warn_moved
+from .parts import PixelCounts
 
 _PRESENT_ORDER = 11  # finest order at which the list of pixels in a file is remembered
+_INDEX_NAMES = ("PIX", "PIXEL", "HPX_INDEX", "IPIX", "INDEX", "HPXINDEX", "HPX_PIX", "PIXELS")
+_FRAMES = dict.fromkeys(("GAL", "G", "GALACTIC"), True)
+_FRAMES |= dict.fromkeys(("CEL", "C", "CELESTIAL", "EQU", "EQ", "Q", "EQUATORIAL", "ICRS"), False)
 
 
 @dataclass(frozen=True)
-class _Scheme:
-    """How the rows of a table stand for pixels."""
+class Scheme:
+    """How the rows of a table stand for pixels.
+
+    Attributes
+    ----------
+    order : int
+        HEALPIX order.
+    nested, galactic : bool
+        Numbering, and whether the frame is Galactic or equatorial.
+    index_column : str or None
+        Column of the pixels' numbers; without it rows count from `first`.
+    first : int
+    channels : tuple of str
+        Columns of values.
+    sparse : bool
+        One row for each filled pixel of each channel.
+    whole : bool
+        What a list does not name was observed, and is empty.
+    """
 
     order: int
     nested: bool
@@ -49,180 +69,216 @@ class _Scheme:
     sparse: bool
     whole: bool
 
+    @property
+    def n_pixels(self) -> int:
+        """Pixels of the whole sky."""
+        return int(12 * 4**self.order)
+
     def to_nested(self, pixels: np.ndarray) -> np.ndarray:
+        """Numbers of the file as nested ones."""
         return pixels if self.nested else hp.ring2nest(2**self.order, pixels)
 
 
-def read_healpix(
-    path: Path, hdus: fits.HDUList, index: int, cuts: PhotonCuts, rng: np.random.Generator
-) -> SkyPart:
-    """The photons of one HEALPIX file.
+def read_scheme(path: Path, table: fits.BinTableHDU, unnamed: str | None = None) -> Scheme:
+    """How the rows of a table stand for pixels.
 
-    The table is read some rows at a time and only filled pixels are kept. Counts of pixels finer
-    than `NATIVE_ORDERS` are summed; photons of coarser ones, and of equatorial files, get a random
-    place inside their pixel, so that cutting patches leaves no pattern of the pixels.
+    Parameters
+    ----------
+    path : Path
+    table : BinTableHDU
+        With PIXTYPE HEALPIX.
+    unnamed : {"GAL", "CEL"} or None
+        Frame of a file that names none, where its makers are known for it; None takes it as
+        Galactic, with a warning.
 
     Raises
     ------
     InputError
-        Keywords that make no HEALPIX scheme, no energy bounds, channels coarser than the
-        network, values that are no counts, or a cut that cannot be made on a cube.
+        Keywords that are missing, or contradict each other or the columns.
     """
-    table = hdus[index]
-    selection = read_selection(hdus, index)
-    check_cube_cuts(path, selection, cuts)
-    scheme = _scheme(path, table)
-    n_channels = len(scheme.channels)
-    if scheme.sparse:
-        n_channels = hdus["EBOUNDS"].header["NAXIS2"] if "EBOUNDS" in hdus else 1
-    plan = read_channels(path, hdus, index, n_channels, selection)
-    event_type = cube_event_type(path, selection, cuts)
-    rotation = None if scheme.galactic else icrs_to_galactic()
-    sums = [PixelSum() for _ in range(N_BINS)]
-    listing = _Listing(scheme)
-    moved = total = 0
-    for pixels, channel, values in _blocks(path, table, scheme, plan.shares.shape[0]):
-        listing.add(pixels, values)
-        if not plan.shares[channel, 1:-1].any():
-            continue
-        counts = whole_counts(path, values)
-        filled = np.flatnonzero(counts)
-        if not len(filled):
-            continue
-        slots = plan.split(channel, counts[filled], rng)
-        total += int(slots.sum())
-        if plan.straddles(channel):
-            moved += int(slots.sum() - slots[np.argmax(plan.shares[channel])].sum())
-        nested = scheme.to_nested(pixels[filled])
-        for one in np.flatnonzero(plan.shares[channel, 1:-1]):
-            order = NATIVE_ORDERS[one]
-            for here, number in transfer(
-                nested, slots[one + 1], scheme.order, order, rng, rotation
-            ):
-                if cuts.region is not None:
-                    keep = _inside(here, order, cuts.region)
-                    here, number = here[keep], number[keep]
-                sums[one].add(here, number)
-    warn_moved(moved, total, str(path))
-    coverage = _disk_region(table.header, scheme)
-    if coverage is None:
-        coverage = listing.coverage()
-    energies = float(plan.edges_mev.min()), float(plan.edges_mev.max())
-    return SkyPart(
-        name=str(path),
-        kind="healpix",
-        event_type=event_type,
-        selection=replace(selection, energy_mev=energies),
-        intervals_mev=tuple((float(low), float(high)) for low, high in plan.edges_mev),
-        counts=tuple(one.result() for one in sums),
-        coverage=intersect(coverage, icrs_circles_coverage(selection.circles)),
-        pixel_deg=float(np.degrees(hp.nside2resol(2**scheme.order))),
-        galactic_order=scheme.order if scheme.galactic else None,
-    )
-
-
-def _scheme(path: Path, table: fits.BinTableHDU) -> _Scheme:
     header = table.header
-    nside = header.get("NSIDE", 2 ** header["ORDER"] if header.get("ORDER", -1) >= 0 else None)
+    nside = header.get("NSIDE")
+    if nside is None and isinstance(header.get("ORDER"), int) and 0 <= header["ORDER"] < 30:
+        nside = 2 ** header["ORDER"]
+    if nside is None and unnamed is not None and hp.isnpixok(header["NAXIS2"]):
+        nside = hp.npix2nside(header["NAXIS2"])  # a map of the whole sky, a row a pixel
     if not isinstance(nside, int) or not hp.isnsideok(nside, nest=True):
         raise InputError(f"{path}: NSIDE {nside!r} is no power of two")
-    ordering = str(header.get("ORDERING", "")).upper()
+    order = nside.bit_length() - 1
+    if header.get("ORDER", -1) not in (-1, order):
+        raise InputError(f"{path}: NSIDE {nside} and ORDER {header['ORDER']} contradict each other")
+    ordering = str(header.get("ORDERING", "")).strip().upper()
     if ordering not in ("RING", "NESTED", "NEST"):
-        raise InputError(f"{path}: ORDERING {ordering!r}, expected RING or NESTED")
-    frame = str(header.get("COORDSYS", "")).upper()
-    if frame not in ("GAL", "G", "CEL", "C", "EQU", "Q"):
-        if frame:
-            raise InputError(f"{path}: COORDSYS {frame!r}, expected GAL or CEL")
-        warnings.warn(f"{path}: no COORDSYS, taken as Galactic", UnekWarning, stacklevel=3)
+        raise InputError(f"{path}: ORDERING is {ordering!r}, expected RING or NESTED")
     names = table.columns.names
-    index_column = next((n for n in names if n.upper() in ("PIX", "PIXEL", "HPX_INDEX")), None)
-    sparse = {"CHANNEL", "VALUE"} <= {name.upper() for name in names}
-    channels = [name for name in names if re.fullmatch(r"CHANNEL\d+", name.upper())]
-    channels.sort(key=lambda name: int(name[7:]))
-    if not channels:  # healpy gives the columns any name
-        channels = [name for name in names if name != index_column]
-    scheme = _Scheme(
-        order=int(nside).bit_length() - 1,
+    index = _index_column(path, table, 12 * nside**2)
+    numbered = [name for name in names if re.fullmatch(r"(CHANNEL|ENERGY)\d+", name.upper())]
+    numbered.sort(key=lambda name: int(re.sub(r"\D", "", name)))
+    kind = str(header.get("INDXSCHM", "")).strip().upper()
+    scheme = Scheme(
+        order=order,
         nested=ordering != "RING",
-        galactic=frame in ("GAL", "G", ""),
-        index_column=index_column,
+        galactic=_is_galactic(path, header, unnamed),
+        index_column=index,
         first=int(header.get("FIRSTPIX", 0)),
-        channels=tuple(channels),
-        sparse=sparse,
+        # healpy gives the columns any name
+        channels=tuple(numbered or [name for name in names if name != index]),
+        sparse={"CHANNEL", "VALUE"} <= {name.upper() for name in names},
         # gammapy names the region of a sparse table that has one
-        whole=header.get("INDXSCHM") == "SPARSE" and "HPX_REG" not in header,
+        whole=kind == "SPARSE" and "HPX_REG" not in header,
     )
-    _check_rows(path, table, scheme)
+    if not scheme.channels:
+        raise InputError(f"{path}: table {table.name} has no column of values")
     return scheme
 
 
-def _check_rows(path: Path, table: fits.BinTableHDU, scheme: _Scheme) -> None:
-    if scheme.index_column is not None:
-        return
-    cell = table.columns[scheme.channels[0]].format.rstrip("BIJKEDL")
-    rows = table.header["NAXIS2"] * int(cell or 1)
-    if scheme.first + rows > 12 * 4**scheme.order:
+def _is_galactic(path: Path, header: fits.Header, unnamed: str | None) -> bool:
+    frame = str(header.get("COORDSYS", "")).strip().upper()
+    equinox, year = header.get("RADESYS", header.get("RADECSYS", "")), header.get("EQUINOX", 2000)
+    if str(equinox).upper().startswith("FK4") or year != 2000:
+        raise InputError(f"{path}: RADESYS {equinox!r} of EQUINOX {year} is not J2000")
+    if frame and frame not in _FRAMES:
+        raise InputError(f"{path}: COORDSYS {frame!r}, expected GAL or CEL")
+    if equinox and _FRAMES.get(frame, False):
+        raise InputError(f"{path}: COORDSYS {frame} and RADESYS {equinox} contradict each other")
+    if not frame and not equinox and unnamed is None:
+        warnings.warn(f"{path}: no COORDSYS, taken as Galactic", UnekWarning, stacklevel=4)
+    return _FRAMES[frame] if frame else unnamed != "CEL" and not equinox
+
+
+def _index_column(path: Path, table: fits.BinTableHDU, n_pixels: int) -> str | None:
+    """The column of pixel numbers, None where the rows are all pixels or follow each other."""
+    header, names = table.header, table.columns.names
+    kind = str(header.get("INDXSCHM", "")).strip().upper()
+    named = next((name for name in names if name.upper() in _INDEX_NAMES), None)
+    listed = kind in ("EXPLICIT", "LOCAL", "PARTIAL", "SPARSE")
+    if listed and named is None:
+        # healpy has the numbers in the first column, whatever its name
+        named = names[0] if re.fullmatch(r"1?[IJK]", table.columns[0].format) else None
+        if named is None or re.fullmatch(r"CHANNEL\d*|VALUE|ENERGY\d*", named.upper()):
+            raise InputError(
+                f"{path}: INDXSCHM is {kind}, and none of the columns {', '.join(names[:6])} "
+                "holds pixel numbers; expected one called PIX"
+            )
+    if listed:
+        return str(named)
+    if named is not None and kind == "IMPLICIT":
+        raise InputError(f"{path}: INDXSCHM is IMPLICIT, and column {named} holds pixel numbers")
+    if named is not None:
+        return str(named)
+    cell = re.match(r"\d*", table.columns[0].format)
+    rows = header["NAXIS2"] * int((cell and cell[0]) or 1)
+    first = int(header.get("FIRSTPIX", 0))
+    last = int(header.get("LASTPIX", n_pixels - 1))
+    if header["NAXIS2"] not in (last + 1 - first, n_pixels) and rows != last + 1 - first:
         raise InputError(
-            f"{path}: {rows} pixels from {scheme.first} on, NSIDE {2**scheme.order} has "
-            f"{12 * 4**scheme.order}"
+            f"{path}: {rows} pixels in the table, and FIRSTPIX {first}, LASTPIX {last} of NSIDE "
+            f"{hp.npix2nside(n_pixels)} are {last + 1 - first}; expected INDXSCHM EXPLICIT and a "
+            "column PIX for a part of them"
         )
+    return None
 
 
-def _blocks(
-    path: Path, table: fits.BinTableHDU, scheme: _Scheme, n_channels: int
-) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
-    """Pixels (file's own numbers), channel and values, block by block."""
-    columns = list(scheme.channels)
-    if scheme.index_column is not None:
-        columns.append(scheme.index_column)
-    next_pixel = scheme.first
-    for rows in stream_table(path, table, columns):
-        if scheme.index_column is None:
-            number = rows[columns[0]].size
-            pixels = np.arange(next_pixel, next_pixel + number)
-            next_pixel += number
-        else:
-            pixels = rows[scheme.index_column].ravel().astype(np.int64)
-            if pixels.size and not 0 <= pixels.min() <= pixels.max() < 12 * 4**scheme.order:
-                raise InputError(f"{path}: pixel numbers beyond NSIDE {2**scheme.order}")
+class HealpixCells:
+    """The pixels of a HEALPIX count file, and what is in them; see `cubes.read_cube`.
+
+    Parameters
+    ----------
+    path : Path
+    hdus, index
+        The opened file and its table of pixels.
+
+    Raises
+    ------
+    InputError
+        As `read_scheme`.
+    """
+
+    kind = "healpix"
+
+    def __init__(self, path: Path, hdus: fits.HDUList, index: int) -> None:
+        self._path, self._table = path, hdus[index]
+        self._scheme = scheme = read_scheme(path, self._table)
+        self._listing = _Listing(scheme)
+        self._rotation = None if scheme.galactic else icrs_to_galactic()
+        self.n_channels = len(scheme.channels)
         if scheme.sparse:
-            channel_of = rows["CHANNEL"].ravel()
-            for channel in range(n_channels):
-                here = channel_of == channel
-                yield pixels[here], channel, rows["VALUE"].ravel()[here]
-        else:
-            for channel, name in enumerate(scheme.channels):
-                yield pixels, channel, rows[name].ravel()
+            self.n_channels = hdus["EBOUNDS"].header["NAXIS2"] if "EBOUNDS" in hdus else 1
+        pixels = Pixels.of_order(scheme.order)
+        self.counted_in = pixels if scheme.galactic else Pixels(pixels.side_deg)
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+        """Nested pixels, channel and values (N,), some at a time."""
+        scheme = self._scheme
+        columns = list(scheme.channels)
+        if scheme.index_column is not None and scheme.index_column not in columns:
+            columns.append(scheme.index_column)
+        next_pixel = scheme.first
+        for rows in stream_table(self._path, self._table, columns):
+            if scheme.index_column is None:
+                number = rows[columns[0]].size
+                pixels = np.arange(next_pixel, next_pixel + number)
+                next_pixel += number
+            else:
+                pixels = rows[scheme.index_column].ravel().astype(np.int64)
+            if pixels.size and not 0 <= pixels.min() <= pixels.max() < scheme.n_pixels:
+                raise InputError(f"{self._path}: pixel numbers beyond NSIDE {2**scheme.order}")
+            nested = scheme.to_nested(pixels)
+            self._listing.add(nested, [values for _, _, values in self._channels(rows)])
+            for channel, here, values in self._channels(rows):
+                yield nested[here], channel, values
+
+    def _channels(
+        self, rows: dict[str, np.ndarray]
+    ) -> Iterator[tuple[int, np.ndarray | slice, np.ndarray]]:
+        if not self._scheme.sparse:
+            for channel, name in enumerate(self._scheme.channels):
+                yield channel, slice(None), rows[name].ravel()
+            return
+        upper = {name.upper(): values.ravel() for name, values in rows.items()}
+        for channel in range(self.n_channels):
+            here = upper["CHANNEL"] == channel
+            yield channel, here, upper["VALUE"][here]
+
+    def place(
+        self, cells: np.ndarray, counts: np.ndarray, order: int, rng: np.random.Generator
+    ) -> Iterator[PixelCounts]:
+        """Counts of nested pixels as counts of nested Galactic pixels of an order."""
+        return transfer(cells, counts, self._scheme.order, order, rng, self._rotation)
+
+    def coverage(self) -> np.ndarray | None:
+        """Mask of what was observed, None is the whole sky; after all `blocks`."""
+        disk = _disk_region(self._table.header, self._scheme.galactic)
+        return self._listing.coverage() if disk is None else disk
 
 
 class _Listing:
     """Which pixels of the sky a file lists as observed."""
 
-    def __init__(self, scheme: _Scheme) -> None:
+    def __init__(self, scheme: Scheme) -> None:
         self._scheme = scheme
         self._order = min(scheme.order, _PRESENT_ORDER)
         self._zero = False
-        self._present: np.ndarray | None = None
+        self._listed: np.ndarray | None = None
+        self._holes: np.ndarray | None = None
         if (scheme.index_column is not None or scheme.first > 0) and not scheme.whole:
-            self._present = np.zeros(12 * 4**self._order, dtype=bool)
+            self._listed = np.zeros(12 * 4**self._order, dtype=bool)
 
-    def add(self, pixels: np.ndarray, values: np.ndarray) -> None:
-        """Take note of the pixels of one block."""
+    def add(self, pixels: np.ndarray, channels: Sequence[np.ndarray]) -> None:
+        """Take note of the nested pixels (N,) of one block and their values in each channel."""
         if self._scheme.whole:
             return
-        missing = unobserved(values)
-        if missing.any() and self._present is None:
-            # so far all pixels were there, from 0 to the first of this block
-            self._present = np.zeros(12 * 4**self._order, dtype=bool)
-            before = self._scheme.to_nested(np.arange(int(pixels[0])))
-            self._mark(before)
-        if self._present is not None:
-            self._mark(self._scheme.to_nested(pixels[~missing]))
-            self._zero = self._zero or bool((values == 0).any())
-
-    def _mark(self, nested: np.ndarray) -> None:
-        assert self._present is not None
-        self._present[nested >> 2 * (self._scheme.order - self._order)] = True
+        coarse = pixels >> 2 * (self._scheme.order - self._order)
+        seen = np.ones(len(pixels), dtype=bool)
+        if not self._scheme.sparse:
+            seen = ~np.all([unobserved(values) for values in channels], axis=0)
+            self._zero = self._zero or any((values == 0).any() for values in channels)
+        if self._listed is not None:
+            self._listed[coarse[seen]] = True
+        elif not seen.all():  # of a table of all pixels, those without a value
+            if self._holes is None:
+                self._holes = np.zeros(12 * 4**self._order, dtype=bool)
+            self._holes[coarse[~seen]] = True
 
     def coverage(self) -> np.ndarray | None:
         """Coverage mask, None for the whole sky.
@@ -230,26 +286,23 @@ class _Listing:
         A list without a single empty pixel is taken for a list of the filled pixels only; the
         convex hull of these then counts as observed, too.
         """
-        if self._present is None or self._present.all():
+        present = self._listed if self._holes is None else ~self._holes
+        if present is None or present.all():
             return None
-        vectors = coverage_vectors()
-        if not self._scheme.galactic:
-            vectors = vectors @ icrs_to_galactic()  # Galactic to ICRS is the transpose
-        pixels = hp.vec2pix(2**self._order, *vectors.T, nest=True)
-        listed = self._present[pixels]
-        if self._zero and not self._scheme.sparse:
+        turn = np.eye(3) if self._scheme.galactic else icrs_to_galactic()
+        # Galactic to ICRS is the transpose
+        pixels = hp.vec2pix(2**self._order, *(coverage_vectors() @ turn).T, nest=True)
+        listed = present[pixels]
+        if self._zero:
             return listed
         seen = np.zeros(N_COVERAGE, dtype=bool)
-        filled = np.stack(
-            hp.pix2vec(2**self._order, np.flatnonzero(self._present), nest=True), axis=-1
-        )
-        if not self._scheme.galactic:
-            filled = filled @ icrs_to_galactic().T
-        seen[hp.vec2pix(2**COVERAGE_ORDER, *filled.T, nest=True)] = True
+        filled = hp.pix2vec(2**self._order, np.flatnonzero(present), nest=True)
+        galactic = np.stack(filled, axis=-1) @ turn.T
+        seen[hp.vec2pix(2**COVERAGE_ORDER, *galactic.T, nest=True)] = True
         return unite(listed, estimated_coverage(seen))
 
 
-def _disk_region(header: fits.Header, scheme: _Scheme) -> np.ndarray | None:
+def _disk_region(header: fits.Header, galactic: bool) -> np.ndarray | None:
     """Mask of gtbin's HPX_REG keyword, ``DISK(lon,lat,radius)``; None for anything else."""
     match = re.fullmatch(
         r"DISK\(([^,]+),([^,]+),([^,)]+)\)", str(header.get("HPX_REG", "")).replace(" ", "")
@@ -257,14 +310,9 @@ def _disk_region(header: fits.Header, scheme: _Scheme) -> np.ndarray | None:
     if not match:
         return None
     lon, lat, radius = (float(part) for part in match.groups())
-    if not scheme.galactic:
+    if not galactic:
         return icrs_circles_coverage(((lon, lat, radius),))
     mask = np.zeros(N_COVERAGE, dtype=bool)
-    centre = lonlat_to_vectors(np.asarray(lon), np.asarray(lat))
-    mask[hp.query_disc(2**COVERAGE_ORDER, centre, np.radians(radius), nest=True)] = True
+    center = lonlat_to_vectors(np.asarray(lon), np.asarray(lat))
+    mask[hp.query_disc(2**COVERAGE_ORDER, center, np.radians(radius), nest=True)] = True
     return mask
-
-
-def _inside(pixels: np.ndarray, order: int, circle: tuple[float, float, float]) -> np.ndarray:
-    vectors = np.stack(hp.pix2vec(2**order, pixels.astype(np.int64), nest=True), axis=-1)
-    return inside_circle(vectors, circle)

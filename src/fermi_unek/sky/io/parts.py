@@ -5,26 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
 
-import healpy as hp
 import numpy as np
 
 from ...errors import InputError, UnekWarning
-from ..bins import MISSION_START_MET, N_BINS, NATIVE_ORDERS, NATIVE_PIXELS, PATCH_DEG, YEAR_S
-from ..counts import BinCounts, SkyCounts
+from ..bins import MISSION_START_MET, N_BINS, NATIVE_ORDERS, YEAR_S
+from ..counts import BinCounts, Pixels, SkyCounts
 from ..geometry.coverage import N_COVERAGE, estimated_coverage, intersect, unite
-from .dss import Selection, merged_years
+from ..selection import Selection, merged_spans
 from .rebin import covered_fraction, observed_bins
 
-OBSERVED_KEY = "observed MeV"
-"""Name in `SkyCounts.origin` of the energies observed, as ``low-high`` with blanks between."""
-
-PIXELS_KEY = "pixels"
-"""Name in `SkyCounts.origin` of the pixels the photons of each bin were counted in before they
-came here: ``G7`` for Galactic HEALPIX of order 7, else the side in degrees; 0 for photons, - for
-none."""
-
-_AS_GOOD_AS = 1.1
+_TOUCHING_MEV = 0.3  # energies this close touch: edges are rounded, to a tenth at 1 TeV
 
 PixelCounts = tuple[np.ndarray, np.ndarray]
 """Occupied pixels, uint32, rising, and the photons in each, uint32."""
@@ -99,10 +92,7 @@ class SkyPart:
         The same by mission year, for photons read with their times.
     checksum : str
         SHA-256 of the file.
-    pixel_deg : float
-        Side of the pixels the photons were counted in; 0 for photons.
-    galactic_order : int or None
-        HEALPIX order of these pixels, where they are Galactic.
+    counted_in : Pixels
     """
 
     name: str
@@ -115,8 +105,7 @@ class SkyPart:
     seen: np.ndarray | None = None
     years: Mapping[int, tuple[PixelCounts, ...]] = field(default_factory=dict)
     checksum: str = ""
-    pixel_deg: float = 0.0
-    galactic_order: int | None = None
+    counted_in: Pixels = Pixels()
 
     @property
     def total(self) -> int:
@@ -163,21 +152,51 @@ def join_parts(parts: Sequence[SkyPart], region: np.ndarray | None = None) -> Sk
     if not any(one is not None and len(one.pixels) for one in bins):
         raise InputError(f"{where}: no events are left after the cuts ({_describe(parts)})")
     types = {part.event_type for part in parts}
+    selection = _joined(parts)
     sky = SkyCounts(
         bins,
         event_type=types.pop() if len(types) == 1 else "all",
-        livetime_years=merged_years(_spans(parts), YEAR_S),
+        livetime_years=selection.years,
         origin=_origin(parts),
+        selection=selection,
+        intervals_mev=merged_spans(
+            (span for part in parts for span in part.intervals_mev), _TOUCHING_MEV
+        ),
+        counted_in=tuple(_counted_in(parts, index) for index in range(N_BINS)),
     )
     return replace(sky, years=_year_layers(sky, parts))
 
 
+def _joined(parts: Sequence[SkyPart]) -> Selection:
+    """What the selections of several files are together."""
+    found = [part.selection for part in parts]
+    phases = {selection.phase for selection in found}
+    if len(phases) > 1:
+        raise InputError(
+            f"{parts[0].name} and {len(parts) - 1} more: cut to different parts of the pulse phase "
+            f"({', '.join(f'{phase:.0%}' for phase in sorted(phases))}), expected one"
+        )
+    classes = {selection.event_class for selection in found} - {None}
+    if len(classes) > 1:
+        warnings.warn(
+            f"{parts[0].name} and {len(parts) - 1} more: of different event classes "
+            f"({', '.join(map(str, sorted(classes, key=str)))})",
+            UnekWarning,
+            stacklevel=4,
+        )
+    types = [selection.event_type for selection in found]
+    zenith = [selection.zenith_deg for selection in found]
+    return Selection(
+        event_class=classes.pop() if len(classes) == 1 else None,
+        event_type=None if None in types else reduce(or_, filter(None, types)),
+        zenith_deg=None if None in zenith else max(filter(None, zenith), key=lambda cut: cut[1]),
+        spans_met=merged_spans(span for selection in found for span in selection.spans_met),
+        phase=phases.pop(),
+    )
+
+
 def _bin(index: int, pixel_counts: PixelCounts, coverage: np.ndarray | None) -> BinCounts:
     return BinCounts(NATIVE_ORDERS[index], *pixel_counts, coverage)
-
-
-def _spans(parts: Sequence[SkyPart]) -> list[tuple[float, float]]:
-    return [part.selection.times_met for part in parts if part.selection.times_met is not None]
 
 
 def _coverages(
@@ -236,12 +255,15 @@ def _year_layers(sky: SkyCounts, parts: Sequence[SkyPart]) -> tuple[SkyCounts, .
             for index, one in enumerate(sky.bins)
         )
         start = MISSION_START_MET + number * YEAR_S
+        selection = sky.selection.within((start, start + YEAR_S))
+        known = bool(sky.selection.spans_met)
         layers.append(
-            SkyCounts(
-                bins,
-                event_type=sky.event_type,
-                livetime_years=merged_years(_spans(parts), YEAR_S, (start, start + YEAR_S)),
-                origin={**sky.origin, "mission_year": str(number)},
+            replace(
+                sky,
+                bins=bins,
+                livetime_years=np.nan_to_num(selection.years) if known else np.nan,
+                selection=selection,
+                mission_year=number,
             )
         )
     return tuple(layers)
@@ -271,9 +293,9 @@ def _same_photons(one: SkyPart, other: SkyPart) -> bool:
     first, second = one.selection, other.selection
     if first.event_type and second.event_type and not first.event_type & second.event_type:
         return False
-    if first.times_met and second.times_met:
-        if min(first.times_met[1], second.times_met[1]) <= max(
-            first.times_met[0], second.times_met[0]
+    if first.spans_met and second.spans_met:
+        if not any(
+            min(a[1], b[1]) > max(a[0], b[0]) for a in first.spans_met for b in second.spans_met
         ):
             return False
     common = intersect(one.coverage, other.coverage)
@@ -287,8 +309,8 @@ def _describe(parts: Sequence[SkyPart]) -> str:
         texts.append(f"energy {one.energy_mev[0]:g} to {one.energy_mev[1]:g} MeV")
     if one.zenith_deg:
         texts.append(f"zenith angle up to {one.zenith_deg[1]:g} deg")
-    if one.times_met:
-        texts.append(f"time {one.times_met[0]:.0f} to {one.times_met[1]:.0f} s")
+    if one.spans_met:
+        texts.append(f"time {one.spans_met[0][0]:.0f} to {one.spans_met[-1][1]:.0f} s")
     return ", ".join(texts)
 
 
@@ -296,55 +318,10 @@ def _origin(parts: Sequence[SkyPart]) -> dict[str, str]:
     origin = {part.name: f"sha256 {part.checksum}" for part in parts}
     origin["kind"] = parts[0].kind
     origin["cuts"] = _describe(parts)
-    spans = sorted({span for part in parts for span in part.intervals_mev})
-    origin[OBSERVED_KEY] = " ".join(f"{low:.6g}-{high:.6g}" for low, high in _merged(spans))
-    origin[PIXELS_KEY] = " ".join(_pixels(parts, index) for index in range(N_BINS))
     return origin
 
 
-def counted_in_deg(sky: SkyCounts) -> np.ndarray:
-    """Side (6,) of the pixels that the photons were counted in before they came here, degrees.
-
-    0 for photons, for bins that are absent, and where it is not known.
-    """
-    told = sky.origin.get(PIXELS_KEY, "").split() or ["0"] * N_BINS
-    return np.array([_side_deg(one) for one in told])
-
-
-def counted_coarsely(sky: SkyCounts) -> bool:
-    """Whether photons of any bin were counted in pixels wider than those of a patch.
-
-    Such pixels blur what a patch could show; a tenth wider is as good as equal.
-    """
-    native = PATCH_DEG / np.array(NATIVE_PIXELS)
-    return bool(np.any(counted_in_deg(sky) > _AS_GOOD_AS * native))
-
-
-def _side_deg(told: str) -> float:
-    if told == "-":
-        return 0.0
-    if told.startswith("G"):
-        return float(np.degrees(hp.nside2resol(2 ** int(told[1:]))))
-    return float(told)
-
-
-def _merged(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Intervals, sorted, with those that touch or overlap joined."""
-    merged: list[tuple[float, float]] = []
-    for low, high in spans:
-        if merged and low <= merged[-1][1] * 1.001:
-            merged[-1] = merged[-1][0], max(merged[-1][1], high)
-        else:
-            merged.append((low, high))
-    return merged
-
-
-def _pixels(parts: Sequence[SkyPart], index: int) -> str:
-    """The coarsest pixels in which photons of a bin were counted, as `PIXELS_KEY` has it."""
-    holding = [part for part in parts if _holds(part, index)]
-    if not holding:
-        return "-"
-    coarsest = max(holding, key=lambda part: part.pixel_deg)
-    if coarsest.galactic_order is not None:
-        return f"G{coarsest.galactic_order}"
-    return f"{coarsest.pixel_deg:.4g}"
+def _counted_in(parts: Sequence[SkyPart], index: int) -> Pixels:
+    """The coarsest pixels in which photons of a bin were counted."""
+    holding = [part.counted_in for part in parts if _holds(part, index)]
+    return max(holding, key=lambda pixels: pixels.side_deg, default=Pixels())

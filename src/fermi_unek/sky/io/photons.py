@@ -28,12 +28,15 @@ from ..geometry.coverage import (
     inside_circle,
 )
 from ..geometry.frame import lonlat_to_vectors
-from .dss import BACK, FRONT, Selection, read_selection
+from ..selection import BACK, FRONT, ZMAX_HIGH_DEG, ZMAX_LOW_DEG, Selection, Span
+from ..units import factor
+from .dss import met_seconds, read_selection
 from .files import stream_table
 from .parts import PixelSum, SkyPart
 
-ZMAX_LOW_DEG, ZMAX_HIGH_DEG = 100.0, 105.0
-"""Zenith cuts below and above 1 GeV for files that were not cut in zenith angle."""
+_UNITS = {"ENERGY": "MeV"} | dict.fromkeys(("RA", "DEC", "L", "B", "ZENITH_ANGLE"), "deg")
+_MOST_PIECES = 16
+_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,63 @@ class PhotonCuts:
             check_circle(*self.region)
 
 
+class PhotonIds:
+    """The photons read so far, so that those of several files, or twice in one, count once.
+
+    A photon is told by RUN_ID, EVENT_ID and TIME; without the first two by time, energy and place,
+    and then within one file all are taken for different.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: list[tuple[float, float, str, np.ndarray]] = []
+        self.doubles = 0
+
+    def fresh(self, rows: Mapping[str, np.ndarray], keep: np.ndarray, name: str) -> np.ndarray:
+        """`keep` (N,) without the photons seen before; `name` is that of the file."""
+        if "TIME" not in rows or not keep.any():
+            return keep
+        known = {"RUN_ID", "EVENT_ID"} <= set(rows)
+        told = ("RUN_ID", "EVENT_ID") if known else ("ENERGY", *(set(rows) & {"RA", "DEC"}))
+        keys = np.zeros(int(keep.sum()), np.uint64)
+        for column in ("TIME", *sorted(told)):
+            keys = (keys ^ (keys >> np.uint64(31))) * _MIX
+            keys ^= rows[column][keep].astype(float).view(np.uint64)
+        times = rows["TIME"][keep]
+        start, stop = float(times.min()), float(times.max())
+        new = np.ones(len(keys), dtype=bool)
+        if known:
+            new[:] = False
+            new[np.unique(keys, return_index=True)[1]] = True
+        for first, last, file, there in self._pieces:
+            if first <= stop and start <= last and (known or file != name):
+                place = np.minimum(np.searchsorted(there, keys), len(there) - 1)
+                new &= there[place] != keys
+        self._add(start, stop, name, np.sort(keys[new]))
+        self.doubles += int(np.sum(~new))
+        result = keep.copy()
+        result[keep] = new
+        return result
+
+    def _add(self, start: float, stop: float, name: str, keys: np.ndarray) -> None:
+        if not len(keys):
+            return
+        self._pieces.append((start, stop, name, keys))
+        own = [piece for piece in self._pieces if piece[2] == name]
+        if len(own) > _MOST_PIECES:
+            others = [piece for piece in self._pieces if piece[2] != name]
+            starts, stops, _, parts = zip(*own, strict=True)
+            together = np.sort(np.concatenate(parts))
+            self._pieces = [*others, (min(starts), max(stops), name, together)]
+
+
 def read_photons(
-    path: Path, hdus: fits.HDUList, index: int, cuts: PhotonCuts, *, yearly: bool = False
+    path: Path,
+    hdus: fits.HDUList,
+    index: int,
+    cuts: PhotonCuts,
+    ids: PhotonIds,
+    *,
+    yearly: bool = False,
 ) -> SkyPart:
     """The photons of one FT1 file.
 
@@ -85,23 +143,27 @@ def read_photons(
     hdus, index
         The opened file and its EVENTS table.
     cuts : PhotonCuts
+    ids : PhotonIds
+        Of the files read before.
     yearly : bool
         Also keep the counts of each mission year apart.
 
     Raises
     ------
     InputError
-        Columns that a cut needs are missing.
+        Columns that a cut needs are missing, of no known unit, or contradict the header.
     """
     table = hdus[index]
-    stated = read_selection(hdus, index)
+    stated = read_selection(path, hdus, index)
     names = _columns(path, table, cuts, yearly)
     chosen = _choose_event_type(path, stated, cuts.event_type, names)
     energy_mev = _energy_range(stated, cuts)
-    needs_zenith = cuts.zmax_deg is None and stated.zenith_deg is None
-    if needs_zenith and "ZENITH_ANGLE" in names:
+    uncut = stated.zenith_deg is None or stated.zenith_deg[1] > ZMAX_HIGH_DEG
+    needs_zenith = cuts.zmax_deg is None and uncut and "ZENITH_ANGLE" in names
+    if needs_zenith:
+        made = "no zenith cut" if stated.zenith_deg is None else "no zenith cut against the limb"
         warnings.warn(
-            f"{path}: no zenith cut was made on this file; photons beyond {ZMAX_LOW_DEG:g} deg "
+            f"{path}: {made} was made on this file; photons beyond {ZMAX_LOW_DEG:g} deg "
             f"(below 1 GeV) and {ZMAX_HIGH_DEG:g} deg are left out against the Earth limb",
             UnekWarning,
             stacklevel=2,
@@ -109,49 +171,88 @@ def read_photons(
     sums = [PixelSum() for _ in range(N_BINS)]
     years: dict[int, list[PixelSum]] = {}
     seen = np.zeros(N_COVERAGE, dtype=bool)
-    back = kept = 0
-    lowest, highest = np.inf, 0.0
-    for rows in stream_table(path, table, names):
+    tally = _Tally(path, stated)
+    for rows in map(lambda raw: _physical(path, table, raw), stream_table(path, table, names)):
         vectors = _vectors(rows)
         seen[hp.vec2pix(2**COVERAGE_ORDER, *vectors.T, nest=True)] = True
-        if len(vectors):
-            lowest = min(lowest, float(rows["ENERGY"].min()))
-            highest = max(highest, float(rows["ENERGY"].max()))
+        tally.add(rows, vectors)
         conversion = _conversion(rows)
         keep = _passes(rows, vectors, cuts, energy_mev, needs_zenith)
         if chosen in ("front", "back") and conversion is not None:
             wanted = conversion == (0 if chosen == "front" else 1)
-            back += int(np.sum(keep & ~wanted))
+            tally.other += int(np.sum(keep & ~wanted))
             keep &= wanted
-        kept += int(keep.sum())
+        keep = ids.fresh(rows, keep, str(path))
+        tally.kept += int(keep.sum())
         number = np.searchsorted(ENERGY_EDGES_MEV, rows["ENERGY"], side="right") - 1
-        for one in range(N_BINS):
-            here = keep & (number == one)
-            pixels = hp.vec2pix(2 ** NATIVE_ORDERS[one], *vectors[here].T, nest=True)
-            sums[one].add(pixels)
+        for b in range(N_BINS):
+            here = keep & (number == b)
+            pixels = hp.vec2pix(2 ** NATIVE_ORDERS[b], *vectors[here].T, nest=True)
+            sums[b].add(pixels)
             if yearly:
-                _add_years(years, one, rows["TIME"][here], pixels)
-    if cuts.event_type is None and stated.kind in (None, "all") and chosen == "front" and back:
+                _add_years(years, b, rows["TIME"][here], pixels)
+    tally.check()
+    both = cuts.event_type is None and stated.kind in (None, "all") and chosen == "front"
+    if both and tally.other:
         warnings.warn(
-            f"{path}: holds FRONT and BACK events; the {kept:,} FRONT ones of {kept + back:,} are "
-            "used, since the models are made for them (event type 'all' takes both)",
+            f"{path}: holds FRONT and BACK events; the {tally.kept:,} FRONT ones of "
+            f"{tally.kept + tally.other:,} are used, since the models are made for them (event "
+            "type 'all' takes both)",
             UnekWarning,
             stacklevel=2,
         )
-    if stated.energy_mev is None and energy_mev is None and highest > 0:
-        energy_mev = (lowest, max(highest, float(ENERGY_EDGES_MEV[-1])))
+    if stated.energy_mev is None and energy_mev is None and tally.highest > 0:
+        energy_mev = (tally.lowest, max(tally.highest, float(ENERGY_EDGES_MEV[-1])))
     says_where = bool(stated.circles) or stated.whole_sky
     return SkyPart(
         name=str(path),
         kind="photons",
         event_type=chosen,
-        selection=_made(stated, cuts, chosen, energy_mev),
+        selection=_made(stated, cuts, chosen, energy_mev, needs_zenith),
         intervals_mev=() if energy_mev is None else (energy_mev,),
         counts=tuple(one.result() for one in sums),
         coverage=icrs_circles_coverage(stated.circles) if says_where else None,
         seen=None if says_where else np.packbits(seen),
         years={year: tuple(one.result() for one in year_sums) for year, year_sums in years.items()},
     )
+
+
+class _Tally:
+    """What the photons of a file are, against what its header says."""
+
+    def __init__(self, path: Path, stated: Selection) -> None:
+        self._path, self._stated = path, stated
+        self._outside = {"ENERGY": 0, "TIME": 0, "RA, DEC": 0}
+        self._total = self.kept = self.other = 0
+        self.lowest, self.highest = np.inf, 0.0
+
+    def add(self, rows: Mapping[str, np.ndarray], vectors: np.ndarray) -> None:
+        """Take note of the photons of one block, all of them."""
+        if not len(vectors):
+            return
+        self._total += len(vectors)
+        energy, stated = rows["ENERGY"], self._stated
+        self.lowest = min(self.lowest, float(np.nanmin(energy)))
+        self.highest = max(self.highest, float(np.nanmax(energy)))
+        if stated.energy_mev is not None:
+            low, high = stated.energy_mev
+            self._outside["ENERGY"] += int(np.sum((energy < 0.99 * low) | (energy > 1.01 * high)))
+        if stated.spans_met and "TIME" in rows:
+            first, last = stated.spans_met[0][0], stated.spans_met[-1][1]
+            self._outside["TIME"] += int(np.sum((rows["TIME"] < first) | (rows["TIME"] > last)))
+        for ra, dec, radius in stated.circles:
+            center = icrs_to_galactic() @ lonlat_to_vectors(np.asarray(ra), np.asarray(dec))
+            away = vectors @ center < np.cos(np.radians(min(radius + 0.5, 180.0)))
+            self._outside["RA, DEC"] += int(np.sum(away))
+
+    def check(self) -> None:
+        """InputError where most photons lie outside of the cuts that the header states."""
+        for name, outside in self._outside.items():
+            if outside > 0.5 * self._total:
+                raise InputError(
+                    f"{self._path}: {name} of {outside:,} of {self._total:,} photons contradict "
+                    "the cuts in the header (DSS keywords, GTI); are the units right?"
+                )
 
 
 def _columns(path: Path, table: fits.BinTableHDU, cuts: PhotonCuts, yearly: bool) -> list[str]:
@@ -168,7 +269,7 @@ def _columns(path: Path, table: fits.BinTableHDU, cuts: PhotonCuts, yearly: bool
     missing = [name for name in needed if name not in present]
     if missing:
         raise InputError(f"{path}: the events have no column {', '.join(missing)}")
-    optional = ["ZENITH_ANGLE", "CONVERSION_TYPE", "EVENT_TYPE"]
+    optional = ["ZENITH_ANGLE", "CONVERSION_TYPE", "EVENT_TYPE", "TIME", "RUN_ID", "EVENT_ID"]
     return needed + [name for name in optional if name in present and name not in needed]
 
 
@@ -201,13 +302,47 @@ def _choose_event_type(
     return chosen
 
 
-def _energy_range(stated: Selection, cuts: PhotonCuts) -> tuple[float, float] | None:
+def _energy_range(stated: Selection, cuts: PhotonCuts) -> Span | None:
     """Energies of the file after the cut; None when nothing is known."""
     if stated.energy_mev is None or cuts.energy_mev is None:
         return stated.energy_mev or cuts.energy_mev
     low = max(stated.energy_mev[0], cuts.energy_mev[0])
     high = min(stated.energy_mev[1], cuts.energy_mev[1])
     return (low, high) if low < high else None
+
+
+def _physical(
+    path: Path, table: fits.BinTableHDU, raw: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Columns as they are in the file in MeV, degrees and seconds, and bits as integers."""
+    rows = {}
+    for name, values in raw.items():
+        unit, where = table.columns[name].unit, f"{path}: column {name}"
+        if name == "TIME":
+            rows[name] = met_seconds(values, unit, table.header, where)
+        elif name in ("EVENT_CLASS", "EVENT_TYPE"):
+            rows[name] = _bits(values, table.columns[name].format)
+        elif name in _UNITS:
+            scale = factor(unit, _UNITS[name], where, _UNITS[name])
+            rows[name] = values if scale == 1.0 else values * scale
+        else:
+            rows[name] = values
+    return rows
+
+
+def _bits(values: np.ndarray, form: str) -> np.ndarray:
+    """Bit columns, or what other programs made of them, as int64.
+
+    32X are four bytes, highest bit first; astropy's tables write them as logicals, 32L.
+    """
+    if values.ndim == 1:
+        return values.astype(np.int64)
+    if not form.endswith("X"):
+        values = np.packbits((values == 1) | (values == ord("T")), axis=1)
+    result = np.zeros(len(values), dtype=np.int64)
+    for byte in values.T:
+        result = result << 8 | byte
+    return result
 
 
 def _vectors(rows: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -218,22 +353,12 @@ def _vectors(rows: Mapping[str, np.ndarray]) -> np.ndarray:
     return lonlat_to_vectors(rows["L"].astype(float), rows["B"].astype(float))
 
 
-def _bits(values: np.ndarray) -> np.ndarray:
-    """Bit columns (32X, as four bytes, highest first) or integers as int64."""
-    if values.ndim == 1:
-        return values.astype(np.int64)
-    result = np.zeros(len(values), dtype=np.int64)
-    for byte in values.T:
-        result = result << 8 | byte
-    return result
-
-
 def _conversion(rows: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """0 for FRONT and 1 for BACK events; None when the file does not say."""
     if "CONVERSION_TYPE" in rows:
         return rows["CONVERSION_TYPE"]
     if "EVENT_TYPE" in rows:
-        bits = _bits(rows["EVENT_TYPE"])
+        bits = rows["EVENT_TYPE"]
         return np.where(bits & FRONT, 0, np.where(bits & BACK, 1, -1))
     return None
 
@@ -242,7 +367,7 @@ def _passes(
     rows: Mapping[str, np.ndarray],
     vectors: np.ndarray,
     cuts: PhotonCuts,
-    energy_mev: tuple[float, float] | None,
+    energy_mev: Span | None,
     needs_zenith: bool,
 ) -> np.ndarray:
     """Bool (N,): photons that survive all cuts but the one on event type."""
@@ -252,11 +377,11 @@ def _passes(
         keep &= (energy >= cuts.energy_mev[0]) & (energy < cuts.energy_mev[1])
     if cuts.zmax_deg is not None:
         keep &= rows["ZENITH_ANGLE"] < cuts.zmax_deg
-    elif needs_zenith and "ZENITH_ANGLE" in rows:
+    elif needs_zenith:
         limit = np.where(energy < 1000.0, ZMAX_LOW_DEG, ZMAX_HIGH_DEG)
         keep &= rows["ZENITH_ANGLE"] < limit
     if cuts.event_class is not None:
-        keep &= (_bits(rows["EVENT_CLASS"]) & cuts.event_class) != 0
+        keep &= (rows["EVENT_CLASS"] & cuts.event_class) != 0
     if cuts.time_met is not None:
         keep &= (rows["TIME"] >= cuts.time_met[0]) & (rows["TIME"] < cuts.time_met[1])
     if cuts.region is not None:
@@ -274,21 +399,19 @@ def _add_years(
 
 
 def _made(
-    stated: Selection, cuts: PhotonCuts, chosen: str, energy_mev: tuple[float, float] | None
+    stated: Selection,
+    cuts: PhotonCuts,
+    chosen: str,
+    energy_mev: Span | None,
+    needs_zenith: bool,
 ) -> Selection:
     """The selection of the file and the cuts of this reading together."""
-    zenith = stated.zenith_deg if cuts.zmax_deg is None else (0.0, cuts.zmax_deg)
-    times = stated.times_met
-    if times is not None and cuts.time_met is not None:
-        start, stop = max(times[0], cuts.time_met[0]), min(times[1], cuts.time_met[1])
-        times = (start, stop) if start < stop else None
-    event_type = {"front": FRONT, "back": BACK}.get(chosen, stated.event_type)
-    event_class = stated.event_class if cuts.event_class is None else cuts.event_class
+    zenith = (0.0, ZMAX_LOW_DEG) if needs_zenith else stated.zenith_deg
+    made = stated if cuts.time_met is None else stated.within(cuts.time_met)
     return replace(
-        stated,
-        event_class=event_class,
-        event_type=event_type,
+        made,
+        event_class=stated.event_class if cuts.event_class is None else cuts.event_class,
+        event_type={"front": FRONT, "back": BACK}.get(chosen, stated.event_type),
         energy_mev=energy_mev,
-        zenith_deg=zenith,
-        times_met=times,
+        zenith_deg=zenith if cuts.zmax_deg is None else (0.0, cuts.zmax_deg),
     )

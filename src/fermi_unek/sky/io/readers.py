@@ -14,12 +14,12 @@ from ...errors import InputError, UnekWarning
 from ...progress import Progress, silent
 from ..counts import SkyCounts
 from ..geometry.coverage import circle_coverage
+from ..selection import warn_of_cuts
+from .cubes import read_cube
 from .files import checksum, open_fits, resolve_inputs
-from .healpix import read_healpix
 from .parts import SkyPart, join_parts
-from .photons import PhotonCuts, read_photons
+from .photons import PhotonCuts, PhotonIds, read_photons
 from .skyfile import HDUCLAS1, cut_region, load_sky
-from .wcs import read_wcs
 
 
 def read_sky(
@@ -60,8 +60,9 @@ def read_sky(
     Returns
     -------
     SkyCounts
-        Never empty. `livetime_years` is the calendar length of the union of the files' spans
-        from begin of the first to end of the last good time interval; NaN when no file says.
+        Never empty. `livetime_years` is the calendar length of the union of the files' good
+        times, without gaps of more than a day, times the part of the pulse phase that was kept;
+        NaN when no file says. A photon that is in several files counts once.
 
     Raises
     ------
@@ -77,7 +78,8 @@ def read_sky(
     """
     cuts = PhotonCuts(event_type, zmax_deg, event_class, energy_mev, time_met, region)
     paths = resolve_inputs(inputs)
-    parts = []
+    parts: list[SkyPart] = []
+    ids = PhotonIds()
     for path in progress(paths, total=len(paths), label="reading"):
         with open_fits(path) as hdus:
             kind, index = recognise(path, hdus)
@@ -85,8 +87,17 @@ def read_sky(
                 if len(paths) > 1:
                     raise InputError(f"{path}: a binned sky cannot be joined with other inputs")
                 return _binned_sky(path, cuts)
-            part = _read(kind, path, hdus, index, cuts, rng, yearly)
+            part = _read(kind, path, hdus, index, cuts, ids, rng, yearly)
+        warn_of_cuts(part.selection, str(path))
         parts.append(replace(part, checksum=checksum(path)))
+    if ids.doubles:
+        warnings.warn(
+            f"{paths[0]}{f' and {len(paths) - 1} more' if paths[1:] else ''}: {ids.doubles:,} "
+            "photons are there more than once (the same RUN_ID, EVENT_ID and TIME); they were "
+            "counted once",
+            UnekWarning,
+            stacklevel=2,
+        )
     return join_parts(parts, None if region is None else circle_coverage(*region))
 
 
@@ -101,6 +112,7 @@ def recognise(path: Path, hdus: fits.HDUList) -> tuple[str, int]:
     for index, hdu in enumerate(hdus):
         if hdu.header.get("HDUCLAS1") == HDUCLAS1:
             return "sky", index
+    _refuse_other_kinds(path, hdus)
     for index, hdu in enumerate(hdus):
         if isinstance(hdu, fits.BinTableHDU) and hdu.header.get("PIXTYPE") == "HEALPIX":
             return "healpix", index
@@ -122,28 +134,40 @@ def recognise(path: Path, hdus: fits.HDUList) -> tuple[str, int]:
     )
 
 
+def _refuse_other_kinds(path: Path, hdus: fits.HDUList) -> None:
+    """InputError that names what goes elsewhere: the files that belong to counts."""
+    if "CTHETABOUNDS" in hdus:
+        raise InputError(
+            f"{path}: is a livetime cube (gtltcube), no counts; give it to --exposure of find, "
+            "refit or simulate"
+        )
+    if "HPXEXPOSURES" in hdus:
+        raise InputError(
+            f"{path}: is an exposure map (gtexpcube2), no counts; give it to --exposure"
+        )
+
+
 def _read(
     kind: str,
     path: Path,
     hdus: fits.HDUList,
     index: int,
     cuts: PhotonCuts,
+    ids: PhotonIds,
     rng: np.random.Generator,
     yearly: bool | None,
 ) -> SkyPart:
     if kind == "photons":
         if yearly is None:
             yearly = "TIME" in hdus[index].columns.names
-        return read_photons(path, hdus, index, cuts, yearly=yearly)
+        return read_photons(path, hdus, index, cuts, ids, yearly=yearly)
     if yearly:
         warnings.warn(
             f"{path}: a cube does not hold the times of its photons, no yearly counts",
             UnekWarning,
             stacklevel=3,
         )
-    if kind == "healpix":
-        return read_healpix(path, hdus, index, cuts, rng)
-    return read_wcs(path, hdus, index, cuts, rng)
+    return read_cube(path, hdus, index, cuts, rng)
 
 
 def _binned_sky(path: Path, cuts: PhotonCuts) -> SkyCounts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +13,15 @@ from astropy.io import fits
 
 from ...errors import InputError
 from ..bins import ENERGY_EDGES_MEV, N_BINS
-from ..counts import BinCounts, SkyCounts
+from ..counts import BinCounts, Pixels, SkyCounts
 from ..geometry.coverage import N_COVERAGE, circle_coverage, inside_circle, intersect
+from ..selection import Selection, Span
 from .files import open_fits, write_fits
 
 HDUCLAS1 = "UNEK_SKY"
 """Value of the primary header's HDUCLAS1 by which the file is recognised."""
 
-_VERSION = 1
+_VERSION = 2
 
 
 def write_sky(sky: SkyCounts, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -34,45 +37,74 @@ def write_sky(sky: SkyCounts, path: str | Path, *, overwrite: bool = False) -> P
     header["HDUCLAS1"] = (HDUCLAS1, "binned photons of fermi-unek")
     header["HDUVERS"] = _VERSION
     header["EVTYPE"] = (sky.event_type, "front, back or all")
-    if np.isfinite(sky.livetime_years):
-        header["LIVETIME"] = (sky.livetime_years, "calendar years of data")
     header["NYEARS"] = (len(sky.years), "layers by mission year")
     masks: list[np.ndarray] = []
-    hdus: list[fits.BinTableHDU] = _bin_tables(sky, "", masks)
+    hdus = _layer_tables(sky, "", masks)
     for number, layer in enumerate(sky.years):
-        tables = _bin_tables(layer, f"YEAR{number}_", masks)
-        hdus += [*tables, _origin_table(layer, f"YEAR{number}_ORIGIN")]
-        if np.isfinite(layer.livetime_years):
-            hdus[-1].header["LIVETIME"] = layer.livetime_years
+        hdus += _layer_tables(layer, f"YEAR{number}_", masks)
     hdus += [_runs_table(mask, f"COVER{number}") for number, mask in enumerate(masks)]
-    return write_fits([primary, _origin_table(sky, "ORIGIN"), *hdus], path, overwrite=overwrite)
+    return write_fits([primary, *hdus], path, overwrite=overwrite)
 
 
-def _bin_tables(sky: SkyCounts, prefix: str, masks: list[np.ndarray]) -> list[fits.BinTableHDU]:
-    """Tables of the bins present; masks not yet in `masks` are appended to it."""
-    tables = []
-    for index, one in enumerate(sky.bins):
-        if one is None:
-            continue
-        table = fits.BinTableHDU.from_columns(
-            [
-                fits.Column("PIX", "J", array=one.pixels.astype(np.int32)),
-                fits.Column("COUNTS", "J", array=one.counts.astype(np.int32)),
-            ],
-            name=f"{prefix}BIN{index}",
-        )
-        header = table.header
-        header["PIXTYPE"] = "HEALPIX"
-        header["ORDERING"] = "NESTED"
-        header["ORDER"] = one.order
-        header["NSIDE"] = 2**one.order
-        header["COORDSYS"] = "GAL"
-        header["INDXSCHM"] = "EXPLICIT"
-        header["E_MIN"] = (ENERGY_EDGES_MEV[index], "MeV")
-        header["E_MAX"] = (ENERGY_EDGES_MEV[index + 1], "MeV")
-        header["COVER"] = (_mask_number(one.coverage, masks), "coverage table, -1 is whole sky")
-        tables.append(table)
+def _layer_tables(sky: SkyCounts, prefix: str, masks: list[np.ndarray]) -> list[fits.BinTableHDU]:
+    """Tables of a layer: its bins, origin, and what was observed; new masks go to `masks`."""
+    tables = [_origin_table(sky, f"{prefix}ORIGIN")]
+    header = tables[0].header
+    if np.isfinite(sky.livetime_years):
+        header["LIVETIME"] = (sky.livetime_years, "calendar years of data")
+    if sky.mission_year is not None:
+        header["MISSYEAR"] = (sky.mission_year, "year of the mission, from 0")
+    selection = sky.selection
+    for key, value in (
+        ("EVCLASS", selection.event_class),
+        ("EVTYPES", selection.event_type),
+        ("ZENMIN", selection.zenith_deg and selection.zenith_deg[0]),
+        ("ZENMAX", selection.zenith_deg and selection.zenith_deg[1]),
+        ("PHASE", selection.phase),
+    ):
+        if value is not None:
+            header[key] = value
+    tables.append(_spans_table(f"{prefix}ENERGIES", ("E_MIN", "E_MAX"), "MeV", sky.intervals_mev))
+    tables.append(_spans_table(f"{prefix}TIMES", ("START", "STOP"), "s", selection.spans_met))
+    for index, counts in enumerate(sky.bins):
+        if counts is not None:
+            tables.append(_bin_table(sky, index, counts, f"{prefix}BIN{index}", masks))
     return tables
+
+
+def _spans_table(
+    name: str, ends: tuple[str, str], unit: str, spans: Sequence[Span]
+) -> fits.BinTableHDU:
+    values = np.array(spans, dtype=float).reshape(-1, 2).T
+    columns = [fits.Column(e, "D", unit, array=v) for e, v in zip(ends, values, strict=True)]
+    return fits.BinTableHDU.from_columns(columns, name=name)
+
+
+def _bin_table(
+    sky: SkyCounts, index: int, counts: BinCounts, name: str, masks: list[np.ndarray]
+) -> fits.BinTableHDU:
+    table = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("PIX", "J", array=counts.pixels.astype(np.int32)),
+            fits.Column("COUNTS", "J", array=counts.counts.astype(np.int32)),
+        ],
+        name=name,
+    )
+    header = table.header
+    header["PIXTYPE"] = "HEALPIX"
+    header["ORDERING"] = "NESTED"
+    header["ORDER"] = counts.order
+    header["NSIDE"] = 2**counts.order
+    header["COORDSYS"] = "GAL"
+    header["INDXSCHM"] = "EXPLICIT"
+    header["E_MIN"] = (ENERGY_EDGES_MEV[index], "MeV")
+    header["E_MAX"] = (ENERGY_EDGES_MEV[index + 1], "MeV")
+    header["COVER"] = (_mask_number(counts.coverage, masks), "coverage table, -1 is whole sky")
+    pixels = sky.counted_in[index]
+    header["PIXDEG"] = (pixels.side_deg, "deg, pixels they were counted in before")
+    if pixels.galactic_order is not None:
+        header["PIXORDER"] = (pixels.galactic_order, "HEALPIX order of these")
+    return table
 
 
 def _mask_number(mask: np.ndarray | None, masks: list[np.ndarray]) -> int:
@@ -122,16 +154,21 @@ def load_sky(path: str | Path) -> SkyCounts:
         header = hdus[0].header
         if header.get("HDUCLAS1") != HDUCLAS1:
             raise InputError(f"{path}: not a binned sky, expected a file written by fermi-unek bin")
+        old = header.get("HDUVERS", 1) == 1
         try:
             masks = _read_masks(hdus)
             layers = tuple(
-                _read_layer(path, hdus, f"YEAR{number}_", masks, header["EVTYPE"])
+                _read_layer(path, hdus, f"YEAR{number}_", masks)
                 for number in range(header["NYEARS"])
             )
-            sky = _read_layer(path, hdus, "", masks, header["EVTYPE"])
+            sky = _read_layer(path, hdus, "", masks)
+            if old:
+                livetime = header.get("LIVETIME", float("nan"))
+                sky, *layers = (_from_version_1(layer) for layer in (sky, *layers))
+                sky = replace(sky, livetime_years=livetime)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise InputError(f"{path}: the binned sky is damaged ({error})") from error
-        return replace(sky, livetime_years=header.get("LIVETIME", float("nan")), years=layers)
+        return replace(sky, years=tuple(layers))
 
 
 def _read_masks(hdus: fits.HDUList) -> list[np.ndarray]:
@@ -145,16 +182,13 @@ def _read_masks(hdus: fits.HDUList) -> list[np.ndarray]:
     return masks
 
 
-def _read_layer(
-    path: Path, hdus: fits.HDUList, prefix: str, masks: list[np.ndarray], event_type: str
-) -> SkyCounts:
-    bins: list[BinCounts | None] = []
+def _read_layer(path: Path, hdus: fits.HDUList, prefix: str, masks: list[np.ndarray]) -> SkyCounts:
+    bins: list[BinCounts | None] = [None] * N_BINS
+    counted_in = [Pixels()] * N_BINS
     for index in range(N_BINS):
-        name = f"{prefix}BIN{index}"
-        if name not in hdus:
-            bins.append(None)
+        if f"{prefix}BIN{index}" not in hdus:
             continue
-        table = hdus[name]
+        table = hdus[f"{prefix}BIN{index}"]
         edges = table.header["E_MIN"], table.header["E_MAX"]
         if not np.allclose(edges, ENERGY_EDGES_MEV[index : index + 2]):
             raise InputError(
@@ -164,11 +198,54 @@ def _read_layer(
         number = table.header["COVER"]
         pixels, counts = (np.array(table.data[c], dtype=np.uint32) for c in ("PIX", "COUNTS"))
         coverage = None if number < 0 else masks[number]
-        bins.append(BinCounts(table.header["ORDER"], pixels, counts, coverage))
+        bins[index] = BinCounts(table.header["ORDER"], pixels, counts, coverage)
+        counted_in[index] = Pixels(table.header.get("PIXDEG", 0.0), table.header.get("PIXORDER"))
     table = hdus[f"{prefix}ORIGIN"]
-    origin = {key: value for key, value in table.data if key}
-    livetime = table.header.get("LIVETIME", float("nan"))
-    return SkyCounts(tuple(bins), event_type, livetime, origin=origin)
+    header = table.header
+    selection = Selection(
+        event_class=header.get("EVCLASS"),
+        event_type=header.get("EVTYPES"),
+        zenith_deg=(header["ZENMIN"], header["ZENMAX"]) if "ZENMAX" in header else None,
+        spans_met=_read_spans(hdus, f"{prefix}TIMES"),
+        phase=header.get("PHASE", 1.0),
+    )
+    return SkyCounts(
+        tuple(bins),
+        hdus[0].header["EVTYPE"],
+        header.get("LIVETIME", float("nan")),
+        origin={key: value for key, value in table.data if key},
+        selection=selection,
+        intervals_mev=_read_spans(hdus, f"{prefix}ENERGIES"),
+        counted_in=tuple(counted_in),
+        mission_year=header.get("MISSYEAR"),
+    )
+
+
+def _read_spans(hdus: fits.HDUList, name: str) -> tuple[Span, ...]:
+    if name not in hdus:
+        return ()
+    return tuple((float(start), float(stop)) for start, stop in hdus[name].data)
+
+
+def _from_version_1(sky: SkyCounts) -> SkyCounts:
+    """A sky whose fields stood as text in its origin."""
+    origin = dict(sky.origin)
+    observed, year = origin.pop("observed MeV", ""), origin.pop("mission_year", None)
+    pixels = origin.pop("pixels", "").split() or ["-"] * N_BINS
+    return replace(
+        sky,
+        origin=origin,
+        intervals_mev=tuple(
+            (float(low), float(high)) for low, high in re.findall(r"([^-\s]+)-(\S+)", observed)
+        ),
+        counted_in=tuple(
+            Pixels.of_order(int(side[1:]))
+            if side.startswith("G")
+            else Pixels(0.0 if side == "-" else float(side))
+            for side in pixels
+        ),
+        mission_year=None if year is None else int(year),
+    )
 
 
 def cut_region(sky: SkyCounts, circle: tuple[float, float, float]) -> SkyCounts:

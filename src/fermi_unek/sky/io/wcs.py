@@ -4,90 +4,79 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import healpy as hp
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
-from astropy.wcs.utils import proj_plane_pixel_area
+from astropy.wcs.utils import proj_plane_pixel_area, proj_plane_pixel_scales
 
 from ...errors import InputError
-from ..bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
-from ..geometry.coverage import (
-    N_COVERAGE,
-    coverage_vectors,
-    icrs_circles_coverage,
-    icrs_to_galactic,
-    inside_circle,
-    intersect,
-)
+from ..bins import COVERAGE_ORDER
+from ..counts import Pixels
+from ..geometry.coverage import N_COVERAGE, coverage_vectors, icrs_to_galactic
 from ..geometry.frame import lonlat_to_vectors, vectors_to_lonlat
-from .channels import check_cube_cuts, cube_event_type, read_channels, unobserved, whole_counts
-from .dss import read_selection
-from .parts import PixelSum, SkyPart
-from .photons import PhotonCuts
-from .rebin import warn_moved
-
-_CHUNK = 1_000_000
+from ..geometry.resample import repeat_pixels
+from .channels import unobserved
+from .parts import PixelCounts
 
 
-def read_wcs(
-    path: Path, hdus: fits.HDUList, index: int, cuts: PhotonCuts, rng: np.random.Generator
-) -> SkyPart:
-    """The photons of one count cube.
+class WcsCells:
+    """The pixels of a count map or cube, and what is in them; see `cubes.read_cube`.
 
-    Each photon gets a random place inside its pixel: the pixels of a cube are coarser than the
-    HEALPIX pixels the photons go to, or of like size, and laying one grid on the other by the
-    pixel centres would leave stripes.
+    Cells are pixels counted row by row.
+
+    Parameters
+    ----------
+    path : Path
+    hdu : image HDU
 
     Raises
     ------
     InputError
-        No celestial WCS, no energy bounds, channels coarser than the network, values that are no
-        counts, or a cut that cannot be made on a cube.
+        No celestial WCS.
     """
-    hdu = hdus[index]
-    wcs = celestial_wcs(path, hdu.header)
-    selection = read_selection(hdus, index)
-    check_cube_cuts(path, selection, cuts)
-    shape = hdu.shape[-2:]
-    planes = int(np.prod(hdu.shape[:-2], dtype=int))
-    plan = read_channels(path, hdus, index, planes, selection)
-    event_type = cube_event_type(path, selection, cuts)
-    sums = [PixelSum() for _ in range(N_BINS)]
-    moved = total = 0
-    observed = np.zeros(shape, dtype=bool)
-    for channel in range(planes):
-        values = _plane(hdu, channel)
-        observed |= ~unobserved(values)
-        if not plan.shares[channel, 1:-1].any():
-            continue  # wholly outside of the network's energies
-        counts = whole_counts(path, values)
-        rows, columns = np.nonzero(counts)
-        slots = plan.split(channel, counts[rows, columns], rng)
-        total += int(slots.sum())
-        if plan.straddles(channel):
-            moved += int(slots.sum() - slots[np.argmax(plan.shares[channel])].sum())
-        for one in range(N_BINS):
-            for vectors in _scatter(wcs, rows, columns, slots[one + 1], rng):
-                if cuts.region is not None:
-                    vectors = vectors[inside_circle(vectors, cuts.region)]
-                sums[one].add(hp.vec2pix(2 ** NATIVE_ORDERS[one], *vectors.T, nest=True))
-    warn_moved(moved, total, str(path))
-    coverage = wcs_coverage(wcs, shape, None if observed.all() else observed)
-    energies = float(plan.edges_mev.min()), float(plan.edges_mev.max())
-    return SkyPart(
-        name=str(path),
-        kind="wcs",
-        event_type=event_type,
-        selection=replace(selection, energy_mev=energies),
-        intervals_mev=tuple((float(low), float(high)) for low, high in plan.edges_mev),
-        counts=tuple(one.result() for one in sums),
-        coverage=intersect(coverage, icrs_circles_coverage(selection.circles)),
-        pixel_deg=float(np.sqrt(proj_plane_pixel_area(wcs))),
-    )
+
+    kind = "wcs"
+
+    def __init__(self, path: Path, hdu: fits.ImageHDU | fits.PrimaryHDU) -> None:
+        self._hdu = hdu
+        self._wcs = celestial_wcs(path, hdu.header)
+        self._shape = hdu.shape[-2:]
+        self._observed = np.zeros(self._shape, dtype=bool)
+        self.n_channels = int(np.prod(hdu.shape[:-2], dtype=int))
+        self.counted_in = Pixels(float(np.sqrt(proj_plane_pixel_area(self._wcs))))
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+        """Cells, channel and values (N,), a channel at a time."""
+        cells = np.arange(self._observed.size)
+        leading = self._hdu.shape[:-2]
+        for channel in range(self.n_channels):
+            where = np.unravel_index(channel, leading) if leading else ()
+            plane = self._hdu.section[(*(int(k) for k in where), slice(None), slice(None))]
+            values = np.asarray(plane).astype(plane.dtype.newbyteorder("="), copy=False)
+            self._observed |= ~unobserved(values)
+            yield cells, channel, values.ravel()
+
+    def place(
+        self, cells: np.ndarray, counts: np.ndarray, order: int, rng: np.random.Generator
+    ) -> Iterator[PixelCounts]:
+        """Nested Galactic pixels of an order, one for each photon, about a million at a time.
+
+        Each photon gets a random place inside its cell: cells are coarser than the HEALPIX pixels
+        the photons go to, or of like size, and laying one grid on the other by the centers would
+        leave stripes.
+        """
+        for photons in repeat_pixels(cells, counts):
+            y, x = (axis.astype(float) for axis in np.divmod(photons, self._shape[1]))
+            pixels = hp.vec2pix(2**order, *_place(self._wcs, x, y, rng).T, nest=True)
+            yield pixels.astype(np.uint32), np.ones(len(pixels), np.uint32)
+
+    def coverage(self) -> np.ndarray | None:
+        """Mask of what was observed, None is the whole sky; after all `blocks`."""
+        observed = None if self._observed.all() else self._observed
+        return wcs_coverage(self._wcs, self._shape, observed)
 
 
 def celestial_wcs(path: Path, header: fits.Header) -> WCS:
@@ -109,22 +98,25 @@ def celestial_wcs(path: Path, header: fits.Header) -> WCS:
             f"{path}: the first two axes are {wcs.wcs.ctype[0]!r} and {wcs.wcs.ctype[1]!r}, "
             "expected Galactic or equatorial longitude and latitude"
         )
-    if _is_cylindrical(wcs):
+    galactic = wcs.wcs.lngtyp == "GLON"
+    named = str(header.get("COORDSYS", "")).strip().upper()
+    if named and named.startswith("G") != galactic:
+        raise InputError(
+            f"{path}: COORDSYS {named} and CTYPE1 {wcs.wcs.ctype[0]} contradict each other"
+        )
+    if not galactic and (wcs.wcs.radesys.startswith("FK4") or wcs.wcs.equinox == 1950.0):
+        raise InputError(f"{path}: RADESYS {wcs.wcs.radesys} is not J2000, expected ICRS or FK5")
+    if turn_pixels(wcs):
         # columns more than 180 degrees from the reference point are still on the sky
         wcs.wcs.bounds_check(False, True)
     return wcs
 
 
-def _is_cylindrical(wcs: WCS) -> bool:
-    return wcs.wcs.ctype[0].endswith(("CAR", "MER", "CEA", "CYP"))
-
-
-def _plane(hdu: fits.ImageHDU | fits.PrimaryHDU, channel: int) -> np.ndarray:
-    """One channel (rows, columns), read from the file by itself."""
-    leading = hdu.shape[:-2]
-    where = np.unravel_index(channel, leading) if leading else ()
-    values = np.asarray(hdu.section[(*(int(k) for k in where), slice(None), slice(None))])
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
+def turn_pixels(wcs: WCS) -> float:
+    """Columns of a whole turn of a cylindrical map; 0 for other projections."""
+    if not wcs.wcs.ctype[0].endswith(("CAR", "MER", "CEA", "CYP")):
+        return 0.0
+    return float(360.0 / proj_plane_pixel_scales(wcs)[0])
 
 
 def pixels_to_vectors(wcs: WCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -146,7 +138,7 @@ def vectors_to_pixels(
     x, y = wcs.wcs_world2pix(lon, lat, 0)
     # a cylindrical map may reach beyond 180 degrees from its reference point, where the same
     # place has a second column one turn away
-    turn = 360.0 / abs(wcs.wcs.cdelt[0]) if _is_cylindrical(wcs) else 0.0
+    turn = turn_pixels(wcs)
     columns = np.full(len(x), -1, dtype=np.int64)
     with np.errstate(invalid="ignore"):
         for shift in (0.0, turn, -turn) if turn else (0.0,):
@@ -155,23 +147,6 @@ def vectors_to_pixels(
         rows = np.where((y >= -0.5) & (y < shape[0] - 0.5), np.floor(y + 0.5), -1)
     rows = np.where(np.isfinite(rows), rows, -1).astype(np.int64)
     return np.where(rows < 0, -1, columns), np.where(columns < 0, -1, rows)
-
-
-def _scatter(
-    wcs: WCS, rows: np.ndarray, columns: np.ndarray, counts: np.ndarray, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Vectors of photons at random places inside their pixels, about a million at a time."""
-    filled = np.flatnonzero(counts)
-    rows, columns, counts = rows[filled], columns[filled], counts[filled]
-    ends = np.cumsum(counts)
-    start = 0
-    while start < len(counts):
-        before = ends[start] - counts[start]
-        stop = max(start + 1, int(np.searchsorted(ends, before + _CHUNK)))
-        y = np.repeat(rows[start:stop], counts[start:stop]).astype(float)
-        x = np.repeat(columns[start:stop], counts[start:stop]).astype(float)
-        yield _place(wcs, x, y, rng)
-        start = stop
 
 
 def _place(wcs: WCS, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -16,7 +16,7 @@ from ..counts import BinCounts, SkyCounts
 from ..geometry.coverage import check_circle, icrs_to_galactic, unite
 from ..geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 from ..geometry.resample import places_in_pixels, repeat_pixels, transfer
-from .dss import BACK, FRONT
+from ..selection import BACK, FRONT
 from .files import write_fits
 from .parts import merge_pixels
 from .wcs import vectors_to_pixels
@@ -309,11 +309,11 @@ def _energy_bounds(indices: Sequence[int]) -> fits.BinTableHDU:
 def _gti(sky: SkyCounts) -> fits.BinTableHDU:
     """One good time as long as the live time, none if that is unknown.
 
-    It begins with the mission, or with the mission year that `origin` names.
+    It begins with the mission, or with the mission year of the layer.
     """
     spans = []
     if np.isfinite(sky.livetime_years):
-        begin = MISSION_START_MET + int(sky.origin.get("mission_year", 0)) * YEAR_S
+        begin = MISSION_START_MET + (sky.mission_year or 0) * YEAR_S
         spans = [(begin, begin + sky.livetime_years * YEAR_S)]
     start, stop = np.array(spans, dtype=float).reshape(-1, 2).T
     table = fits.BinTableHDU.from_columns(

@@ -1,0 +1,108 @@
+"""Livetime cubes of gtltcube."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import healpy as hp
+import numpy as np
+from astropy.io import fits
+
+from ..errors import InputError
+from ..sky.io.dss import read_selection
+from ..sky.io.files import open_fits
+from ..sky.selection import Selection
+from ..sky.units import column
+
+
+@dataclass(frozen=True)
+class LivetimeCube:
+    """Time that each place of the sky was seen, by inclination.
+
+    Attributes
+    ----------
+    path : Path
+    low, high : arrays (C,)
+        Bins of the cosine of the inclination.
+    ra_deg, dec_deg : arrays (P,)
+        Centers of HEALPIX pixels of the equatorial frame, in any order.
+    seconds, weighted : arrays (P, C)
+        Livetime, and the same weighted by the livetime fraction, summed over azimuth.
+    selection : Selection
+        The times it is made of.
+    """
+
+    path: Path
+    low: np.ndarray
+    high: np.ndarray
+    ra_deg: np.ndarray
+    dec_deg: np.ndarray
+    seconds: np.ndarray
+    weighted: np.ndarray
+    selection: Selection
+
+    @property
+    def years(self) -> float:
+        """Calendar years, without gaps of more than a day."""
+        return self.selection.years
+
+    @cached_property
+    def cosines(self) -> np.ndarray:
+        """Centers of the bins (C,)."""
+        return 0.5 * (self.low + self.high)
+
+    def at(self, values: np.ndarray, ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
+        """Values (P,) of the pixels interpolated at places (N,)."""
+        nside = hp.npix2nside(values.size)
+        ring = np.empty_like(values)
+        # files name their order wrongly, and give the places
+        ring[hp.ang2pix(nside, self.ra_deg, self.dec_deg, lonlat=True)] = values
+        return hp.get_interp_val(ring, ra_deg, dec_deg, lonlat=True)
+
+
+def is_livetime(hdus: fits.HDUList) -> bool:
+    """Whether an opened file is a livetime cube."""
+    return "CTHETABOUNDS" in hdus and "EXPOSURE" in hdus
+
+
+def read_livetime(path: str | Path) -> LivetimeCube:
+    """A livetime cube, with or without bins of azimuth.
+
+    Raises
+    ------
+    InputError
+        Not such a file, damaged, not of the whole sky, or one that does not say when it was.
+    """
+    path = Path(path)
+    with open_fits(path) as hdus:
+        if not is_livetime(hdus) or "WEIGHTED_EXPOSURE" not in hdus:
+            raise InputError(
+                f"{path}: cannot be read as a livetime cube: expected the tables EXPOSURE, "
+                "WEIGHTED_EXPOSURE and CTHETABOUNDS of gtltcube"
+            )
+        where = str(path)
+        low, high = (
+            column(hdus["CTHETABOUNDS"], f"CTHETA_{end}", "", where, "") for end in ("MIN", "MAX")
+        )
+        table = hdus["EXPOSURE"]
+        ra, dec = (column(table, name, "deg", where, "deg") for name in ("RA", "DEC"))
+        times = [
+            column(hdus[name], "COSBINS", "s", where, "s").reshape(len(ra), -1)
+            for name in ("EXPOSURE", "WEIGHTED_EXPOSURE")
+        ]
+        selection = read_selection(path, hdus, hdus.index_of("EXPOSURE"))
+    bins = times[0].shape[1]
+    # sums over azimuth come first, then one bin of it after the other
+    if not len(low) or bins % len(low) or not hp.isnpixok(len(ra)):
+        raise InputError(
+            f"{path}: cannot be read as a livetime cube: {bins} numbers in COSBINS of {len(ra)} "
+            f"pixels and {len(low)} bins in CTHETABOUNDS"
+        )
+    if not selection.years > 0:
+        raise InputError(
+            f"{path}: cannot be read as a livetime cube: it spans no time (TSTART, TSTOP, GTI)"
+        )
+    seconds, weighted = (values[:, : len(low)] for values in times)
+    return LivetimeCube(path, low, high, ra, dec, seconds, weighted, selection)

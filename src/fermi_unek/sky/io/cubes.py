@@ -1,0 +1,80 @@
+"""Count cubes, whatever their pixels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import healpy as hp
+import numpy as np
+from astropy.io import fits
+
+from ..bins import N_BINS, NATIVE_ORDERS
+from ..geometry.coverage import icrs_circles_coverage, inside_circle, intersect
+from .channels import (
+    check_cube_cuts,
+    cube_event_type,
+    observed_energies,
+    read_channels,
+    whole_counts,
+)
+from .dss import read_selection
+from .healpix import HealpixCells
+from .parts import PixelSum, SkyPart
+from .photons import PhotonCuts
+from .rebin import warn_moved
+from .wcs import WcsCells
+
+
+def read_cube(
+    path: Path, hdus: fits.HDUList, index: int, cuts: PhotonCuts, rng: np.random.Generator
+) -> SkyPart:
+    """The photons of one count cube, in HEALPIX pixels (a table) or a WCS projection (an image).
+
+    It is read piece by piece and only filled pixels are kept. Photons of pixels coarser than
+    `NATIVE_ORDERS`, of another frame or another projection get a random place inside theirs, so
+    that cutting patches leaves no pattern of the pixels.
+
+    Raises
+    ------
+    InputError
+        Keywords that make no pixels or contradict each other, no energy bounds, channels coarser
+        than the network, values that are no counts, or a cut that cannot be made on a cube.
+    """
+    hdu = hdus[index]
+    selection = read_selection(path, hdus, index)
+    check_cube_cuts(path, selection, cuts)
+    cells = WcsCells(path, hdu) if hdu.is_image else HealpixCells(path, hdus, index)
+    plan = read_channels(path, hdus, index, cells.n_channels, selection)
+    event_type = cube_event_type(path, selection, cuts)
+    sums = [PixelSum() for _ in range(N_BINS)]
+    moved = total = 0
+    for where, channel, values in cells.blocks():
+        if not plan.shares[channel, 1:-1].any():
+            continue  # wholly outside of the network's energies
+        counts = whole_counts(path, values)
+        filled = np.flatnonzero(counts)
+        slots = plan.split(channel, counts[filled], rng)
+        total += int(slots.sum())
+        if plan.straddles(channel):
+            moved += int(slots.sum() - slots[np.argmax(plan.shares[channel])].sum())
+        for b in np.flatnonzero(plan.shares[channel, 1:-1]):
+            order = NATIVE_ORDERS[b]
+            for pixels, number in cells.place(where[filled], slots[b + 1], order, rng):
+                if cuts.region is not None:
+                    vectors = hp.pix2vec(2**order, pixels.astype(np.int64), nest=True)
+                    keep = inside_circle(np.stack(vectors, axis=-1), cuts.region)
+                    pixels, number = pixels[keep], number[keep]
+                sums[b].add(pixels, number)
+    warn_moved(moved, total, str(path))
+    intervals = observed_energies(plan, selection)
+    return SkyPart(
+        name=str(path),
+        kind=cells.kind,
+        event_type=event_type,
+        selection=replace(selection, energy_mev=(intervals[0][0], intervals[-1][1])),
+        intervals_mev=intervals,
+        counts=tuple(one.result() for one in sums),
+        coverage=intersect(cells.coverage(), icrs_circles_coverage(selection.circles)),
+        counted_in=cells.counted_in,
+    )

@@ -1,0 +1,139 @@
+"""Numbers of files brought to the package's units: what a file states is obeyed or refused.
+
+Spellings differ from program to program: keV, KeV and KEV; ``ph cm-2 s-1 sr-1 MeV-1`` and
+``1/cm**2/s/sr/MeV``; deg and degrees. A case that could mean two things is read as gamma rays
+have it: mev is a million electronvolts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import Angle
+from astropy.io import fits
+
+from ..errors import InputError
+
+INTENSITY = "cm-2 s-1 sr-1 MeV-1"
+"""Unit of diffuse emission."""
+
+_ENERGY = {"ev": "eV", "kev": "keV", "mev": "MeV", "gev": "GeV", "tev": "TeV", "erg": "erg"}
+_WORDS = _ENERGY | {
+    **dict.fromkeys(("ph", "photon", "photons", "count", "counts", "ct", "cts"), "1"),
+    **dict.fromkeys(("deg", "degree", "degrees", "degs"), "deg"),
+    **dict.fromkeys(("arcmin", "arcmins", "amin", "arcminute", "arcminutes"), "arcmin"),
+    **dict.fromkeys(("arcsec", "arcsecs", "asec", "arcsecond", "arcseconds"), "arcsec"),
+    **dict.fromkeys(("rad", "radian", "radians"), "rad"),
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("day", "days"), "d"),
+}
+_HOURS = ("h", "hr", "hrs", "hour", "hours", "hourangle")
+
+
+def factor(stated: object, unit: str, where: str, default: str | None = None) -> float:
+    """What values are multiplied with to be in `unit`.
+
+    Parameters
+    ----------
+    stated : str, astropy unit or None
+        As the file has it; any case.
+    unit : str
+        What is wanted.
+    where : str
+        File and column, for the error.
+    default : str, optional
+        Unit of values whose file states none, where a standard says so.
+
+    Raises
+    ------
+    InputError
+        No unit is stated and there is no default, or one of another kind or not known.
+    """
+    text = str("" if stated is None else stated).strip()
+    if not text:
+        if unit == default == "":
+            return 1.0
+        if default is None:
+            raise InputError(f"{where}: has no unit, expected {unit} or the like")
+        text = default
+    words = re.sub(r"[A-Za-z]+", lambda word: _WORDS.get(word[0].lower(), word[0].lower()), text)
+    if u.Unit(unit).is_equivalent("deg") and words in _HOURS:
+        words = "hourangle"
+    above, *below = words.split("/")
+    if len(below) > 1 and "(" not in words:  # 1/cm2/s, which astropy refuses
+        words = f"{above or 1}/({' '.join(below)})"
+    try:
+        return float(u.Unit(words).to(unit))
+    except (ValueError, TypeError, u.UnitConversionError):
+        raise InputError(f"{where}: unit {text!r} cannot be brought to {unit}") from None
+
+
+def column(
+    table: fits.BinTableHDU, name: str, unit: str, where: str, default: str | None = None
+) -> np.ndarray:
+    """A column of a FITS table as floats in `unit`; see `factor`.
+
+    The column is found in any case.
+
+    Raises
+    ------
+    InputError
+        No such column, one that holds no numbers, or as `factor`.
+    """
+    names = {found.upper(): found for found in table.columns.names}
+    if name.upper() not in names:
+        raise InputError(f"{where}: table {table.name} has no column {name}")
+    found = table.columns[names[name.upper()]]
+    place = f"{where}: column {found.name} of {table.name}"
+    try:
+        values = np.asarray(table.data[found.name], dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{place} holds no numbers") from None
+    return values * factor(found.unit, unit, place, default)
+
+
+def degrees(values: Any, stated: object, where: str, *, hours: bool = False) -> np.ndarray:
+    """Angles (N,) in degrees from numbers or text; masked and blank ones are NaN.
+
+    Text is decimal degrees, or sexagesimal, then in hours where `hours` says so (right
+    ascensions), unless the unit or letters in it (``12h16m``) say otherwise.
+
+    Parameters
+    ----------
+    values : array (N,)
+    stated : str, astropy unit or None
+        Unit of the column; degrees where it is blank, ``h:m:s`` and ``d:m:s`` of text.
+    where : str
+    hours : bool
+
+    Raises
+    ------
+    InputError
+        Text that is no angle, or a unit that is none of angle.
+    """
+    text = re.sub(r'["\s]', "", str("" if stated is None else stated))
+    masked = np.ma.asarray(values)
+    if masked.dtype.kind not in "USO":
+        plain = np.ma.filled(masked.astype(float), np.nan)
+        return plain * factor(text, "deg", where, "deg")
+    words = [
+        " ".join((one.decode("ascii", "replace") if isinstance(one, bytes) else str(one)).split())
+        for one in np.ma.filled(masked.astype(object), "")
+    ]
+    result = np.full(len(words), np.nan)
+    given = np.array([one not in ("", "--", "nan") for one in words], dtype=bool)
+    sexagesimal = u.hourangle if hours else u.deg
+    if re.fullmatch(r"[hd]:m:s|[hd]ms", text.lower()):
+        sexagesimal, text = (u.hourangle if text[0].lower() == "h" else u.deg), ""
+    try:
+        for row in np.flatnonzero(given):
+            if re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", words[row]):
+                result[row] = float(words[row]) * factor(text, "deg", where, "deg")
+            else:
+                result[row] = Angle(words[row], unit=sexagesimal).deg
+    except (ValueError, u.UnitsError) as error:
+        raise InputError(f"{where} holds no angles ({error})") from error
+    return result
