@@ -156,6 +156,8 @@ def test_a_catalog_is_told_with_errors_classes_and_neighbors(tmp_path):
     assert first[4:8] == ["1.4'", "0.990", "psr", "no"]
     assert " ".join(first[8:]).startswith("4FGL J0534.5+220")
     assert first[-1].endswith("'")
+    assert second[8].startswith("(4FGL")
+    assert second[-1].endswith("')")
     assert second[5:8] == ["0.410", "-", "yes"]
     text = "\n".join(told)
     assert "setting exposure: exp.fits" in text

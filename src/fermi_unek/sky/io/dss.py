@@ -6,6 +6,7 @@ import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -44,7 +45,8 @@ def _apply(selection: Selection, kind: str, value: str, unit: str, where: str) -
     if mask:
         bits, name = int(mask[2]), mask[1].lower()
         # of a file that was cut twice the bits of both cuts are left
-        return replace(selection, **{name: (getattr(selection, name) or bits) & bits or bits})
+        changes: dict[str, Any] = {name: (getattr(selection, name) or bits) & bits or bits}
+        return replace(selection, **changes)
     ranges = _ranges(value)
     if kind == "CONVERSION_TYPE":  # how Pass 7 files and gtselect convtype say it
         if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
