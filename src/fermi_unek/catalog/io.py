@@ -8,6 +8,7 @@ COVERAGE, a MOC, where only a part of the sky was searched.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -18,10 +19,11 @@ from astropy.table import Table
 from mocpy import MOC
 
 from .. import __version__
-from ..errors import InputError, OutputError
+from ..errors import InputError, OutputError, UnekWarning
 from ..outputs import check_file, replacing
-from ..sky.bins import COVERAGE_ORDER, ENERGY_EDGES_MEV, N_BINS
+from ..sky.bins import COVERAGE_ORDER, ENERGY_EDGES_MEV, N_BINS, YEAR_S
 from ..sky.geometry.coverage import N_COVERAGE
+from ..sky.io.files import open_fits
 from .build import name_neighbours
 from .moc import mask_to_moc, moc_to_mask
 from .record import Catalog, HeaderValue
@@ -100,21 +102,30 @@ def read_catalog(path: str | Path) -> Catalog:
     ------
     InputError
         When there is no such file or it is not such a catalog.
+
+    Warns
+    -----
+    UnekWarning
+        Of a file that another program cut down to the table of sources: its years follow from
+        TSTART and TSTOP, and the area that was searched is not known.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file, expected a catalog written by fermi-unek")
     try:
-        with fits.open(path, memmap=False) as hdus:
-            if SOURCES_HDU not in hdus or "Hist_Start" not in hdus:
+        with open_fits(Path(path)) as hdus:
+            sources = sources_hdu(hdus)
+            if sources is None:
                 raise InputError(
-                    f"{path}: has no HDU {SOURCES_HDU} and Hist_Start, expected a catalog written "
-                    "by fermi-unek"
+                    f"{path}: has no table {SOURCES_HDU}, expected a catalog written by fermi-unek"
                 )
-            table = Table.read(hdus[SOURCES_HDU], mask_invalid=False)
+            table = Table.read(sources, mask_invalid=False)
             for index, column in enumerate(table.itercols(), start=1):
                 # astropy passes over TCOMM
-                column.description = hdus[SOURCES_HDU].header.get(f"TCOMM{index}")
-            edges = np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
+                column.description = sources.header.get(f"TCOMM{index}")
+            if "Hist_Start" in hdus:
+                edges = np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
+            else:
+                edges = _edges_from_header(path, sources)
             coverage = _read_coverage(hdus["COVERAGE"]) if "COVERAGE" in hdus else None
             header = _read_header(hdus[0].header)
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -136,6 +147,37 @@ def _with_neighbours(table: Table, header: Mapping[str, HeaderValue]) -> Table:
     if release in RELEASES:
         name_neighbours(table, load_release(release))
     return table
+
+
+def sources_hdu(hdus: fits.HDUList) -> fits.BinTableHDU | None:
+    """The table of sources of a catalog of ours; None in another file.
+
+    Known by its name or, where another program dropped that, by its columns.
+    """
+    for hdu in hdus:
+        names = set(getattr(hdu, "columns", fits.ColDefs([])).names)
+        if {"Source_Name", "Probability", "Flux_History"} <= names:
+            return hdu
+    return None
+
+
+def _edges_from_header(path: str | Path, sources: fits.BinTableHDU) -> np.ndarray:
+    """Edges of the years of a table without the HDU Hist_Start."""
+    start, stop = sources.header.get("TSTART"), sources.header.get("TSTOP")
+    (years,) = sources.columns["Flux_History"].array.shape[1:]
+    if start is None or stop is None or not start < stop:
+        raise InputError(
+            f"{path}: has no HDU Hist_Start, which says when the years of Flux_History begin"
+        )
+    warnings.warn(
+        f"{path}: was cut down by another program: it has no HDU Hist_Start, so its {years} years "
+        "are counted from TSTART, and the area that was searched is not known",
+        UnekWarning,
+        stacklevel=3,
+    )
+    edges = start + YEAR_S * np.arange(years + 1.0)
+    edges[-1] = stop
+    return edges if edges[-2] < stop else np.linspace(start, stop, years + 1)
 
 
 def _sources_hdu(catalog: Catalog) -> fits.BinTableHDU:

@@ -52,15 +52,14 @@ def describe_catalog(catalog: Catalog) -> str:
 
 def _source_line(source: Row) -> str:
     r95 = 60 * float(np.sqrt(source["Conf_95_SemiMajor"] * source["Conf_95_SemiMinor"]))
-    nearest = ""
-    if source["Nearest_FGL"]:
-        nearest = f"{source['Nearest_FGL']} at {60 * float(source['Sep_FGL']):.1f}'"
-    if nearest and not source["ASSOC_FGL"]:
-        nearest = f"({nearest})"
+    associated, nearest = str(source["ASSOC_FGL"]), str(source["Nearest_FGL"])
+    neighbor = f"{nearest} at {60 * float(source['Sep_FGL']):.1f}'" if nearest else "-"
+    if associated != nearest:
+        neighbor = associated or f"({neighbor})"
     return (
         f"  {str(source['Source_Name']):<18} {source['GLON']:8.3f} {source['GLAT']:+8.3f} "
         f"{r95:5.1f}'  {source['Probability']:.3f}  {str(source['CLASS1']) or '-':<5} "
-        f"{'yes' if source['Fake'] else 'no':<4}  {nearest or '-'}"
+        f"{'yes' if source['Fake'] else 'no':<4}  {neighbor}"
     )
 
 
