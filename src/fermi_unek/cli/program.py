@@ -43,9 +43,13 @@ class ProgramOptions(Config):
     quiet: bool = setting(False, "Errors only: no summary, no progress bar.", flag="-q --quiet")
 
 
+class Interrupted(KeyboardInterrupt):
+    """The process was asked to stop; python ends by SIGINT, whatever it was, after its parent."""
+
+
 @contextmanager
 def stopped_by_signals() -> Iterator[list[int]]:
-    """SIGINT and SIGTERM raise `KeyboardInterrupt`, so that what was begun is cleared away.
+    """SIGINT and SIGTERM raise `Interrupted`, so that what was begun is cleared away.
 
     The second one finds the handlers of before, which may end the process at once.
 
@@ -67,7 +71,7 @@ def stopped_by_signals() -> Iterator[list[int]]:
     def stop(number: int, frame: object) -> None:
         restore()
         came.append(number)
-        raise KeyboardInterrupt
+        raise Interrupted
 
     for number in SIGNALS:
         signal.signal(number, stop)
