@@ -44,7 +44,11 @@ class ProgramOptions(Config):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The process was asked to stop; python ends by SIGINT, whatever it was, after its parent."""
+    """The process was asked to stop.
+
+    A plain KeyboardInterrupt that passes through executed text makes python end itself by SIGINT
+    later, with the status of that whatever the signal was.
+    """
 
 
 @contextmanager
