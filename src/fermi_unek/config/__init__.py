@@ -32,14 +32,8 @@ from .search import (
 from .simulate import Simulate, SimulateConfig
 from .train import Train, TrainClassifierConfig, TrainConfig
 
-COMMANDS: tuple[type[Config], ...] = (
-    Associate, Bin, Compare, Demo, Evaluate, Export, Find, Info, Inject, Refit, Report, Simulate,
-    Train,
-)  # fmt: skip
-"""Models of the commands of `fermi-unek`, which are called like them."""
-
 __all__ = [
-    "COMMANDS", "Associate", "AssociateConfig", "Bin", "BinConfig", "Compare", "CompareConfig",
+    "Associate", "AssociateConfig", "Bin", "BinConfig", "Compare", "CompareConfig",
     "Config", "Demo", "Evaluate", "EvaluateConfig", "Export", "Find", "FindConfig", "Info",
     "Inject", "InjectConfig", "Refit", "RefitConfig", "Report", "ReportConfig", "SearchSettings",
     "Simulate", "SimulateConfig", "Train", "TrainClassifierConfig", "TrainConfig",
