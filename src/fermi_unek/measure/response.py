@@ -213,10 +213,10 @@ def build_response(
                 f"{len(psf)} PSF files and {len(exposure)} exposure maps were given; expected a "
                 "map for each, or none"
             )
-        maps = list(zip(files, scales, strict=True)) or [(None, 1.0)] * len(psf)
+        maps: Sequence[ExposureFile | None] = files or [None] * len(psf)
         components = [
-            _from_psf(read_psf(path), *found, package, centre)
-            for path, found in zip(psf, maps, strict=True)
+            _from_psf(read_psf(path), file, scale, package, centre)
+            for path, file, scale in zip(psf, maps, scales or [1.0] * len(psf), strict=True)
         ]
     elif len(files) > 1:
         raise InputError(

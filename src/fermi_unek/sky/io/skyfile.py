@@ -157,10 +157,10 @@ def load_sky(path: str | Path) -> SkyCounts:
         old = header.get("HDUVERS", 1) == 1
         try:
             masks = _read_masks(hdus)
-            layers = tuple(
+            layers = [
                 _read_layer(path, hdus, f"YEAR{number}_", masks)
                 for number in range(header["NYEARS"])
-            )
+            ]
             sky = _read_layer(path, hdus, "", masks)
             if old:
                 livetime = header.get("LIVETIME", float("nan"))
