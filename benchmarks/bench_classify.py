@@ -17,7 +17,7 @@ from fermi_unek.nets.classifier_weights import load_classifier
 from fermi_unek.nets.weights import load_localizer
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
-from fermi_unek.training.localizer.skies import ShardRecipe, make_sky_model
+from fermi_unek.training.localizer.skies import SkyRecipe, make_sky_model
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--region", help="Galactic LON,LAT,RADIUS; the whole sky unless given")
     args = parser.parse_args()
     region = tuple(float(part) for part in args.region.split(",")) if args.region else None
-    model = make_sky_model(ShardRecipe(99, "own-99", "front", 0), None)
+    model = make_sky_model(SkyRecipe(99, "own-99", "front", 0), None)
     sky = simulate_counts(model, args.years, np.random.default_rng(0), region, yearly=True)
     localizer, classifier = load_localizer(), load_classifier()
     start = time.process_time()

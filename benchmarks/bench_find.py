@@ -17,32 +17,30 @@ from bench_patches import fake_sky, peak_gb
 
 from fermi_unek.detect.centers import METHODS, find_centers
 from fermi_unek.detect.find import find_candidates
-from fermi_unek.detect.skymask import _BATCH, MASK_ORDER, SkyMask, _Blend, run_network, turns_of
-from fermi_unek.errors import InputError
-from fermi_unek.nets.localizer import Localizer
-from fermi_unek.nets.weights import load_localizer
+from fermi_unek.detect.settings import SearchConfig
+from fermi_unek.detect.skymask import (
+    MASK_ORDER,
+    MaskBlend,
+    SkyMask,
+    run_network,
+    template_of,
+    turns_of,
+)
+from fermi_unek.nets.weights import LocalizerFile, load_localizer
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.geometry.frame import PatchFrame
 from fermi_unek.sky.geometry.grid import sky_grid
 from fermi_unek.sky.geometry.patches import PatchCutter
-from fermi_unek.training.localizer.skies import ShardRecipe, make_sky_model
+from fermi_unek.training.localizer.skies import SkyRecipe, make_sky_model
 
 
 def simulated_sky(years: float) -> SkyCounts:
-    model = make_sky_model(ShardRecipe(99, "own-99", "front", 0), None)
+    model = make_sky_model(SkyRecipe(99, "own-99", "front", 0), None)
     return simulate_counts(model, years, np.random.default_rng(0))
 
 
-def network_of(model: str | None) -> Localizer:
-    try:
-        return load_localizer(model).network
-    except InputError as error:
-        print(f"{error}; timing an untrained network")
-        return Localizer().eval()
-
-
-def search(sky: SkyCounts, network: Localizer, frames: Sequence[PatchFrame]) -> SkyMask:
+def search(sky: SkyCounts, localizer: LocalizerFile, frames: Sequence[PatchFrame]) -> SkyMask:
     """As `detect.skymask.sky_mask`, with a clock on every step."""
     seconds = dict.fromkeys(("cutter", "cut", "network", "blend", "result"), 0.0)
     last = time.perf_counter()
@@ -53,14 +51,17 @@ def search(sky: SkyCounts, network: Localizer, frames: Sequence[PatchFrame]) -> 
         seconds[name] += now - last
         last = now
 
-    cutter, blend = PatchCutter(sky), _Blend()
+    cutter, blend = PatchCutter(sky), MaskBlend()
     lap("cutter")
-    starts = range(0, len(frames), _BATCH)
+    config, template = SearchConfig(), template_of(localizer)
+    starts = range(0, len(frames), config.batch)
     # as in a whole sky, however many of its patches are timed
-    for start, turns in zip(starts, turns_of(len(starts), len(sky_grid())), strict=True):
-        patches = [cutter.cut(frame) for frame in frames[start : start + _BATCH]]
+    for start, turns in zip(starts, turns_of(len(starts), len(sky_grid()), config), strict=True):
+        batch = frames[start : start + config.batch]
+        patches = [cutter.cut(frame) for frame in batch]
+        expected = [template.cut(frame) for frame in batch] if template else []
         lap("cut")
-        planes = run_network(network, patches, turns=turns)
+        planes = run_network(localizer.network, patches, turns=turns, template=expected)
         lap("network")
         for patch, part in zip(patches, planes, strict=True):
             blend.add(patch, part)
@@ -128,7 +129,7 @@ def main() -> None:
     print(f"sky: {sky.totals.sum():,} photons, made in {time.perf_counter() - start:.0f} s")
     grid = sky_grid()
     step = max(len(grid) // options.patches, 1) if options.patches else 1
-    mask = search(sky, network_of(options.model), grid[::step])
+    mask = search(sky, load_localizer(options.model), grid[::step])
     time_centers(mask)
     print("9000 discs:")
     time_centers(discs(9000, rng))

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 from scipy.special import logsumexp
 
-from fermi_unek.catalog.shipped import DR2_FILE, shipped_columns
+from fermi_unek.catalog import load_release
+from fermi_unek.simulate.population import select_columns
 from fermi_unek.simulate.variability import (
     N_HISTORY,
     Process,
@@ -121,7 +122,7 @@ def fit(flux1000: np.ndarray, flux: np.ndarray, error: np.ndarray) -> Process:
 def main() -> None:
     """Fit every class and write the numbers."""
     names = ("CLASS1", "Flux1000", "Flux_History", "Unc_Flux_History")
-    table = shipped_columns(DR2_FILE, names)
+    table = select_columns(load_release("4FGL-DR2"), names)
     flux, error = histories(table)
     precise = np.sqrt((error**2).mean(axis=1)) < ERROR_EDGES[-1] * flux.mean(axis=1)
     fitted = {}

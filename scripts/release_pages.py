@@ -111,7 +111,8 @@ th { position: sticky; top: 0; background: #eee }"""
 COLUMNS = {
     "Source_Name": "Name", "RAJ2000": "RA", "DEJ2000": "Dec", "GLON": "GLON", "GLAT": "GLAT",
     "Conf_95_SemiMajor": "r95", "Probability": "Probability", "CLASS1": "Class", "Fake": "Fake",
-    "ASSOC_FGL": "Nearest 4FGL", "Sep_FGL": "Separation", "Flags": "Flags",
+    "ASSOC_FGL": "4FGL association", "Nearest_FGL": "Nearest 4FGL", "Sep_FGL": "Separation",
+    "Flags": "Flags",
 }  # fmt: skip
 
 

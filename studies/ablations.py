@@ -18,20 +18,24 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from fermi_unek.config import FindConfig, SimulateConfig
-from fermi_unek.detect import skymask
+from fermi_unek.catalog import build_catalog
+from fermi_unek.config import SimulateConfig
+from fermi_unek.detect.find import find_candidates
+from fermi_unek.detect.settings import SearchConfig
 from fermi_unek.diffuse.named import choose
 from fermi_unek.evaluate.counting import completeness_tables, purity_tables
 from fermi_unek.evaluate.headline import cut_for
 from fermi_unek.evaluate.truth_comparison import Cut, TruthComparison
 from fermi_unek.irf.instrument import load_instrument
-from fermi_unek.pipeline import load_models, search
+from fermi_unek.nets.weights import COARSE_LOCALIZER, load_localizer
+from fermi_unek.pipeline.search import searched_area
 from fermi_unek.simulate.command import find_population
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
 from fermi_unek.simulate.truth import truth_table
 from fermi_unek.sky.counts import SkyCounts
-from fermi_unek.sky.geometry import grid
+from fermi_unek.sky.geometry.grid import GridConfig
+from fermi_unek.sky.io.parts import counted_coarsely
 from fermi_unek.sky.recount import counted_in_orders
 from fermi_unek.training.localizer.skies import COARSE_ORDERS
 
@@ -45,9 +49,7 @@ class Change:
     name: str
     years: float = 10.0
     event_type: str = "front"
-    centers: str = "kmeans"
-    grid: tuple[float, int] = (grid.GRID_REACH_DEG, grid._RINGS)
-    few: int = skymask.FEW_PATCHES
+    search: SearchConfig = SearchConfig()
     recount: Callable[[SkyCounts], SkyCounts] = lambda sky: sky
     model: str | None = None
 
@@ -58,21 +60,17 @@ def _coarse(orders: tuple[int, ...]) -> Callable[[SkyCounts], SkyCounts]:
 
 CHANGES = (
     Change("as find does it: FRONT, ten years"),
-    Change("peaks in place of K-means", centers="peaks"),
-    Change("each patch in four orientations", few=10_000),
-    Change("half as many patches", grid=(3.7, 28)),
-    Change("a third, in four orientations", grid=(4.5, 24), few=10_000),
+    Change("peaks in place of K-means", search=SearchConfig(centers="peaks")),
+    Change("each patch in four orientations", search=SearchConfig(few_patches=10_000)),
+    Change("half as many patches", search=SearchConfig(grid=GridConfig(3.7, 28))),
+    Change(
+        "a third, in four orientations",
+        search=SearchConfig(few_patches=10_000, grid=GridConfig(4.5, 24)),
+    ),
     *(Change(f"counted at orders {o}", recount=_coarse(o)) for o in COARSE_ORDERS),
     Change("twice the FRONT exposure", years=20.0),
     Change("FRONT and BACK", event_type="all"),
 )
-
-
-def set_grid(change: Change) -> None:
-    """Let the sky be looked at in the patches and orientations of a change."""
-    grid.GRID_REACH_DEG, grid._RINGS = change.grid
-    grid.sky_grid.cache_clear()
-    skymask.FEW_PATCHES = change.few
 
 
 def model_of(event_type: str, options: argparse.Namespace) -> SkyModel:
@@ -87,32 +85,29 @@ def model_of(event_type: str, options: argparse.Namespace) -> SkyModel:
     )
 
 
-def benches(options: argparse.Namespace) -> Iterator[tuple[Change, TruthComparison]]:
+def comparisons(options: argparse.Namespace) -> Iterator[tuple[Change, TruthComparison]]:
     """Search the sky with each change; it is drawn anew only where its photons change."""
     drawn: dict[tuple[float, str], tuple[SkyModel, SkyCounts]] = {}
+    region = SimulateConfig(region=options.region).region
     for change in CHANGES:
-        config = FindConfig(
-            threshold=0.02, model=change.model or options.model, reference="none", classify=False,
-            centers=change.centers, region=options.region,
-        )  # fmt: skip
         photons = (change.years, change.event_type)
         if photons not in drawn:
             drawn.clear()
             model = model_of(change.event_type, options)
             rng = np.random.default_rng([options.seed, 1])
-            drawn[photons] = model, simulate_counts(model, change.years, rng, config.region)
+            drawn[photons] = model, simulate_counts(model, change.years, rng, region)
         model, sky = drawn[photons]
-        try:
-            set_grid(change)
-            catalog = search(change.recount(sky), config, load_models(config))
-        finally:
-            set_grid(CHANGES[0])
+        sky = change.recount(sky)
+        coarse = options.model is None and counted_coarsely(sky)
+        localizer = load_localizer(COARSE_LOCALIZER if coarse else options.model)
+        found = find_candidates(sky, localizer, threshold=0.02, region=region, config=change.search)
+        catalog = build_catalog(found, coverage=searched_area(sky, region))
         yield change, TruthComparison(catalog, truth_table(model, change.years), 0.3)
 
 
-def rows_of(change: Change, bench: TruthComparison) -> list[dict[str, object]]:
+def rows_of(change: Change, comparison: TruthComparison) -> list[dict[str, object]]:
     """Completeness and purity by flux, and completeness by DR2 significance, of one list."""
-    cut = Cut(bench, cut_for(bench, bench.counted_detections, PURITY))
+    cut = Cut(comparison, cut_for(comparison, comparison.counted_detections, PURITY))
     tables = completeness_tables(cut) | purity_tables(cut)
     rows: list[dict[str, object]] = []
     for name, rate in (
@@ -154,9 +149,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="table to write")
     options = parser.parse_args()
     rows = []
-    for change, bench in benches(options):
-        print(f"{change.name}: {len(bench.probability)} candidates", flush=True)
-        rows += rows_of(change, bench)
+    for change, comparison in comparisons(options):
+        print(f"{change.name}: {len(comparison.probability)} candidates", flush=True)
+        rows += rows_of(change, comparison)
     table = Table(rows=rows)
     tell(table)
     if options.output:

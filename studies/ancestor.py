@@ -32,7 +32,7 @@ from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.geometry.frame import vectors_to_lonlat
 from fermi_unek.sky.geometry.grid import covering_grid, owner
 from fermi_unek.sky.geometry.patches import PatchCutter
-from fermi_unek.training.localizer.skies import BANK_YEARS, Shard, open_bank
+from fermi_unek.training.localizer.skies import DATASET_YEARS, SkyPatches
 
 PIXELS = 64
 BINS = range(1, 6)
@@ -95,9 +95,11 @@ def two_convolutions(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def example(shard: Shard, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def example(
+    shard: SkyPatches, index: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Ten years of photons of a patch (5, 64, 64) and its mask (64, 64), mirrored at random."""
-    kept = YEARS / BANK_YEARS
+    kept = YEARS / DATASET_YEARS
     photons = np.stack([to_pixels(rng.binomial(shard.counts[b][index], kept)) for b in BINS])
     truth = shard.truth(index)
     seen = truth.ts_per_year.sum(axis=1) * YEARS > VISIBLE_TS
@@ -114,7 +116,7 @@ def example(shard: Shard, index: int, rng: np.random.Generator) -> tuple[np.ndar
 
 
 def draw(
-    shards: list[Shard], size: int, rng: np.random.Generator
+    shards: list[SkyPatches], size: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Photons (size, 5, 64, 64) and masks (size, 64, 64) of patches drawn at random."""
     chosen = [shards[i] for i in rng.integers(len(shards), size=size)]
@@ -124,7 +126,7 @@ def draw(
     return photons, mask
 
 
-def settle(network: UNet, shards: list[Shard], size: int, rng: np.random.Generator) -> None:
+def settle(network: UNet, shards: list[SkyPatches], size: int, rng: np.random.Generator) -> None:
     """Set the statistics of batch normalisation to the median over batches.
 
     Plain counts of the brightest patches would carry their running mean far above what most
@@ -149,7 +151,11 @@ def settle(network: UNet, shards: list[Shard], size: int, rng: np.random.Generat
 
 def train(options: argparse.Namespace) -> None:
     """Train for some minutes; the learning rate falls to nothing at their end."""
-    shards = [one for one in open_bank(options.bank) if one.recipe.event_type == "front"]
+    shards = [
+        one
+        for one in [SkyPatches(path) for path in sorted(Path(options.bank).iterdir())]
+        if one.recipe.event_type == "front"
+    ]
     network = UNet()
     optimizer = torch.optim.Adam(network.parameters(), lr=options.lr)
     spent, step = 0.0, 0

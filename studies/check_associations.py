@@ -16,7 +16,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
-from fermi_unek.associate.judge import INSIDE_95, drop_repeats, judge
+from fermi_unek.associate.matching import INSIDE_95, drop_repeats, match_counterparts
 from fermi_unek.associate.records import Objects, Places, Surroundings
 from fermi_unek.catalog import load_release
 
@@ -68,7 +68,7 @@ def main() -> None:
         objects = drop_repeats(Objects.joined([given, crowd(density, rng)]))
         around = Surroundings(objects, np.full(len(places), 4.0), whole_sky=True)
         share = {"blazar": float(known.mean())}
-        found = judge(places, around, real=np.ones(len(places)), priors=share)
+        found = match_counterparts(places, around, real=np.ones(len(places)), priors=share)
         index, best = found.best(len(places))
         named = best >= 0.8
         names = objects.name[found.pairs.object_[index]]

@@ -23,8 +23,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold
 from torch import nn
 
+from fermi_unek.catalog import load_release
 from fermi_unek.catalog.schema import CLASSES
-from fermi_unek.catalog.shipped import DR2_FILE, shipped_columns
 from fermi_unek.classify.calibration import FAKE, ClassCalibration
 from fermi_unek.classify.stamps import Geometry, cut_stamps
 from fermi_unek.config import TrainClassifierConfig
@@ -32,6 +32,7 @@ from fermi_unek.evaluate.classes import ClassifiedDetections, score_classes, wri
 from fermi_unek.evaluate.classes.scores import calibration_error
 from fermi_unek.nets.classifier_weights import load_classifier
 from fermi_unek.nets.weights import load_localizer
+from fermi_unek.simulate.population import select_columns
 from fermi_unek.sky.bins import N_BINS
 from fermi_unek.sky.geometry.latitude import latitude_masks
 from fermi_unek.training.classifier.augment import UNCHANGED, Changes
@@ -386,9 +387,9 @@ def catalog_features(test: Examples) -> np.ndarray:
     names = ("PL_Index", "LP_Index", "LP_beta", "LP_SigCurv", "PLEC_SigCurv", "Pivot_Energy",
              "Flux1000", "Energy_Flux100", "Variability_Index", "Frac_Variability",
              "Signif_Avg", "Extended_Source_Name")  # fmt: skip
-    table = shipped_columns(DR2_FILE, names)
+    table = select_columns(load_release("4FGL-DR2"), names)
     table = table[np.asarray(table["Extended_Source_Name"]) == ""]
-    bands = shipped_columns(DR2_FILE, ("Flux_Band", "Extended_Source_Name"))
+    bands = select_columns(load_release("4FGL-DR2"), ("Flux_Band", "Extended_Source_Name"))
     bands = np.asarray(bands["Flux_Band"])[np.asarray(bands["Extended_Source_Name"]) == ""]
     columns = np.stack([np.asarray(table[name], float) for name in names[:-1]], axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):

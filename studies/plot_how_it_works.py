@@ -49,8 +49,8 @@ def draw_patch(sky: SkyCounts, path: Path) -> None:
 
 def draw_mask(sky: SkyCounts, path: Path) -> None:
     """Counts above 1 GeV, the blended mask, and centres with the votes around them."""
-    network = load_localizer(None).network
-    mask = sky_mask(sky, network, covering_grid(sky.coverage))
+    localizer = load_localizer()
+    mask = sky_mask(sky, localizer, covering_grid(sky.coverage))
     centers = find_centers(mask)
     counts = sum(map(on_mask_pixels, PatchCutter(sky).cut(CENTRE).counts[2:]))
     figure, panels = plt.subplots(1, 3, figsize=(13, 4.4), layout="constrained")

@@ -17,8 +17,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from astropy.table import Table
 
-from fermi_unek.catalog.shipped import DR2_FILE, shipped_columns
+from fermi_unek.catalog import load_release
 from fermi_unek.simulate.mock import CLASSES, dr2_classes, laws, mock_population
+from fermi_unek.simulate.population import select_columns
 from fermi_unek.simulate.variability import histories, measured_variability
 
 FOLDER = Path(__file__).parents[1] / "docs" / "figures"
@@ -104,7 +105,7 @@ def draw_variability(path: Path) -> None:
     """Frac_Variability and Variability_Index of the blazars, in bins of yearly error."""
     names = ("CLASS1", "Flux1000", "Frac_Variability", "Variability_Index", "Flux_History",
              "Unc_Flux_History")  # fmt: skip
-    real = shipped_columns(DR2_FILE, names)
+    real = select_columns(load_release("4FGL-DR2"), names)
     flux, error = histories(real)
     size = np.sqrt((error**2).mean(axis=1)) / flux.mean(axis=1)
     figure, panels = plt.subplots(2, 4, figsize=(15, 7), layout="constrained")

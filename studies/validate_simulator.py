@@ -26,7 +26,7 @@ from astropy.io import fits
 from astropy.table import Table, vstack
 from astropy.time import Time
 
-from fermi_unek.catalog.shipped import DR2_FILE, shipped_columns
+from fermi_unek.catalog import load_release
 from fermi_unek.diffuse.named import DiffuseModel, by_name, read_isotropic
 from fermi_unek.irf import caldb
 from fermi_unek.irf.caldb import instrument_from_caldb
@@ -34,7 +34,7 @@ from fermi_unek.irf.exposure import with_exposure
 from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, Instrument, load_instrument
 from fermi_unek.simulate.extended import extended_model, extended_table, split_compact
 from fermi_unek.simulate.mock import CLASSES, dr2_classes, mock_population
-from fermi_unek.simulate.population import dr2_population
+from fermi_unek.simulate.population import dr2_population, select_columns
 from fermi_unek.simulate.sky import Photons, simulate_counts, simulate_photons
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
 from fermi_unek.simulate.variability import histories, measured_variability
@@ -691,7 +691,7 @@ def compare_variability(rng: np.random.Generator) -> list[str]:
     """Frac_Variability and Variability_Index of DR2's sources and of simulated ones like them."""
     names = ("CLASS1", "Flux1000", "Frac_Variability", "Variability_Index", "Flux_History",
              "Unc_Flux_History")  # fmt: skip
-    real = shipped_columns(DR2_FILE, names)
+    real = select_columns(load_release("4FGL-DR2"), names)
     flux, error = histories(real)
     size = np.sqrt((error**2).mean(axis=1)) / flux.mean(axis=1)
     lines = ["| class | yearly error | sources | median Frac_Variability DR2, simulated | "

@@ -345,6 +345,7 @@ def test_a_signal_is_one_line_and_the_shells_status(stand_in, number, status):
     before = signal.getsignal(number)
 
     def work(item):
+        warnings.warn("few photons", UnekWarning, stacklevel=1)
         try:
             signal.raise_signal(number)
         except KeyboardInterrupt:
@@ -382,6 +383,7 @@ def test_a_signal_while_libraries_are_imported_is_as_clean(tmp_path, number, mod
     [
         ([], ["fermi-unek: warning: few photons (3 times)"]),
         (["-q"], []),
+        (["--quiet"], []),
         (["--log-level", "error"], []),
         (
             ["--log-level", "debug"],
@@ -558,7 +560,7 @@ def test_the_list_of_commands_is_not_cut():
 def test_mirrors_and_priors_are_pairs(tmp_path):
     line = refused("associate", "c.fits", "-o", tmp_path / "o.fits", "--server", "vizier")
     assert "--server is" in line
-    assert "'vizier' is no NAME=VALUE" in line
+    assert "'vizier' is not what was expected, NAME=VALUE" in line
 
 
 # info ------------------------------------------------------------------------------------------

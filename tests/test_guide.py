@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fermi_unek import config
 from fermi_unek.associate.priors import PRIORS
 from fermi_unek.catalog.schema import COLUMNS, COUNTERPART_COLUMNS, EXTENDED_COLUMNS
 
@@ -45,3 +46,10 @@ def test_the_page_on_associations_has_all_priors():
 def test_a_page_without_a_place_for_a_table_is_refused(script):
     with pytest.raises(SystemExit, match="has 0 places for the table position"):
         script.with_tables("nothing")
+
+
+def test_the_page_of_settings_has_all_that_python_takes():
+    page = (ROOT / "docs/settings.rst").read_text(encoding="utf-8")
+    listed = re.findall(r"^\.\. autoclass:: fermi_unek\.config\.(\w+)$", page, re.M)
+    assert sorted(listed) == sorted(name for name in config.__all__ if name.endswith("Config")
+                                    and name != "Config")  # fmt: skip

@@ -103,7 +103,11 @@ def test_a_folder_of_fermipy_is_told_file_by_file(shared_data):
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("m.xml", "<source_library title='a'>\n<source name='b'>", "source list of gtlike, 1 s"),
+        (
+            "m.xml",
+            "<source_library title='a'>\n<source name='b'>",
+            "source list of gtlike; --population",
+        ),
         ("m.yaml", "components:\n- name: a\n", "models of gammapy; --population"),
         ("t.yaml", "steps: 3\n", "YAML; train takes it"),
         ("iso.txt", "100 1e-7 1e-8\n1000 1e-9 1e-10\n", "isotropic spectrum, 2 energies"),
@@ -152,6 +156,8 @@ def test_a_catalog_is_told_with_errors_classes_and_neighbors(tmp_path):
     assert first[4:8] == ["1.4'", "0.990", "psr", "no"]
     assert " ".join(first[8:]).startswith("4FGL J0534.5+220")
     assert first[-1].endswith("'")
+    assert second[8].startswith("(4FGL")
+    assert second[-1].endswith("')")
     assert second[5:8] == ["0.410", "-", "yes"]
     text = "\n".join(told)
     assert "setting exposure: exp.fits" in text

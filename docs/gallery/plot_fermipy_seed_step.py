@@ -5,10 +5,11 @@ The seed step of a fermipy analysis
 A fermipy analysis adds what its catalog lacks with ``gta.find_sources()``: TS maps, again and
 again. Here the network takes the place of that step; everything around it stays as it was.
 
-The Fermitools run where they are installed. Where they are not, as on the machine that built this
-page, their nine compiled modules are stubs: fermipy's own configuration, components, ROI model and
-sources are real, nothing is selected, binned or fitted, and the count cubes that ``gta.setup()``
-would have made are cut from the simulated field that ships with the package.
+Where the photons of the configuration (``events.lst``) are absent, as on the machine that built
+this page, the count cubes that ``gta.setup()`` would have made are cut from the simulated field
+that ships with the package, and nothing is selected, binned or fitted. Where the Fermitools are
+absent, their nine compiled modules are stubs; fermipy's configuration, components, ROI model and
+sources are real.
 """
 
 # %%
@@ -27,6 +28,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import yaml
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.wcs import WCS
 
 CONFIG = """
@@ -54,19 +56,18 @@ config = yaml.safe_load(CONFIG) | {"fileio": {"outdir": str(folder)}}
 # ------------
 # `UNEKMixin` before `GTAnalysis`: the class takes the section, and its ``find_sources`` is ours.
 
-fermitools = importlib.util.find_spec("pyLikelihood") is not None
-if not fermitools:
+if importlib.util.find_spec("pyLikelihood") is None:
     # sphinx-gallery runs this in its folder, without a __file__
     here = Path(globals().get("__file__", "plot_fermipy_seed_step.py")).resolve()
     tests = here.parents[2] / "tests" / "plugins"
     sys.path.insert(0, str(tests))
-    from fermitools_stub import source_maps, stub_fermitools
+    from fermitools_stub import stub_fermitools
 
     stub_fermitools()
 
 from fermipy.gtanalysis import GTAnalysis
 
-from fermi_unek.plugins.fermipy import UNEKMixin, to_catalog
+from fermi_unek.plugins.fermipy import UNEKMixin
 
 
 class Analysis(UNEKMixin, GTAnalysis):
@@ -81,7 +82,7 @@ gta = Analysis(config)
 from fermi_unek.pipeline import demo_sample, read_photons
 from fermi_unek.sky.io.writers import write_wcs_counts
 
-if fermitools:
+if Path(config["data"]["evfile"]).is_file():
     gta.setup()
     gta.optimize()
 else:
@@ -93,7 +94,8 @@ else:
         front = component.config["selection"]["evtype"] == 1
         photons = replace(sky, event_type="front" if front else "back")
         write_wcs_counts(photons, cube, wcs, shape, rng=np.random.default_rng(1))
-    source_maps(folder, len(gta.components))
+        # where ``gta.setup()`` leaves the source maps
+        fits.PrimaryHDU().writeto(component.files["srcmap"])
 
 # %%
 # The seed step
@@ -138,17 +140,20 @@ plt.show()
 # %%
 # The rest of the analysis
 # ------------------------
-# Goes on as it would have: ``gta.free_sources(distance=3.0)``, ``gta.fit()``,
-# ``gta.write_roi("fit")``.
+# Goes on as it would have: ``gta.optimize()``, since the new sources change what those around them
+# have, then ``gta.free_sources(distance=3.0)``, ``gta.fit()``, ``gta.write_roi("fit")``.
 #
 # A catalog as the model
 # ----------------------
 # The whole list, also what the model knew, lies in the working directory as a catalog. It, or one
-# that ``fermi-unek find`` wrote, can be the model of another analysis.
+# that ``fermi-unek find`` wrote, can be the model of another analysis: ``fermi-unek export`` writes
+# the file to name under ``catalogs:``.
 
 from fermipy.roi_model import ROIModel
 
-catalog = to_catalog(folder / "fermi_unek.fits")
-centre = SkyCoord(82.0, 18.0, unit="deg", frame="galactic").icrs
-model = ROIModel({"catalogs": [catalog], "src_roiwidth": 10.0}, skydir=centre)
+from fermi_unek.catalog.export import export_file
+
+print(export_file(folder / "fermi_unek.fits", folder / "model.xml"))
+center = SkyCoord(82.0, 18.0, unit="deg", frame="galactic").icrs
+model = ROIModel({"catalogs": [str(folder / "model.xml")], "src_roiwidth": 10.0}, skydir=center)
 print(model)

@@ -2,7 +2,8 @@
 
 It holds a sky of its own and reads the queries that astroquery really sends. What goes wrong is
 told per service by a list of moods, one a request: "ok", "500", "429", "404", "hang" (no
-answer), "stall" (half of one), "garbage", "error" (a VOTable that says so), "cut" (short).
+answer), "stall" (half of one), "garbage", "error" (a VOTable that says so), "cut" (short),
+"elsewhere" (a redirect to another host), "moved" (one to the same host, once).
 """
 
 from __future__ import annotations
@@ -174,6 +175,15 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(HANG_S)
         elif mood in ("500", "404", "429"):
             self.send_error(int(mood))
+            return
+        elif mood in ("elsewhere", "moved"):
+            host = "localhost" if mood == "elsewhere" else "127.0.0.1"
+            self.send_response(307)
+            self.send_header(
+                "Location", f"http://{host}:{self.server.server_address[1]}{self.path}"
+            )
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         elif mood == "garbage":
             self.send("<html><body>The database is being maintained</body></html>")

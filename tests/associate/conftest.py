@@ -1,9 +1,9 @@
-"""A server that answers as the archives do, and a patience that does not wait."""
+"""A server that answers as the archives do, and a retry that does not wait."""
 
 import pytest
 from archive_server import Sky, serve
 
-from fermi_unek.associate.asking import Patience
+from fermi_unek.associate.client import RetryPolicy
 
 
 @pytest.fixture
@@ -24,6 +24,6 @@ def waits():
 
 
 @pytest.fixture
-def patience(waits):
+def retry(waits):
     """Three tries, and no waiting between them."""
-    return Patience(timeout_s=20.0, tries=3, backoff_s=2.0, sleep=waits.append)
+    return RetryPolicy(timeout_s=20.0, tries=3, backoff_s=2.0, sleep=waits.append)

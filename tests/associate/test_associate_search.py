@@ -2,7 +2,9 @@
 
 import io
 import warnings
+from pathlib import Path
 
+import fermipy
 import numpy as np
 import pytest
 from archive_server import Sky
@@ -15,6 +17,7 @@ from click.testing import CliRunner
 from fermi_unek.associate import Objects, ServiceFailure, associate, associate_files, open_services
 from fermi_unek.associate.local import WholeCatalog
 from fermi_unek.catalog import build_catalog, load_release, read_catalog, write_catalog
+from fermi_unek.catalog.build import RATIO_95_TO_68
 from fermi_unek.catalog.candidates import Candidates
 from fermi_unek.catalog.schema import COUNTERPART_COLUMNS
 from fermi_unek.cli import main
@@ -204,14 +207,14 @@ def test_gammapy_and_fermipy_open_an_associated_catalog(tmp_path):
 def scattered(release, n, seed):
     """Sources of a release seen again with errors like theirs, and their rows."""
     rng = np.random.default_rng(seed)
-    good = np.isfinite(release["Conf_68_SemiMajor"]) & (release["Conf_68_SemiMajor"] > 0)
+    good = np.isfinite(release["Conf_95_SemiMajor"]) & (release["Conf_95_SemiMajor"] > 0)
     table = release[rng.choice(np.flatnonzero(good), n, replace=False)]
     # the LAT's own position is off the counterpart already
     known = np.isfinite(table["RA_Counterpart"]) & (table["ASSOC1"] != "")
     ra = np.where(known, table["RA_Counterpart"], table["RAJ2000"])
     dec = np.where(known, table["DEC_Counterpart"], table["DEJ2000"])
     sky = SkyCoord(ra, dec, unit="deg")
-    r68 = np.asarray(table["Conf_68_SemiMajor"], float)
+    r68 = np.asarray(table["Conf_95_SemiMajor"], float) / RATIO_95_TO_68
     sigma = r68 / np.sqrt(-2 * np.log(0.32))
     step, angle = sigma * rng.rayleigh(size=n), rng.uniform(0, 360, n)
     moved = sky.directional_offset_by(angle * sky.ra.unit, step * sky.ra.unit)
@@ -233,7 +236,8 @@ def test_sources_of_4fgl_find_themselves_and_the_counterparts_the_lat_team_gave_
 
 
 def test_sources_of_4fgl_find_the_3fhl_sources_the_lat_team_gave_them(shared_data):
-    catalog, truth = scattered(load_release("4FGL-DR3"), 600, seed=2)
+    full = Path(fermipy.PACKAGE_DATA) / "catalogs" / "gll_psc_v29.fit"  # with ASSOC_FHL
+    catalog, truth = scattered(load_release(full), 600, seed=2)
     path = shared_data / "catalogs" / "gll_psch_v13.fit.gz"
     services = open_services(AssociateConfig(services="none", catalogs=[f"3FHL={path}"]))
     table = associate(catalog, services).catalog.table
@@ -315,9 +319,9 @@ def test_the_command_associates_exports_and_tells(tmp_path):
         (["--services", "gaia"], "services is"),
         (["--services", "none"], "no service and no catalog"),
         (["--services", "none", "--catalogs", "none.fits"], "none.fits: no such file"),
-        (["--server", "vizier"], "--server is 'vizier', expected NAME=VALUE"),
-        (["--prior", "blazar=2"], "priors is"),
-        (["--min-probability", "1.5"], "min_probability is 1.5"),
+        (["--server", "vizier"], "'vizier' is not what was expected, NAME=VALUE"),
+        (["--prior", "blazar=2"], "--prior is"),
+        (["--min-probability", "1.5"], "--min-probability is 1.5"),
     ],
 )
 def test_a_wrong_call_is_one_line(tmp_path, more, said):

@@ -2,19 +2,26 @@
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy.table import Table
+from astropy.table import Table, vstack
 from catalog_samples import some
 
 from fermi_unek.catalog import Candidates, Catalog, build_catalog, load_release
 from fermi_unek.catalog.build import (
     NAME_SUFFIXES,
     RATIO_95_TO_68,
+    name_neighbours,
     nearest,
     source_names,
     stated_classes,
 )
-from fermi_unek.catalog.schema import COLUMNS, FLAG_IN_EXTENDED, FLAG_NEAR_EDGE, FLAG_SWARM
+from fermi_unek.catalog.schema import (
+    COLUMNS,
+    FLAG_IN_EXTENDED,
+    FLAG_IN_EXTENDED_SECONDARY,
+    FLAG_NEAR_EDGE,
+)
 from fermi_unek.errors import InputError
 from fermi_unek.sky.geometry.frame import vectors_to_lonlat
 
@@ -140,24 +147,111 @@ def test_a_class_that_is_less_likely_than_not_is_not_stated():
     assert stated_classes(np.zeros((0, 5))).shape == (0,)
 
 
-def test_the_nearest_4fgl_source_is_named_within_a_degree_and_its_distance_always_given(dr2):
-    crab = np.flatnonzero(dr2["Source_Name"] == "4FGL J0534.5+2200")[0]
-    lon, lat = float(dr2["GLON"][crab]), float(dr2["GLAT"][crab])
-    spots = some(2, lon_deg=np.array([lon, lon]), lat_deg=np.array([lat + 0.05, -89.0]))
+def test_the_nearest_4fgl_source_and_its_distance_are_given_however_far(dr2):
+    spots = some(3, lon_deg=np.array([80.0, 200.0, 10.0]), lat_deg=np.array([20.0, -5.0, -89.0]))
     table = build_catalog(spots, reference=dr2).table
-    near = np.argmin(np.abs(table["GLAT"]))
-    assert table["ASSOC_FGL"][near].startswith("4FGL J0534.5+220")
-    everything = SkyCoord(dr2["GLON"], dr2["GLAT"], unit="deg", frame="galactic")
-    ours = SkyCoord(table["GLON"], table["GLAT"], unit="deg", frame="galactic")
-    brute = [o.separation(everything).deg.min() for o in ours]
-    np.testing.assert_allclose(table["Sep_FGL"], brute, atol=1e-5)
-    # the south pole has no neighbour so near
-    assert [a == "" for a in table["ASSOC_FGL"]] == [s > 1 for s in brute]
+    everything = SkyCoord(dr2["RAJ2000"], dr2["DEJ2000"], unit="deg")
+    for row in table:
+        apart = SkyCoord(row["RAJ2000"], row["DEJ2000"], unit="deg").separation(everything).deg
+        assert row["Nearest_FGL"] == dr2["Source_Name"][np.argmin(apart)]
+        assert row["Sep_FGL"] == pytest.approx(apart.min(), abs=1e-4)
+    assert list(table["ASSOC_FGL"]) == ["", "", ""]
+
+
+def moved(source, along, errors, angle_deg=0.0, **more):
+    """A candidate with 95% semi-axes `errors`, `along` (east, north) degrees from a source."""
+    place = SkyCoord(source["RAJ2000"], source["DEJ2000"], unit="deg")
+    place = place.spherical_offsets_by(along[0] * u.deg, along[1] * u.deg).galactic
+    major, minor = (np.array([error]) for error in errors)
+    return some(
+        1,
+        lon_deg=place.l.deg[None],
+        lat_deg=place.b.deg[None],
+        semimajor68_deg=major / RATIO_95_TO_68,
+        semiminor68_deg=minor / RATIO_95_TO_68,
+        position_angle_deg=np.array([angle_deg]),
+        **more,
+    )
+
+
+def lone_source(dr2, errors, angle_deg=0.0):
+    row = dr2[np.flatnonzero(np.abs(dr2["GLAT"]) > 60)[:1]].copy()
+    for part, value in zip(("SemiMajor", "SemiMinor", "PosAng"), (*errors, angle_deg), strict=True):
+        row[f"Conf_95_{part}"] = value
+    return row
+
+
+@pytest.mark.parametrize("angle", [0.0, 30.0, -75.0])
+def test_an_association_lies_inside_the_joint_95_percent_error(dr2, angle):
+    """Along each axis of two parallel ellipses the errors add in squares."""
+    release = lone_source(dr2, (0.09, 0.03), angle)
+    name = str(release["Source_Name"][0])
+    north, east = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    for axis, reach in (
+        ((east, north), np.hypot(0.12, 0.09)), ((north, -east), np.hypot(0.04, 0.03)),
+    ):  # fmt: skip
+        for factor, expected in ((0.98, name), (1.02, "")):
+            along = [factor * reach * part for part in axis]
+            spot = moved(release[0], along, (0.12, 0.04), angle)
+            table = build_catalog(spot, reference=release).table
+            assert table["ASSOC_FGL"][0] == expected
+            assert table["Nearest_FGL"][0] == name
+            assert table["Sep_FGL"][0] == pytest.approx(factor * reach, rel=1e-3)
+
+
+def test_a_stated_radius_takes_the_place_of_the_errors(dr2):
+    release = lone_source(dr2, (0.01, 0.01))
+    spot = moved(release[0], (0.0, 0.25), (0.01, 0.01))
+    named = [
+        build_catalog(spot, reference=release, association_radius=radius).table["ASSOC_FGL"][0]
+        for radius in (None, 0.2, 0.3)
+    ]
+    assert named == ["", "", release["Source_Name"][0]]
+
+
+def test_the_semimajor_axis_of_an_extended_source_is_its_error(dr2):
+    row = dr2[dr2["Extended_Source_Name"] == "Cygnus Loop"]
+    extent = dr2.meta["EXTENTS"]["Cygnus Loop"]
+    for factor, expected in ((0.95, row["Source_Name"][0]), (1.05, "")):
+        spot = moved(row[0], (0.0, factor * extent), (0.02, 0.02))
+        assert build_catalog(spot, reference=row).table["ASSOC_FGL"][0] == expected
+
+
+def test_of_close_4fgl_sources_the_nearest_that_agrees_is_the_association(dr2):
+    """The nearest one of all may have too small an error."""
+    release = vstack([lone_source(dr2, (0.001, 0.001)), lone_source(dr2, (0.3, 0.3))])
+    release["Source_Name"] = ["4FGL near", "4FGL wide"]
+    release["GLAT"][1] -= 0.1
+    table = build_catalog(moved(release[0], (0.0, 0.05), (0.01, 0.01)), reference=release).table
+    assert (table["Nearest_FGL"][0], table["ASSOC_FGL"][0]) == ("4FGL near", "4FGL wide")
+
+
+def test_an_error_that_is_not_known_counts_as_none(dr2):
+    """That of a candidate, and that of the parts of the Crab, which 4FGL holds in place."""
+    release = lone_source(dr2, (0.1, 0.1))
+    for along, expected in ((0.09, release["Source_Name"][0]), (0.11, "")):
+        table = build_catalog(moved(release[0], (0.0, along), (0.2, 0.2))).table
+        table["Conf_95_SemiMajor"] = table["Conf_95_SemiMinor"] = np.nan
+        name_neighbours(table, release)
+        assert table["ASSOC_FGL"][0] == expected
+    fixed = dr2[dr2["Source_Name"] == "4FGL J0534.5+2201s"]
+    for along, expected in ((0.09, fixed["Source_Name"][0]), (0.11, "")):
+        table = build_catalog(moved(fixed[0], (along, 0.0), (0.1, 0.1)), reference=fixed).table
+        assert table["ASSOC_FGL"][0] == expected
+
+
+def test_a_row_without_a_position_keeps_blank_neighbours(dr2):
+    catalog = build_catalog(some(2))
+    catalog.table["GLON"][0] = np.nan
+    name_neighbours(catalog.table, dr2)
+    assert (catalog.table["Nearest_FGL"] == "").tolist() == [True, False]
+    assert np.isnan(catalog.table["Sep_FGL"]).tolist() == [True, False]
 
 
 def test_an_empty_release_leaves_neighbours_blank(dr2):
     table = build_catalog(some(), reference=dr2[:0]).table
     assert np.all(np.isnan(table["Sep_FGL"]))
+    assert set(table["Nearest_FGL"]) == {""}
 
 
 def test_the_nearest_place_is_found_across_zero_longitude():
@@ -247,7 +341,7 @@ def test_of_several_candidates_inside_an_extended_source_all_but_the_likeliest_a
     table = build_catalog(six, reference=reference).table
     table = table[np.argsort(table["GLON"])]
     inside = (np.asarray(table["Flags"]) & FLAG_IN_EXTENDED) != 0
-    swarm = (np.asarray(table["Flags"]) & FLAG_SWARM) != 0
+    swarm = (np.asarray(table["Flags"]) & FLAG_IN_EXTENDED_SECONDARY) != 0
     assert inside.tolist() == [True, True, True, True, True, False]
     # the pulsar's, the likeliest of the remnant and that of its core are not
     assert swarm.tolist() == [False, True, False, True, False, False]

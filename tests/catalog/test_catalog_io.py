@@ -1,12 +1,18 @@
 """The catalog file survives a round trip, and gammapy and fermipy open it."""
 
 import warnings
+from dataclasses import replace
+from pathlib import Path
 
+import healpy as hp
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 from catalog_samples import some
+from mocpy import MOC
 
 from fermi_unek.catalog import (
     Candidates,
@@ -48,7 +54,7 @@ def refitted(n):
 @pytest.mark.parametrize("n", [0, 1, 200])
 def test_a_catalog_comes_back_as_it_was_written(tmp_path, n):
     path = tmp_path / "c.fits"
-    coverage = np.random.default_rng(0).random(12 * 4**9) > 0.5
+    coverage = np.repeat(np.random.default_rng(0).random(12 * 4**1) > 0.5, 4**8)
     told = {"model sha256": "ab" * 40, "THRESHLD": 0.2, "bins": 6, "front": True, "odd": np.nan}
     told["input /data/ä\nb.fits"] = "x" * 200
     catalog = made(n, provenance=told, coverage=coverage, reference=load_release("4FGL-DR2"))
@@ -152,8 +158,12 @@ def test_a_truncated_file_is_refused(tmp_path):
 
 
 def test_a_published_catalog_is_not_taken_for_one_of_ours():
+    import fermipy
+
     from fermi_unek.catalog.releases import release_path
 
+    with pytest.raises(InputError, match="has no table .* written by fermi-unek"):
+        read_catalog(Path(fermipy.PACKAGE_DATA) / "catalogs" / "gll_psc_v29.fit")
     with pytest.raises(InputError, match="has no table .* written by fermi-unek"):
         read_catalog(release_path("4FGL-DR3"))
 
@@ -175,11 +185,90 @@ def test_a_catalog_cut_down_by_another_program_is_read(tmp_path):
         read_catalog(tmp_path / "bare.fits")
 
 
-def test_coverage_of_an_unknown_order_is_refused(tmp_path):
+def disc(lon_deg, lat_deg, radius_deg):
+    vector = hp.ang2vec(lon_deg, lat_deg, lonlat=True)
+    mask = np.zeros(12 * 4**9, bool)
+    mask[hp.query_disc(2**9, vector, np.radians(radius_deg), nest=True)] = True
+    return mask
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        disc(80.0, 18.0, 10.0),
+        disc(122.93, 27.13, 5.0) & ~disc(122.93, 27.13, 2.0),  # around the celestial pole
+        disc(0.0, -90.0, 80.0),
+        ~disc(45.0, 41.8, 0.3),  # all but a hole in a corner of HEALPIX
+        np.arange(12 * 4**9) == 12345,
+        np.zeros(12 * 4**9, bool),
+        np.ones(12 * 4**9, bool),
+    ],
+    ids=["field", "ring", "half", "hole", "pixel", "nothing", "all"],
+)
+def test_coverage_is_a_moc_from_which_each_pixel_comes_back(tmp_path, mask):
+    write_catalog(made(1, coverage=mask), tmp_path / "c.fits")
+    np.testing.assert_array_equal(read_catalog(tmp_path / "c.fits").coverage, mask)
+
+
+def test_mocpy_reads_the_coverage_as_the_field_that_was_searched(tmp_path):
+    write_catalog(made(1, coverage=disc(80.0, 18.0, 10.0)), tmp_path / "c.fits")
+    with fits.open(tmp_path / "c.fits") as hdus:
+        header = hdus["COVERAGE"].header
+        fits.HDUList([fits.PrimaryHDU(), hdus["COVERAGE"].copy()]).writeto(tmp_path / "moc.fits")
+    assert (header["MOCDIM"], header["COORDSYS"]) == ("SPACE", "C")
+    moc = MOC.from_fits(tmp_path / "moc.fits")
+    center = SkyCoord(80.0, 18.0, unit="deg", frame="galactic")
+    place = center.icrs.ra, center.icrs.dec
+    cone = MOC.from_cone(*place, radius=10.0 * u.deg, max_depth=11)
+    # they differ by pixels along the rim
+    assert moc.symmetric_difference(cone).sky_fraction < 0.01 * cone.sky_fraction
+    assert moc == read_catalog(tmp_path / "c.fits").moc
+
+
+def test_the_coverage_of_catalogs_from_before_the_moc_is_read(tmp_path):
     path = tmp_path / "c.fits"
-    write_catalog(made(1, coverage=np.ones(12 * 4**9, bool)), path)
+    mask = disc(80.0, 18.0, 10.0)
+    write_catalog(made(1, coverage=mask), path)
+    steps = np.diff(np.concatenate([[0], mask.astype(int), [0]]))
+    ranges = Table({"START": np.flatnonzero(steps == 1), "STOP": np.flatnonzero(steps == -1)})
+    old = fits.BinTableHDU(ranges, name="COVERAGE")
+    old.header.update({"ORDERING": "NESTED", "COORDSYS": "G", "ORDER": 9})
+    with fits.open(path, mode="update") as hdus:
+        hdus["COVERAGE"] = old
+    np.testing.assert_array_equal(read_catalog(path).coverage, mask)
     fits.setval(path, "ORDER", value=5, extname="COVERAGE")
     with pytest.raises(InputError, match="coverage is of HEALPIX order 5"):
+        read_catalog(path)
+
+
+def test_a_catalog_from_before_nearest_fgl_is_read_with_the_meaning_of_today(tmp_path):
+    """ASSOC_FGL was the nearest source within a degree."""
+    catalog = made(50, reference=load_release("4FGL-DR2"))
+    old = catalog.table.copy()
+    old["ASSOC_FGL"] = np.where(old["Sep_FGL"] <= 1.0, old["Nearest_FGL"], "").astype("U19")
+    for number, header in enumerate((catalog.header, {"reference catalog": "my.fits"})):
+        path = tmp_path / f"{number}.fits"
+        write_catalog(replace(catalog, table=old, header=header), path)
+        with fits.open(path, mode="update") as hdus:
+            columns = [c for c in hdus[1].columns if c.name != "Nearest_FGL"]
+            hdus[1] = fits.BinTableHDU.from_columns(columns, name=hdus[1].name)
+        back = read_catalog(path).table
+        assert back.colnames == catalog.table.colnames
+        if number == 0:
+            for name in ("ASSOC_FGL", "Nearest_FGL", "Sep_FGL"):
+                np.testing.assert_array_equal(back[name], catalog.table[name], err_msg=name)
+        else:
+            # of a release that is not at hand the errors are not known
+            np.testing.assert_array_equal(back["Nearest_FGL"], old["ASSOC_FGL"])
+            assert not np.any(back["ASSOC_FGL"] != "")
+
+
+def test_a_coverage_that_is_no_moc_is_refused(tmp_path):
+    path = tmp_path / "c.fits"
+    write_catalog(made(1, coverage=disc(80.0, 18.0, 10.0)), path)
+    with fits.open(path, mode="update") as hdus:
+        hdus["COVERAGE"] = fits.BinTableHDU(Table({"PIXEL": [1, 2]}), name="COVERAGE")
+    with pytest.raises(InputError, match="c.fits: cannot be read as a catalog"):
         read_catalog(path)
 
 

@@ -1,13 +1,23 @@
 """The published catalogs are found by name, and other files are checked."""
 
+import hashlib
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
 
 from fermi_unek.catalog import RELEASES, load_release
-from fermi_unek.catalog.releases import release_path
+from fermi_unek.catalog.releases import DATA_FOLDER, release_path
 from fermi_unek.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+FULL = Path(find_spec("fermipy").submodule_search_locations[0]) / "data" / "catalogs"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +77,31 @@ def test_a_table_of_something_else_is_refused(tmp_path):
         load_release(tmp_path / "junk.fits")
 
 
-def test_without_fermipy_a_release_by_name_is_refused(monkeypatch):
-    monkeypatch.setattr("fermi_unek.catalog.releases.find_spec", lambda name: None)
-    with pytest.raises(InputError, match="not found in the fermipy package"):
-        load_release("4FGL-DR2")
+@pytest.mark.slow
+def test_the_tables_are_what_the_command_makes_of_the_full_files(tmp_path):
+    subprocess.run(
+        [sys.executable, ROOT / "scripts" / "trim_releases.py", FULL, "-o", tmp_path],
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )
+    for name in RELEASES:
+        made, held = tmp_path / f"{name}.fits.gz", release_path(name)
+        assert fits.FITSDiff(made, held).identical, name
+    assert sum(path.stat().st_size for path in DATA_FOLDER.iterdir()) < 6e6
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_each_column_has_the_values_of_the_full_file(name):
+    table, full = load_release(name), load_release(FULL / RELEASES[name])
+    for column in table.colnames:
+        np.testing.assert_array_equal(table[column], full[column], err_msg=column)
+        assert table[column].dtype.kind != "f" or table[column].dtype == full[column].dtype
+    assert table.meta["EXTENTS"] == full.meta["EXTENTS"]
+
+
+def test_each_table_says_what_it_was():
+    for name, full in RELEASES.items():
+        header = fits.getheader(release_path(name))
+        assert header["FILE"] == full
+        assert header["SHA256"] == hashlib.sha256((FULL / full).read_bytes()).hexdigest()
+        assert "Left out: " in str(header["COMMENT"])

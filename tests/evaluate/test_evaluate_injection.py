@@ -135,13 +135,3 @@ def test_the_sample_field_is_injected_by_the_network_itself(tmp_path):
     assert table["Found"].all()
     with pytest.raises(OutputError, match="summary.txt: exists already"):
         pipeline.inject_to_folder(cubes, tmp_path / "out", config)
-
-
-def test_a_live_time_that_nobody_tells_is_asked_for(tmp_path, monkeypatch):
-    from dataclasses import replace
-
-    sky = replace(empty_field(), livetime_years=float("nan"))
-    monkeypatch.setattr(pipeline, "read_photons", lambda inputs, config: sky)
-    with pytest.raises(InputError, match="give it as --years"):
-        pipeline.inject_to_folder("x.fits", tmp_path / "out", InjectConfig(flux=(1e-9,)))
-    assert not (tmp_path / "out").exists()

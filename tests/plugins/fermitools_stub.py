@@ -94,4 +94,4 @@ def without_fermitools() -> Iterator[None]:
 def source_maps(folder: Path, number: int) -> None:
     """What gtsrcmaps leaves for each component, without maps in it."""
     for index in range(number):
-        fits.PrimaryHDU().writeto(folder / f"srcmap_{index:02d}.fits")
+        fits.PrimaryHDU().writeto(folder / f"srcmap_{index:02d}.fits", overwrite=True)

@@ -17,8 +17,8 @@ CENTRE = (82.0, 18.0)
 BRIGHT = ((81.5587, 15.2763), (81.6849, 20.6939))
 """Two sources of the sample field with an ideal TS above 1,500, Galactic degrees."""
 
-NO_SOURCE = (200.0, -18.0, 2.0)
-"""A circle that the field does not reach, Galactic degrees: nothing is found in it."""
+NO_SOURCE = (83.6, 15.8, 0.5)
+"""A circle of the field, Galactic degrees, in which nothing is found."""
 
 
 def demo_sky() -> SkyCounts:

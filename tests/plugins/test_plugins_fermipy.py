@@ -5,27 +5,32 @@ Its Python runs for real; the nine compiled modules it imports are stubs (`fermi
 
 from __future__ import annotations
 
+import itertools
+import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import yaml
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from fermipy.utils import ellipse_to_cov
 from fermitools_stub import Compiled, source_maps, without_fermitools
+from gammapy.maps import Map
 from plugin_samples import (
     BRIGHT,
     CENTRE,
     NO_SOURCE,
-    SPECTRA,
     demo_sky,
     field_wcs,
     found_catalog,
-    refitted_catalog,
     thinned,
 )
 
 from fermi_unek.catalog import read_catalog, write_catalog
+from fermi_unek.catalog.export import export_file
 from fermi_unek.errors import ConfigError, InputError, UnekWarning
 from fermi_unek.plugins.fermipy import (
     SeedConfig,
@@ -35,7 +40,6 @@ from fermi_unek.plugins.fermipy import (
     _wanted,
     component_cubes,
     find_sources,
-    to_catalog,
 )
 from fermi_unek.sky.io.writers import write_healpix_counts, write_wcs_counts
 
@@ -129,20 +133,110 @@ def test_the_seed_step_finds_the_bright_sources_of_the_component_cubes(analysis)
             assert nearest(found[kind], *place)[1] < 0.1
 
 
-def test_peaks_and_sources_have_the_keys_of_fermipy(analysis):
+def peak_of_a_ts_map(geom):
+    """What fermipy makes of the peak of a TS map."""
+    from fermipy.sourcefind_utils import find_peaks, fit_error_ellipse
+
+    ts = Map.from_geom(geom.to_image())
+    apart = geom.to_image().center_skydir.separation(ts.geom.get_coord().skycoord).deg
+    ts.data = 50.0 * np.exp(-0.5 * (apart / 0.3) ** 2)
+    peak = find_peaks(ts, 10.0)[0]
+    fit = fit_error_ellipse(ts, (peak["ix"], peak["iy"]), dpix=2)
+    # as GTAnalysis._build_src_dicts_from_peaks does
+    return peak | {"fit_loc": fit, "fit_skydir": fit["skydir"]} | fit
+
+
+def test_peaks_have_all_keys_of_fermipys_and_values_of_the_same_kind(analysis):
+    gta = analysis()
+    theirs = peak_of_a_ts_map(gta.geom)
+    found = seek(gta, threshold=0.9)
+    assert found["peaks"]
+    for ours in found["peaks"]:
+        assert set(theirs) <= set(ours)
+        assert set(theirs["fit_loc"]) == set(ours["fit_loc"])
+        for name, value in theirs["fit_loc"].items():
+            assert np.shape(ours[name]) == np.shape(value), name
+            if np.ndim(value) == 0 and not isinstance(value, SkyCoord):
+                assert type(ours[name]) in (float, bool), name
+        assert ours["fit_success"]
+        assert ours["fit_inbounds"]
+        off = np.hypot(ours["xpix"] - ours["ix"], ours["ypix"] - ours["iy"])
+        assert ours["peak_offset"] == pytest.approx(off)
+        assert off <= np.sqrt(0.5)
+        # a map in Galactic pixels
+        axes = ours["pos_err_semimajor"], ours["pos_err_semiminor"], ours["theta"]
+        np.testing.assert_allclose(ellipse_to_cov(*axes), ours["pos_gal_cov"])
+
+
+def test_sources_are_members_of_the_roi_where_the_peaks_are(analysis):
     gta = analysis()
     found = seek(gta, threshold=0.9)
-    expected = {"skydir", "ra", "dec", "glon", "glat", "pos_err", "pos_r68", "pos_r95", "pos_r99"}
-    expected |= {"pos_err_semimajor", "pos_err_semiminor", "pos_angle", "amp", "ix", "iy"}
-    assert found["peaks"]
     for peak, source in zip(found["peaks"], found["sources"], strict=True):
-        assert expected <= set(peak)
         assert source is gta.roi[peak["name"]]
         assert source["pos_r95"] == peak["pos_r95"]
         assert peak["skydir"].separation(source.skydir).deg < 1e-6
         assert (peak["glon"], peak["glat"]) == pytest.approx((source["glon"], source["glat"]))
         shown = gta.geom.to_image().pix_to_coord((peak["ix"], peak["iy"]))
         assert SkyCoord(*shown, frame="galactic").separation(peak["skydir"]).deg < 0.08
+
+
+def test_numbers_handed_to_fermipy_are_pythons_own(analysis, monkeypatch):
+    """fermipy writes numpy's as np.float64(...), which the Fermitools cannot read."""
+    gta = analysis()
+    given = []
+    add_source = gta.add_source
+    monkeypatch.setattr(gta, "add_source", lambda name, source, **more: given.append(source) or
+                        add_source(name, source, **more))  # fmt: skip
+    spectrum = {"Index": {"value": np.float64(2.2)}, "Prefactor": np.float32(1e-13)}
+    seek(gta, threshold=0.9, model=spectrum)
+    assert given
+    for source in given:
+        single = [value for value in source.values() if np.ndim(value) == 0]
+        single += [value for part in source.values() if isinstance(part, dict)
+                   for value in part.values()]  # fmt: skip
+        assert not [value for value in single if isinstance(value, np.generic)]
+        assert source["Index"]["value"] == 2.2
+
+
+def test_numpys_way_of_printing_is_left_as_it_was():
+    code = (
+        "import numpy as np; before = np.get_printoptions();"
+        "import fermi_unek.plugins.fermipy; assert np.get_printoptions() == before"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.filterwarnings("always::fermi_unek.errors.UnekWarning")
+def test_the_section_of_fermipys_source_finder_is_obeyed_or_said_to_have_no_effect(analysis):
+    section = {
+        "min_separation": 2.0,
+        "max_iter": 3,
+        "tsmap_fitter": "tscube",
+        "model": {"Index": 2.7},
+    }
+    gta = analysis(sourcefind=section)
+    with pytest.warns(UnekWarning, match="max_iter, tsmap_fitter without effect") as told:
+        found = seek(gta, threshold=0.2)
+    assert len([one for one in told if "without effect" in str(one.message)]) == 1
+    places = SkyCoord([source.skydir for source in found["sources"]])
+    for index, place in enumerate(places[1:], 1):
+        assert place.separation(places[:index]).deg.min() >= 2.0
+    assert found["sources"][0].params["Index"]["value"] == pytest.approx(-2.7)
+    # what is said in the call goes first
+    gta = analysis(sourcefind={"min_separation": 2.0})
+    assert len(seek(gta, threshold=0.2, min_separation=0.0)["sources"]) > len(places)
+
+
+@pytest.mark.filterwarnings("error::fermi_unek.errors.UnekWarning")
+def test_a_section_of_fermipys_own_values_changes_nothing_and_is_not_warned_of(analysis):
+    gta = analysis(sourcefind={"min_separation": 1.0, "max_iter": 5, "sqrt_ts_threshold": 5.0})
+    apart = [
+        source.skydir.separation(other.skydir).deg
+        for source, other in itertools.combinations(
+            seek(gta, threshold=0.2, evtype="front")["sources"], 2
+        )
+    ]
+    assert min(apart) < 1.0
 
 
 def test_the_error_of_a_peak_is_that_of_the_catalog(analysis, tmp_path):
@@ -291,7 +385,7 @@ def test_components_of_other_pixels_and_events_are_added_up(analysis, tmp_path):
     gta = analysis()
     seek(gta, threshold=0.9, evtype="all")
     header = read_catalog(tmp_path / "fermi_unek.fits").header
-    assert {str(tmp_path / f"ccube_0{k}.fits") for k in (0, 1)} == {
+    assert {f"ccube_0{k}.fits" for k in (0, 1)} == {
         key.removeprefix("input ") for key in header if key.endswith(".fits")
     }
     assert header["event type"] == "all"
@@ -329,9 +423,9 @@ def test_options_of_ts_maps_are_taken_with_a_warning(analysis):
     assert found["sources"]
 
 
-def test_fluctuations_are_listed_but_not_added():
+def test_fluctuations_are_listed_but_not_added_where_that_is_asked_for():
     peaks = [{"skydir": SkyCoord(k, 0, unit="deg"), "fake": k == 1} for k in range(3)]
-    assert list(_wanted(peaks, SeedConfig())) == [peaks[0], peaks[2]]
+    assert list(_wanted(peaks, SeedConfig(skip_fake=True))) == [peaks[0], peaks[2]]
     assert list(_wanted(peaks, SeedConfig(skip_fake=False))) == peaks
 
 
@@ -412,6 +506,25 @@ def test_sources_whose_fit_falls_short_are_taken_out_again(gtanalysis, analysis)
     assert len(seek(gta, threshold=0.9, sqrt_ts_threshold=3.0)["sources"]) > 1
 
 
+@pytest.mark.parametrize(
+    ("ts", "skip_fake", "added"),
+    [(26.0, None, "all"), (24.0, None, "real"), (24.0, False, "all"), (26.0, True, "real")],
+)
+def test_what_is_flagged_as_a_fluctuation_stays_where_the_fit_gives_it_five_sigma(
+    gtanalysis, analysis, ts, skip_fake, added
+):
+    gta = analysis(fitted(gtanalysis, ts=ts))
+    found = find_sources(gta, skip_fake=skip_fake)
+    fake = {peak["name"]: peak["fake"] for peak in found["peaks"]}
+    assert 0 < sum(fake.values()) < len(fake)
+    expected = {name for name in fake if added == "all" or not fake[name]}
+    assert {source.name for source in found["sources"]} == expected
+    for peak in found["peaks"]:
+        known = ts if peak["name"] in expected else np.nan
+        assert peak["zoffset"] == pytest.approx(known, nan_ok=True)
+        assert peak["fit_loc"]["zoffset"] == pytest.approx(known, nan_ok=True)
+
+
 def test_without_a_fit_the_likelihood_is_left_alone(gtanalysis, analysis):
     gta = analysis(fitted(gtanalysis, ts=9.0))
     assert seek(gta, threshold=0.9, fit=False)["sources"]
@@ -462,91 +575,36 @@ def test_a_misspelt_key_of_the_section_stops_the_analysis_at_once(gtanalysis, tm
 # ------------------------------------------------------------------ catalogs as models
 
 
-def roi_model(*catalogs):
-    from fermipy.roi_model import ROIModel
-
-    here = SkyCoord(*CENTRE, unit="deg", frame="galactic").icrs
-    return ROIModel({"catalogs": list(catalogs), "src_roiwidth": 20.0}, skydir=here)
-
-
-@pytest.mark.parametrize("number", [0, 1, 7])
-@pytest.mark.parametrize("make", [found_catalog, refitted_catalog])
-def test_a_catalog_is_a_model_of_fermipy_whatever_it_holds(make, number, tmp_path):
-    catalog = make(number)
-    roi = roi_model(to_catalog(catalog))
-    assert {one.name for one in roi.sources} == set(catalog.table["Source_Name"])
-    for source in roi.sources:
-        assert np.isfinite([one["value"] for one in source.params.values()]).all()
-        assert not source.extended
-    if number:
-        # as the likelihood gets it
-        roi.write_xml(str(tmp_path / "model.xml"))
-        again = roi_model(str(tmp_path / "model.xml"))
-        assert {one.name for one in again.sources} == {one.name for one in roi.sources}
-
-
-def test_a_catalog_in_memory_is_the_same_model_as_its_file(tmp_path):
-    catalog = refitted_catalog(6)
-    write_catalog(catalog, tmp_path / "catalog.fits")
-    memory = roi_model(to_catalog(catalog))
-    for source in roi_model(str(tmp_path / "catalog.fits")).sources:
-        same = memory[source.name]
-        assert same["SpectrumType"] == source["SpectrumType"]
-        assert same.radec == pytest.approx(source.radec)
-        for name, one in source.params.items():
-            assert same.params[name]["value"] == pytest.approx(one["value"])
-        assert same["catalog"]["Signif_Avg"] == pytest.approx(source["catalog"]["Signif_Avg"])
-
-
-def test_the_ts_of_a_refit_reaches_fermipy_and_that_of_a_search_is_not_known():
-    refitted, found = to_catalog(refitted_catalog(3)).table, to_catalog(found_catalog(3)).table
-    assert sorted(refitted["TS"]) == [60.0, 65.0, 70.0]
-    assert np.isnan(found["TS"]).all()
-
-
-@pytest.mark.parametrize("number", [1, 5])
-def test_fermipy_opens_the_file_itself(number, tmp_path):
-    write_catalog(found_catalog(number), tmp_path / "catalog.fits")
-    assert len(roi_model(str(tmp_path / "catalog.fits")).sources) == number
-
-
-def test_a_model_file_can_be_made_of_a_whole_catalog_for_a_configuration(tmp_path):
-    from fermipy.roi_model import ROIModel
-
-    catalog = to_catalog(found_catalog(5))
-    everything = ROIModel({"catalogs": [catalog], "src_radius": 180.0})
-    everything.write_xml(str(tmp_path / "catalog.xml"))
-    for source in roi_model(str(tmp_path / "catalog.xml")).sources:
-        assert source.params["Prefactor"]["value"] == pytest.approx(1e-13)
-    assert len(everything.sources) == 5
-
-
-def test_a_file_is_taken_by_its_path(tmp_path):
-    write_catalog(found_catalog(2), tmp_path / "catalog.fits")
-    assert len(roi_model(to_catalog(tmp_path / "catalog.fits")).sources) == 2
-
-
-def test_a_file_that_is_no_catalog_of_ours_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no such file"):
-        to_catalog(tmp_path / "missing.fits")
-
-
-def test_spectra_of_every_form_reach_fermipy(tmp_path):
-    roi = roi_model(to_catalog(refitted_catalog(3)))
-    params = {one["SpectrumType"]: one.params for one in roi.sources}
-    law, curved, cutoff = (params[k] for k in ("PowerLaw", "LogParabola", "PLSuperExpCutoff4"))
-    assert law["Index"]["value"] == pytest.approx(-SPECTRA["PowerLaw"]["PL_Index"])
-    assert law["Prefactor"]["value"] == pytest.approx(3e-13)
-    assert curved["beta"]["value"] == pytest.approx(0.2)
-    assert curved["norm"]["value"] == pytest.approx(4e-13)
-    assert cutoff["ExpfactorS"]["value"] == pytest.approx(0.4)
-    assert cutoff["Prefactor"]["value"] == pytest.approx(5e-13)
-
-
+@pytest.mark.parametrize("kind", ["catalogs", "sources"])
 @pytest.mark.parametrize("number", [0, 3])
-def test_an_analysis_takes_the_catalog_in_its_configuration(gtanalysis, analysis, number):
-    model = {"src_roiwidth": 10.0, "catalogs": [to_catalog(found_catalog(number))]}
-    assert len(analysis(gtanalysis, model=model).roi.point_sources) == number
+def test_an_analysis_takes_an_exported_model_and_can_save_its_configuration(
+    analysis, tmp_path, number, kind
+):
+    path = tmp_path / ("model.xml" if kind == "catalogs" else "model.yaml")
+    write_catalog(found_catalog(number), tmp_path / "catalog.fits")
+    export_file(tmp_path / "catalog.fits", path)
+    model = {"src_roiwidth": 10.0, "catalogs": [str(path)]}
+    if kind == "sources":
+        model |= {"catalogs": [], **yaml.safe_load(path.read_text())["model"]}
+    gta = analysis(model=model)
+    assert len(gta.roi.point_sources) == number
+    json.dumps(gta.config)  # as gta.write_roi does
+    for source in gta.roi.point_sources:
+        for parameter in source.spectral_pars.values():
+            assert parameter["min"] <= parameter["value"] <= parameter["max"]
+
+
+def test_an_exported_section_goes_on_top_of_a_configuration_file(gtanalysis, tmp_path, monkeypatch):
+    monkeypatch.setenv("FERMIPY_WORKDIR", str(tmp_path))
+    write_catalog(found_catalog(2), tmp_path / "catalog.fits")
+    export_file(tmp_path / "catalog.fits", tmp_path / "model.yaml")
+    (tmp_path / "iso.txt").write_text("100 1e-7 1e-9\n1000 1e-9 1e-11\n")
+    config = settings(tmp_path, model={"src_roiwidth": 10.0, "isodiff": str(tmp_path / "iso.txt")})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    more = yaml.safe_load((tmp_path / "model.yaml").read_text())
+    gta = gtanalysis(str(tmp_path / "config.yaml"), **more)
+    assert len(gta.roi.point_sources) == 2
+    assert [source.name for source in gta.roi.diffuse_sources] == ["isodiff"]
 
 
 # ------------------------------------------------------------------ real components

@@ -88,9 +88,9 @@ def test_a_long_catalog_is_told_by_its_ten_most_probable_sources():
     made.probability[7] = 0.99
     catalog = build_catalog(made, provenance={"model": "unek-1"})
     lines = describe_catalog(catalog).splitlines()
-    assert f"glon {made.lon_deg[7]:8.3f}" in lines[1]
-    assert "probability 0.990" in lines[1]
-    assert lines[11] == "  and 2 more"
+    assert f"{made.lon_deg[7]:8.3f}" in lines[3]
+    assert " 0.990 " in lines[3]
+    assert lines[13] == "  and 2 more"
     assert "model: unek-1" in lines
 
 

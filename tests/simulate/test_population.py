@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import fermipy
@@ -15,7 +14,6 @@ from simulate_samples import power_laws
 
 from fermi_unek.catalog.spectra import photon_flux
 from fermi_unek.errors import InputError, UnekWarning
-from fermi_unek.simulate import population
 from fermi_unek.simulate.population import (
     dr2_population,
     dr2_table,
@@ -119,16 +117,6 @@ def test_celestial_positions_belong_to_the_galactic_ones(mock):
     place = SkyCoord(part["RAJ2000"], part["DEJ2000"], unit="deg", frame="icrs").galactic
     np.testing.assert_allclose(place.b.deg, part["GLAT"], atol=1e-9)
     np.testing.assert_allclose(part["Flux1000"], photon_flux(part))
-
-
-def test_a_missing_fermipy_is_told(monkeypatch):
-    monkeypatch.setattr(population, "find_spec", lambda _: None)
-    with pytest.raises(InputError, match="install it"):
-        dr2_table()
-    empty = ModuleSpec("fermipy", None)
-    monkeypatch.setattr(population, "find_spec", lambda _: empty)
-    with pytest.raises(InputError, match="was not found in the fermipy package"):
-        dr2_table()
 
 
 # lists from files ------------------------------------------------------------------------------

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.machinery import ModuleSpec
-
 import healpy as hp
 import numpy as np
 import pytest
 from astropy.table import Table, vstack
 
-from fermi_unek.catalog import shipped
-from fermi_unek.catalog.shipped import DR2_FILE, shipped_columns
+from fermi_unek.catalog import load_release
 from fermi_unek.catalog.spectra import photon_flux
 from fermi_unek.diffuse.model import DIFFUSE_NSIDE
-from fermi_unek.errors import InputError
 from fermi_unek.simulate.extended import extended_model, extended_table, source_pixels
 from fermi_unek.simulate.mock import CLASSES, Law, dr2_classes, laws, mock_population
-from fermi_unek.simulate.population import resampled_population
+from fermi_unek.simulate.population import resampled_population, select_columns
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 NEBULAE = ("pwn", "snr", "spp")
@@ -131,7 +127,7 @@ def test_every_class_has_the_flux_distribution_of_dr2(several, name):
 
 def test_the_energy_flux_follows_from_flux_and_spectrum_as_in_dr2(several):
     real, weights = dr2_classes()
-    values = shipped_columns(DR2_FILE, ("Energy_Flux100", "Extended_Source_Name"))
+    values = select_columns(load_release("4FGL-DR2"), ("Energy_Flux100", "Extended_Source_Name"))
     values = values[np.asarray(values["Extended_Source_Name"]) == ""]
     # of fainter sources DR2's energy flux is that of a straight power law
     there = (np.abs(real["GLAT"]) > 10) & (real["Flux1000"] > 1e-9)
@@ -292,16 +288,6 @@ def test_a_seed_is_a_mock_and_another_seed_another(several):
     assert not np.isin(others["GLON"], again["GLON"]).any()
 
 
-def test_missing_catalogs_are_told(monkeypatch):
-    monkeypatch.setattr(shipped, "find_spec", lambda _: None)
-    with pytest.raises(InputError, match="gll_psc_v27.fit was not found in the fermipy package"):
-        shipped.shipped_path("gll_psc_v27.fit")
-    spec = ModuleSpec("fermipy", None, is_package=True)
-    monkeypatch.setattr(shipped, "find_spec", lambda _: spec)
-    with pytest.raises(InputError, match="was not found"):
-        shipped_columns(DR2_FILE, ("CLASS1",))
-
-
 # extended sources ------------------------------------------------------------------------------
 
 
@@ -311,7 +297,7 @@ def test_the_extended_sources_of_dr2_have_their_spectra_and_shapes():
     assert dict(zip(*np.unique(table["Spatial_Function"], return_counts=True), strict=True)) == {
         "RadialDisk": 43, "RadialGauss": 13, "SpatialMap": 19,
     }  # fmt: skip
-    catalog = shipped_columns(DR2_FILE, ("Source_Name", "Flux1000"))
+    catalog = select_columns(load_release("4FGL-DR2"), ("Source_Name", "Flux1000"))
     flux = dict(zip(catalog["Source_Name"].tolist(), catalog["Flux1000"].tolist(), strict=True))
     expected = [flux[name] for name in table["Source_Name"].tolist()]
     np.testing.assert_allclose(table["Flux1000"], expected, rtol=0.02)

@@ -7,8 +7,8 @@ import pytest
 from astropy.table import Table, vstack
 from scipy.stats import ks_2samp
 
-from fermi_unek.catalog.shipped import DR2_FILE, shipped_columns
-from fermi_unek.simulate.population import dr2_population
+from fermi_unek.catalog import load_release
+from fermi_unek.simulate.population import dr2_population, select_columns
 from fermi_unek.simulate.variability import (
     dr2_yearly_factors,
     fractional_variability,
@@ -27,7 +27,7 @@ YEARS = 10
 def real() -> Table:
     names = ("Source_Name", "CLASS1", "Flux1000", "Frac_Variability", "Variability_Index",
              "Flux_History", "Unc_Flux_History")  # fmt: skip
-    return shipped_columns(DR2_FILE, names)
+    return select_columns(load_release("4FGL-DR2"), names)
 
 
 def relative_error(table: Table) -> np.ndarray:

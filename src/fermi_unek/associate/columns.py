@@ -10,7 +10,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table, vstack
 
 from ..catalog.schema import ASSOCIATION_COLUMNS, COLUMNS, COUNTERPART_COLUMNS, blank_table
-from .judge import REPEAT_DEG, Judgement
+from .matching import REPEAT_DEG, Matching
 from .records import Answer, Kind, Objects
 
 GAMMA_COLUMNS = (("4FGL ", "ASSOC_4FGL"), ("FHL ", "ASSOC_FHL"), ("", "ASSOC_GAM1"))
@@ -22,11 +22,11 @@ MATCH, MATCH_PROBABILITY = "Match_", "MatchProb_"
 
 @dataclass(frozen=True)
 class Found:
-    """A service that answered: its objects and its judgement on N places."""
+    """A service that answered: its objects and its matching on N places."""
 
     answer: Answer
     objects: Objects
-    judgement: Judgement
+    matching: Matching
 
     @property
     def name(self) -> str:
@@ -67,7 +67,7 @@ def _blank_pairs(n: int) -> Table:
 
 
 def _pairs_of(one: Found) -> Table:
-    pairs = one.judgement.pairs
+    pairs = one.matching.pairs
     objects = one.objects.select(pairs.object_)
     table = _blank_pairs(len(pairs.place))
     table["place"][:] = pairs.place
@@ -75,7 +75,7 @@ def _pairs_of(one: Found) -> Table:
     table["name"][:], table["class"][:] = objects.name, objects.class_
     table["ra"][:], table["dec"][:] = objects.ra_deg, objects.dec_deg
     table["error95"][:], table["separation"][:] = objects.error95_deg, pairs.separation_deg
-    table["probability"][:] = one.judgement.probability
+    table["probability"][:] = one.matching.probability
     return table
 
 
@@ -160,7 +160,7 @@ def _fill_gamma(table: Table, pairs: Table, rows: np.ndarray) -> None:
 
 def _fill_chance(table: Table, found: Sequence[Found], rows: np.ndarray) -> None:
     """How often a shifted position has a counterpart as probable as ASSOC1, in any service."""
-    by_chance = [one.judgement.by_chance for one in found if one.kind == "counterpart"]
+    by_chance = [one.matching.by_chance for one in found if one.kind == "counterpart"]
     if not by_chance:
         return
     stacked = np.stack(by_chance)
@@ -173,11 +173,11 @@ def _fill_chance(table: Table, found: Sequence[Found], rows: np.ndarray) -> None
 
 
 def _fill_service(table: Table, one: Found, rows: np.ndarray) -> None:
-    index, probability = one.judgement.best(len(rows))
+    index, probability = one.matching.best(len(rows))
     names = np.full(len(table), "", dtype="U64")
     chances = np.full(len(table), np.nan, dtype="f4")
     there = index >= 0
-    names[rows[there]] = one.objects.name[one.judgement.pairs.object_[index[there]]]
+    names[rows[there]] = one.objects.name[one.matching.pairs.object_[index[there]]]
     chances[rows] = probability
     width = max(1, int(np.char.str_len(names).max(initial=1)))
     table[MATCH + one.name] = names.astype(f"U{width}")

@@ -7,16 +7,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..catalog.export import check_export, write_table
-from ..catalog.io import SUFFIXES, read_catalog, write_catalog
+from ..catalog.io import check_catalog, read_catalog, write_catalog
 from ..config import AssociateConfig
-from ..errors import InputError, OutputError
-from ..outputs import check_file
+from ..errors import InputError
 from ..progress import Progress, silent
-from .asking import Asker, Cache, Host, Patience, default_folder
+from .client import Cache, Client, Host, RetryPolicy, default_folder
 from .local import local_services
 from .ned import NED_URL, Ned
 from .records import Service
 from .search import Association, associate
+from .sessions import check_address
 from .simbad import SIMBAD_URL, Simbad
 from .vizier import VIZIER_TABLES, VIZIER_URL, Vizier
 
@@ -33,6 +33,8 @@ def open_services(config: AssociateConfig, progress: Progress = silent) -> list[
     InputError
         When a local catalog cannot be used, two services would have one name, or astroquery
         is not installed and a remote service is asked for.
+    ConfigError
+        A mirror has an address that is not https.
     """
     services = local_services(config.catalogs)
     if config.services and find_spec("astroquery") is None:
@@ -40,17 +42,18 @@ def open_services(config: AssociateConfig, progress: Progress = silent) -> list[
             f"{', '.join(config.services)} are asked through astroquery, which is not installed: "
             "pip install 'fermi-unek[associate]', or --services none"
         )
-    urls: Mapping[str, str] = URLS | dict(config.servers)
+    mirrors = {name: check_address(name, url) for name, url in config.servers.items()}
+    urls: Mapping[str, str] = URLS | mirrors
     for name in config.services:
         if name == "vizier":
             host = Host()
-            askers = [_asker(config, progress, host) for _ in VIZIER_TABLES]
-            pairs = zip(VIZIER_TABLES, askers, strict=True)
-            services += [Vizier(table, asker, urls[name]) for table, asker in pairs]
+            clients = [_client(config, progress, host) for _ in VIZIER_TABLES]
+            pairs = zip(VIZIER_TABLES, clients, strict=True)
+            services += [Vizier(table, client, urls[name]) for table, client in pairs]
         elif name == "simbad":
-            services.append(Simbad(_asker(config, progress), urls[name]))
+            services.append(Simbad(_client(config, progress), urls[name]))
         else:
-            services.append(Ned(_asker(config, progress), urls[name]))
+            services.append(Ned(_client(config, progress), urls[name]))
     if not services:
         raise InputError("no service and no catalog to look for counterparts in; give --catalogs")
     names = [service.name for service in services]
@@ -101,9 +104,7 @@ def associate_files(
         be written.
     """
     config = config or AssociateConfig()
-    output = check_file(output, overwrite)
-    if output.suffix not in SUFFIXES:
-        raise OutputError(f"{output}: a catalog's name must end in {' or '.join(SUFFIXES)}")
+    output = check_catalog(output, overwrite)
     if counterparts is not None:
         counterparts = check_export(counterparts, overwrite, tables_only=True)
     catalog = read_catalog(catalog_path)
@@ -137,7 +138,7 @@ def summary(done: Association) -> str:
     return "\n".join(lines)
 
 
-def _asker(config: AssociateConfig, progress: Progress, host: Host | None = None) -> Asker:
-    patience = Patience(config.timeout, config.tries, config.backoff)
+def _client(config: AssociateConfig, progress: Progress, host: Host | None = None) -> Client:
+    retry = RetryPolicy(config.timeout, config.tries, config.backoff)
     cache = Cache(config.cache or default_folder(), config.max_age)
-    return Asker(patience, cache, progress, host)
+    return Client(retry, cache, progress, host)

@@ -1,4 +1,4 @@
-"""Catalogs in files as services: FITS, VOTable, ECSV or CSV, and the releases fermipy ships."""
+"""Catalogs in files as services: FITS, VOTable, ECSV or CSV, and the 4FGL releases."""
 
 from __future__ import annotations
 

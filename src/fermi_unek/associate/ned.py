@@ -9,9 +9,10 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
-from .answers import failures_told, read_votable
-from .asking import Asker, Kept, ask_in_batches, joined
+from .client import CachedResponse, Client, joined, send_in_batches
 from .records import Kind, Objects, Places, Surroundings
+from .responses import read_votable, transient_errors
+from .sessions import guarded
 from .tables import objects_of, text
 
 NED_URL = "https://ned.ipac.caltech.edu"
@@ -33,43 +34,45 @@ class Ned:
     name = "NED"
     kind: Kind = "counterpart"
 
-    def __init__(self, asker: Asker, url: str = NED_URL) -> None:
-        self.asker = asker
+    def __init__(self, client: Client, url: str = NED_URL) -> None:
+        self.client = client
         self.url = url.rstrip("/")
 
     def look_up(self, places: Places) -> Surroundings:
         """What lies in cones around the places."""
         reach = np.clip(REACH * places.semimajor95_deg, *CONE_DEG)
 
-        def ask(one: np.ndarray) -> Kept:
-            ra, dec, radius = (float(v[one[0]]) for v in (places.ra_deg, places.dec_deg, reach))
+        def send(place: np.ndarray) -> CachedResponse:
+            ra, dec, radius = (float(v[place[0]]) for v in (places.ra_deg, places.dec_deg, reach))
             query = {
                 "service": self.name,
                 "url": self.url,
                 "types": sorted(CLASSES),
                 "cone": [round(ra, 6), round(dec, 6), round(radius, 6)],
             }
-            return self.asker.ask(query, lambda: self._send(ra, dec, radius))
+            return self.client.send(query, lambda: self._send(ra, dec, radius))
 
-        answers = ask_in_batches(np.arange(len(places)), 1, ask, self.asker.progress, self.name)
-        objects, asked, note = joined(answers, self.asker.cache)
+        answers = send_in_batches(np.arange(len(places)), 1, send, self.client.progress, self.name)
+        objects, asked, note = joined(answers, self.client.cache)
         return Surroundings(objects, reach, False, asked, note)
 
     def _send(self, ra_deg: float, dec_deg: float, radius_deg: float) -> Objects:
         from astroquery.ipac.ned import NedClass
 
-        url, timeout_s = self.url, self.asker.patience.timeout_s
+        url, timeout_s = self.url, self.client.retry.timeout_s
 
-        class Client(NedClass):
-            """astroquery's, at any address and with our patience."""
+        class Archive(NedClass):
+            """astroquery's, at any address and with an end to its waiting."""
 
             def _request(self, method: str, url_: str = "", **options: Any) -> Any:
                 options |= {"timeout": timeout_s, "cache": False}
                 options.pop("url", None)
                 return super()._request(method, f"{url}/cgi-bin/objsearch", **options)
 
-        with failures_told():
-            response = Client().query_region_async(
+        archive = Archive()
+        guarded(archive._session, timeout_s)
+        with transient_errors():
+            response = archive.query_region_async(
                 SkyCoord(ra_deg, dec_deg, unit="deg"), radius=radius_deg * u.deg
             )
             response.raise_for_status()
@@ -82,4 +85,4 @@ class Ned:
 
 def _classes(table: Table, names: np.ndarray) -> np.ndarray:
     kinds = np.char.strip(text(table["Type"]), "!")
-    return np.array([CLASSES.get(one, "") for one in kinds], dtype="U10")
+    return np.array([CLASSES.get(kind, "") for kind in kinds], dtype="U10")

@@ -14,12 +14,12 @@ from ..catalog.record import Catalog, HeaderValue
 from ..errors import UnekWarning
 from ..progress import Progress, silent
 from .columns import Found, fill, list_pairs
-from .judge import drop_repeats, judge
+from .matching import drop_repeats, match_counterparts
 from .priors import check_chosen
 from .records import Answer, Places, Service, ServiceFailure
 
 NEW_BEYOND_DEG = 0.3
-"""A source with no source of the 4FGL release of ASSOC_FGL this near is new."""
+"""A source with no 4FGL source this near (Sep_FGL) is new."""
 
 HEADER = "associate"
 """First word of what an association says in the catalog's header."""
@@ -92,19 +92,21 @@ def associate(
     places = everywhere.select(rows)
     real = np.asarray(catalog.table["Probability"], float)[rows]
     real = np.where(np.isfinite(real), real, 1.0)
-    answers = [ask(one, places) for one in progress(services, label="services")]
+    answers = [ask(service, places) for service in progress(services, label="services")]
     found = []
     for answer in answers:
         around = answer.surroundings
         if around is None:
             continue
         around = replace(around, objects=drop_repeats(around.objects))
-        judgement = judge(places, around, real=real, kind=answer.service.kind, priors=priors)
-        found.append(Found(answer, around.objects, judgement))
+        matching = match_counterparts(
+            places, around, real=real, kind=answer.service.kind, priors=priors
+        )
+        found.append(Found(answer, around.objects, matching))
     pairs = list_pairs(found)
     table = catalog.table.copy()
     fill(table, found, pairs, rows, min_probability)
-    failures = {one.service.name: one.failure for one in answers if one.surroundings is None}
+    failures = {a.service.name: a.failure for a in answers if a.surroundings is None}
     header = _header(catalog.header, found, failures, len(rows), min_probability, priors or {})
     return Association(
         replace(catalog, table=table, header=header), _counterparts(table, pairs, rows), failures
@@ -178,11 +180,11 @@ def describe(one: Found, n_places: int, min_probability: float) -> str:
         days = (datetime.now(UTC) - datetime.fromisoformat(around.asked)).total_seconds() / 86400
         parts.append(f"asked {around.asked} ({max(days, 0.0):.1f} days old)")
     parts += [around.note] if around.note else []
-    _, best = one.judgement.best(n_places)
+    _, best = one.matching.best(n_places)
     for what, least in (("inside r95", 0.0), (f"P >= {min_probability:g}", min_probability)):
         # an object inside has a probability above 0; NaN compares as False
         hits = int(np.count_nonzero(best > 0 if least == 0.0 else best >= least))
-        shifted = one.judgement.by_chance
+        shifted = one.matching.by_chance
         passed = shifted > 0 if least == 0.0 else shifted >= least
         lucky = np.where(np.isnan(shifted), np.nan, passed)
         with warnings.catch_warnings():

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from .answers import failures_told
-from .asking import Asker, Kept, TooMany, ask_in_batches, joined
+from .client import CachedResponse, Client, TooManyRows, joined, send_in_batches
 from .records import Kind, Objects, Places, Surroundings
+from .responses import transient_errors
+from .sessions import guarded
 from .tables import objects_of, text
-from .timeouts import with_timeout
 
 SIMBAD_URL = "https://simbad.cds.unistra.fr"
 
@@ -55,15 +55,15 @@ class Simbad:
     name = "SIMBAD"
     kind: Kind = "counterpart"
 
-    def __init__(self, asker: Asker, url: str = SIMBAD_URL) -> None:
-        self.asker = asker
+    def __init__(self, client: Client, url: str = SIMBAD_URL) -> None:
+        self.client = client
         self.url = url.rstrip("/")
 
     def look_up(self, places: Places) -> Surroundings:
         """What lies in cones around the places."""
         reach = np.maximum(CONE_DEG, 6.0 * places.semimajor95_deg)
 
-        def ask(batch: np.ndarray) -> Kept:
+        def send(batch: np.ndarray) -> CachedResponse:
             cones = np.stack([places.ra_deg[batch], places.dec_deg[batch], reach[batch]])
             query = {
                 "service": self.name,
@@ -71,16 +71,18 @@ class Simbad:
                 "types": sorted(CLASSES),
                 "cones": np.round(cones, 6).tolist(),
             }
-            return self.asker.ask(query, lambda: self._send(cones))
+            return self.client.send(query, lambda: self._send(cones))
 
-        answers = ask_in_batches(np.arange(len(places)), BATCH, ask, self.asker.progress, self.name)
-        objects, asked, note = joined(answers, self.asker.cache)
+        answers = send_in_batches(
+            np.arange(len(places)), BATCH, send, self.client.progress, self.name
+        )
+        objects, asked, note = joined(answers, self.client.cache)
         return Surroundings(objects, reach, False, asked, note)
 
     def _send(self, cones: np.ndarray) -> Objects:
         from pyvo.dal import DALOverflowWarning
 
-        types = ", ".join(f"'{one}'" for one in CLASSES)
+        types = ", ".join(f"'{kind}'" for kind in CLASSES)
         # the form in which astroquery itself asks for many cones
         adql = (
             "SELECT DISTINCT basic.main_id, basic.ra, basic.dec, basic.otype "
@@ -90,23 +92,23 @@ class Simbad:
             f"AND basic.otype IN ({types})"
         )
         table = Table(list(cones), names=("ra", "dec", "radius"))
-        with failures_told(), warnings.catch_warnings():
+        with transient_errors(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", DALOverflowWarning)
             try:
-                found = self._client.query_tap(adql, maxrec=MOST_ROWS, places=table)
+                found = self._archive.query_tap(adql, maxrec=MOST_ROWS, places=table)
             except DALOverflowWarning:
-                raise TooMany("the service left out objects") from None
+                raise TooManyRows("the service left out objects") from None
             return objects_of(found, self.name, name_column="main_id", class_of=_classes)
 
     @cached_property
-    def _client(self) -> Any:
+    def _archive(self) -> Any:
         from astroquery.simbad import SimbadClass
         from pyvo.dal import TAPService
 
-        timeout_s, url = self.asker.patience.timeout_s, self.url
+        timeout_s, url = self.client.retry.timeout_s, self.url
 
-        class Client(SimbadClass):
+        class Archive(SimbadClass):
             """astroquery's, at any address and with an end to its waiting."""
 
             # astroquery would ask the service for it first
@@ -114,11 +116,11 @@ class Simbad:
 
             @cached_property
             def tap(self) -> Any:
-                session = with_timeout(self._session, timeout_s)
+                session = guarded(self._session, timeout_s)
                 return TAPService(f"{url}/simbad/sim-tap", session=session)
 
-        return Client()
+        return Archive()
 
 
 def _classes(table: Table, names: np.ndarray) -> np.ndarray:
-    return np.array([CLASSES.get(one, "") for one in text(table["otype"])], dtype="U10")
+    return np.array([CLASSES.get(kind, "") for kind in text(table["otype"])], dtype="U10")

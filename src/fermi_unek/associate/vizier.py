@@ -11,10 +11,11 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from ..errors import InputError
-from .answers import failures_told, read_votable
-from .asking import Asker, Kept, ask_in_batches, joined
+from .client import CachedResponse, Client, joined, send_in_batches
 from .local import LOCAL_RADIUS_DEG
 from .records import Kind, Objects, Places, ServiceFailure, Surroundings
+from .responses import read_votable, transient_errors
+from .sessions import guarded
 from .tables import ClassOf, numbers, objects_of, text
 
 VIZIER_URL = "https://vizier.cds.unistra.fr"
@@ -105,11 +106,11 @@ Green's supernova remnants (2024) and Harris' globular clusters (1997)."""
 class Vizier:
     """One table at VizieR as a service, see `Service`."""
 
-    def __init__(self, table: VizierTable, asker: Asker, url: str = VIZIER_URL) -> None:
+    def __init__(self, table: VizierTable, client: Client, url: str = VIZIER_URL) -> None:
         self.name = table.name
         self.kind = table.kind
         self.table = table
-        self.asker = asker
+        self.client = client
         self.url = url.rstrip("/")
 
     def look_up(self, places: Places) -> Surroundings:
@@ -117,15 +118,15 @@ class Vizier:
         if self.table.cones:
             return self._cones(places)
         query = {"service": self.name, "url": self.url, "table": self.table.table}
-        kept = self.asker.ask(query, self._whole)
-        objects, asked, note = joined([kept], self.asker.cache)
+        cached = self.client.send(query, self._whole)
+        objects, asked, note = joined([cached], self.client.cache)
         reach = np.maximum(LOCAL_RADIUS_DEG, 6.0 * places.semimajor95_deg)
         return Surroundings(objects, reach, True, asked, note)
 
     def _cones(self, places: Places) -> Surroundings:
         reach = np.maximum(CONE_DEG, 6.0 * places.semimajor95_deg)
 
-        def ask(batch: np.ndarray) -> Kept:
+        def send(batch: np.ndarray) -> CachedResponse:
             # VizieR takes one radius for all positions of a query
             radius = float(reach[batch].max())
             ra, dec = places.ra_deg[batch], places.dec_deg[batch]
@@ -136,48 +137,49 @@ class Vizier:
                 "radius": round(radius, 6),
                 "positions": np.round(np.stack([ra, dec]), 6).tolist(),
             }
-            return self.asker.ask(
+            return self.client.send(
                 query, lambda: self._around(SkyCoord(ra, dec, unit="deg"), radius)
             )
 
         # the widest go together
-        answers = ask_in_batches(
-            np.argsort(reach, kind="stable"), BATCH, ask, self.asker.progress, self.name
+        answers = send_in_batches(
+            np.argsort(reach, kind="stable"), BATCH, send, self.client.progress, self.name
         )
-        objects, asked, note = joined(answers, self.asker.cache)
+        objects, asked, note = joined(answers, self.client.cache)
         return Surroundings(objects, reach, False, asked, note)
 
     def _whole(self) -> Objects:
-        return self._send(lambda client: client.get_catalogs_async(self.table.table), empty=False)
+        return self._send(lambda archive: archive.get_catalogs_async(self.table.table), empty=False)
 
     def _around(self, positions: SkyCoord, radius_deg: float) -> Objects:
         return self._send(
-            lambda client: client.query_region_async(
+            lambda archive: archive.query_region_async(
                 positions, radius=f"{radius_deg}d", catalog=self.table.table, cache=False
             ),
             empty=True,
         )
 
-    def _send(self, ask: Callable, empty: bool) -> Objects:
+    def _send(self, send: Callable, empty: bool) -> Objects:
         from astroquery import cache_conf
         from astroquery.vizier import VizierClass
 
         url = self.url
 
-        class Client(VizierClass):
+        class Archive(VizierClass):
             """astroquery's, at any address."""
 
             def _server_to_url(self, return_type: str = "votable") -> str:
                 return f"{url}/viz-bin/{return_type}"
 
         # positions in degrees are computed by VizieR, whatever the table has
-        client = Client(
+        archive = Archive(
             columns=["*", "_RAJ2000", "_DEJ2000"],
             row_limit=-1,
-            timeout=self.asker.patience.timeout_s,
+            timeout=self.client.retry.timeout_s,
         )
-        with failures_told(), cache_conf.set_temp("cache_active", False):
-            response = ask(client)
+        guarded(archive._session, self.client.retry.timeout_s)
+        with transient_errors(), cache_conf.set_temp("cache_active", False):
+            response = send(archive)
             response.raise_for_status()
             tables = read_votable(response.content)
             return self._objects(tables, empty)

@@ -23,15 +23,17 @@ from .schema import (
     CLASSES,
     DEFAULT_YEAR_EDGES_MET,
     FLAG_IN_EXTENDED,
+    FLAG_IN_EXTENDED_SECONDARY,
     FLAG_NEAR_EDGE,
-    FLAG_SWARM,
     LEAST_CONFIDENCE,
     PROBABILITY_COLUMNS,
     blank_table,
 )
 
-ASSOCIATION_RADIUS_DEG = 1.0
-"""Beyond this the nearest 4FGL source is not named; its distance is given all the same."""
+_NEIGHBOURS = 8
+"""So many of the nearest 4FGL sources are looked at for an association."""
+
+_LEAST_ERROR_DEG = 1e-5
 
 POINT_RADIUS_DEG = 0.3
 """A candidate inside an extended source and so near to a 4FGL point source is taken for that."""
@@ -51,6 +53,7 @@ def build_catalog(
     *,
     provenance: Mapping[str, object] | None = None,
     reference: Table | None = None,
+    association_radius: float | None = None,
     coverage: np.ndarray | None = None,
     year_edges_met: np.ndarray | None = None,
 ) -> Catalog:
@@ -64,7 +67,9 @@ def build_catalog(
         Model hashes, thresholds, inputs with checksums: any name to text, number or bool,
         kept in the primary header. Software versions are added here.
     reference : astropy Table, optional
-        4FGL release of `load_release`; fills ASSOC_FGL and Sep_FGL.
+        4FGL release of `load_release`; fills ASSOC_FGL, Nearest_FGL, Sep_FGL and Flags.
+    association_radius : float, optional
+        See `name_neighbours`.
     coverage : bool array (12 * 4**COVERAGE_ORDER,), optional
         NESTED Galactic mask of where was looked; the whole sky when absent.
     year_edges_met : float array (n_years + 1,), optional
@@ -93,7 +98,8 @@ def build_catalog(
     header |= {"reference catalog": "none"}
     if reference is not None:
         header["reference catalog"] = str(reference.meta.get("RELEASE", "a table"))
-        _fill_nearest(table, reference)
+        _flag_extended(table, reference)
+        name_neighbours(table, reference, association_radius)
     return Catalog(table, header | _software(), coverage, edges)
 
 
@@ -132,24 +138,75 @@ def stated_classes(chances: np.ndarray) -> np.ndarray:
     return np.where(known & enough, named, "")
 
 
-def _fill_nearest(table: Table, reference: Table) -> None:
+def _flag_extended(table: Table, reference: Table) -> None:
     if len(table) == 0:
         return
     members = members_of_extended(table, reference)
     table["Flags"][members.any(axis=0)] |= FLAG_IN_EXTENDED
     own = members & ~near_point(table, reference)
-    table["Flags"][not_likeliest(own, np.asarray(table["Probability"]))] |= FLAG_SWARM
-    if len(reference) == 0:
-        return
-    index, separation = nearest(
-        np.asarray(table["GLON"], float),
-        np.asarray(table["GLAT"], float),
-        np.asarray(reference["GLON"], float),
-        np.asarray(reference["GLAT"], float),
+    table["Flags"][not_likeliest(own, np.asarray(table["Probability"]))] |= (
+        FLAG_IN_EXTENDED_SECONDARY
     )
+
+
+def name_neighbours(table: Table, reference: Table, radius_deg: float | None = None) -> None:
+    """Fill Nearest_FGL, Sep_FGL and ASSOC_FGL of a catalog's table from a 4FGL release.
+
+    A source is associated with the nearest 4FGL source whose position agrees: the offset lies
+    inside the joint 95% error ellipse (both squared and added). For an extended source of 4FGL its
+    semimajor axis is its error. Blank where none agrees.
+
+    Parameters
+    ----------
+    table : Table
+        N rows; changed.
+    reference : Table
+        From `load_release`.
+    radius_deg : float, optional
+        Radius inside which a source is associated, in place of the errors.
+    """
+    known = np.isfinite(table["GLON"]) & np.isfinite(table["GLAT"])
+    if not known.any() or not len(reference):
+        return
+    here, there = (
+        SkyCoord(np.asarray(t["GLON"]), np.asarray(t["GLAT"]), unit="deg", frame="galactic").icrs
+        for t in (table[known], reference)
+    )
+    tree = cKDTree(there.cartesian.xyz.value.T)
+    _, index = tree.query(here.cartesian.xyz.value.T, k=range(1, min(_NEIGHBOURS, len(there)) + 1))
+    separation = here[:, None].separation(there[index]).deg
+    if radius_deg is None:
+        east_north = here[:, None].spherical_offsets_to(there[index])
+        offset = np.stack([angle.deg for angle in east_north], axis=-1)
+        joint = _squared_errors(table[known])[:, None] + _squared_errors(reference)[index]
+        inverse = np.linalg.inv(joint + _LEAST_ERROR_DEG**2 * np.eye(2))
+        agrees = np.einsum("nki,nkij,nkj->nk", offset, inverse, offset) <= 1.0
+    else:
+        agrees = separation <= radius_deg
     names = np.asarray(reference["Source_Name"], dtype=str)[index]
-    table["Sep_FGL"][:] = separation
-    table["ASSOC_FGL"][:] = np.where(separation <= ASSOCIATION_RADIUS_DEG, names, "")
+    table["Nearest_FGL"][known], table["Sep_FGL"][known] = names[:, 0], separation[:, 0]
+    first = np.take_along_axis(names, np.argmax(agrees, axis=1)[:, None], axis=1)[:, 0]
+    table["ASSOC_FGL"][known] = np.where(agrees.any(axis=1), first, "")
+
+
+def _squared_errors(table: Table) -> np.ndarray:
+    """Matrices (N, 2, 2), deg^2, east and north, of the 95% ellipses or extents.
+
+    Zero where no error is given, as 4FGL does for places that it holds fixed.
+    """
+    names = [f"Conf_95_{part}" for part in ("SemiMajor", "SemiMinor", "PosAng")]
+    blank = np.full(len(table), np.nan)
+    columns = [np.asarray(table[n], float) if n in table.colnames else blank for n in names]
+    major, minor, angle = columns
+    extents = table.meta.get("EXTENTS", {})
+    if extents:
+        sizes = [extents.get(name, np.nan) for name in table["Extended_Source_Name"].tolist()]
+        major, minor = (np.where(np.isfinite(sizes), sizes, axis) for axis in (major, minor))
+    major, minor, angle = np.nan_to_num([major, minor, np.radians(angle)])
+    long = np.stack([np.sin(angle), np.cos(angle)], axis=-1) * major[:, None]
+    short = np.stack([np.cos(angle), -np.sin(angle)], axis=-1) * minor[:, None]
+    squares: np.ndarray = long[:, :, None] * long[:, None] + short[:, :, None] * short[:, None]
+    return squares
 
 
 def members_of_extended(table: Table, reference: Table) -> np.ndarray:

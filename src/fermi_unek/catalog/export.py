@@ -1,4 +1,4 @@
-"""A catalog in the forms other programs read: VOTable, CSV, DS9 regions, and SAMP."""
+"""A catalog in the forms other programs read: VOTable, CSV, DS9, XML, YAML, and SAMP."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ from astropy.table import Table
 from ..errors import OutputError
 from ..outputs import check_file, replacing
 from .io import read_catalog
+from .models import write_xml_model, write_yaml_model
 from .record import HeaderValue
 from .regions import write_regions
 from .schema import NOT_A_FERMI_PRODUCT
 
-VOTABLE_SUFFIXES = (".vot", ".votable", ".xml")
+VOTABLE_SUFFIXES = (".vot", ".votable")
 TABLE_SUFFIXES = (*VOTABLE_SUFFIXES, ".csv", ".ecsv")
-EXPORT_SUFFIXES = (*TABLE_SUFFIXES, ".reg")
+_WRITERS = {
+    ".reg": write_regions,
+    ".xml": write_xml_model,
+    ".yaml": write_yaml_model,
+    ".yml": write_yaml_model,
+}
+EXPORT_SUFFIXES = (*TABLE_SUFFIXES, *_WRITERS)
 
 UCDS = {
     "Source_Name": "meta.id;meta.main",
@@ -52,7 +59,8 @@ def export_file(
     catalog_path : str or Path
         Written by `find`, `refit` or `associate`.
     output : str or Path
-        Ends in .vot, .votable, .xml, .csv, .ecsv or .reg.
+        Ends in .vot, .votable, .csv or .ecsv (tables), .reg (DS9 regions), .xml (a source model
+        for gtlike and fermipy), .yaml or .yml (one for fermipy's configuration).
     samp : bool
         Whether to send the file, which must be a VOTable, to the programs of a SAMP hub.
     overwrite : bool
@@ -75,8 +83,8 @@ def export_file(
     if samp and output.suffix.lower() not in VOTABLE_SUFFIXES:
         raise OutputError(f"{output}: SAMP sends VOTables, expected a name ending in .vot")
     catalog = read_catalog(catalog_path)
-    if output.suffix.lower() == ".reg":
-        write_regions(catalog, output, overwrite=overwrite)
+    if output.suffix.lower() in _WRITERS:
+        _WRITERS[output.suffix.lower()](catalog, output, overwrite)
     else:
         write_table(catalog.table, output, header=catalog.header, overwrite=overwrite)
     told = f"{len(catalog)} sources written to {output}"

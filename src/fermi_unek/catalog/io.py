@@ -2,7 +2,7 @@
 
 HDUs: PRIMARY with the provenance; LAT_Point_Source_Catalog; ExtendedSources (one row "NONE",
 fermipy fails on none); EnergyBounds and Hist_Start for gammapy's flux points and light curves;
-COVERAGE with ranges of HEALPIX pixels where only a field was looked at.
+COVERAGE, a MOC, where only a part of the sky was searched.
 """
 
 from __future__ import annotations
@@ -10,18 +10,24 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from mocpy import MOC
 
 from .. import __version__
 from ..errors import InputError, OutputError, UnekWarning
 from ..outputs import check_file, replacing
 from ..sky.bins import COVERAGE_ORDER, ENERGY_EDGES_MEV, N_BINS, YEAR_S
+from ..sky.geometry.coverage import N_COVERAGE
 from ..sky.io.files import open_fits
+from .build import name_neighbours
+from .moc import mask_to_moc, moc_to_mask
 from .record import Catalog, HeaderValue
+from .releases import RELEASES, load_release
 from .schema import (
     COLUMNS,
     COUNTERPART_COLUMNS,
@@ -56,9 +62,7 @@ def write_catalog(catalog: Catalog, path: str | Path, overwrite: bool = False) -
     OutputError
         For another suffix, an existing file, or a place that cannot be written to.
     """
-    path = check_file(path, overwrite)
-    if path.suffix not in SUFFIXES:
-        raise OutputError(f"{path}: a catalog's name must end in .fits or .fit")
+    path = check_catalog(path, overwrite)
     hdus = [
         fits.PrimaryHDU(header=_primary_header(catalog.header)),
         _sources_hdu(catalog),
@@ -67,9 +71,18 @@ def write_catalog(catalog: Catalog, path: str | Path, overwrite: bool = False) -
         _history_hdu(catalog.year_edges_met),
     ]
     if catalog.coverage is not None:
-        hdus.append(_coverage_hdu(catalog.coverage))
+        hdus.append(mask_to_moc(catalog.coverage).serialize("fits")[1])
+        hdus[-1].name = "COVERAGE"
     with replacing(path) as temporary:
         fits.HDUList(hdus).writeto(temporary, checksum=True)
+
+
+def check_catalog(path: str | Path, overwrite: bool = False) -> Path:
+    """`path`, once it is sure that a catalog can be written there; else `OutputError`."""
+    path = check_file(path, overwrite)
+    if path.suffix not in SUFFIXES:
+        raise OutputError(f"{path}: a catalog's name must end in {' or '.join(SUFFIXES)}")
+    return path
 
 
 def read_catalog(path: str | Path) -> Catalog:
@@ -118,9 +131,22 @@ def read_catalog(path: str | Path) -> Catalog:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: cannot be read as a catalog ({error})") from error
     try:
-        return Catalog(_tidied(table), header, coverage, edges)
+        return Catalog(_with_neighbours(_tidied(table), header), header, coverage, edges)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _with_neighbours(table: Table, header: Mapping[str, HeaderValue]) -> Table:
+    """In catalogs from before Nearest_FGL, ASSOC_FGL was the nearest source within a degree."""
+    if "Nearest_FGL" in table.colnames or "Sep_FGL" not in table.colnames:
+        return table
+    index = table.index_column("Sep_FGL")
+    table.add_column(table["ASSOC_FGL"], name="Nearest_FGL", index=index)
+    table["ASSOC_FGL"] = ""
+    release = str(header.get("reference catalog"))
+    if release in RELEASES:
+        name_neighbours(table, load_release(release))
+    return table
 
 
 def sources_hdu(hdus: fits.HDUList) -> fits.BinTableHDU | None:
@@ -231,26 +257,17 @@ def _time_keywords() -> dict[str, HeaderValue]:
     return {"TIMEUNIT": "s", "TIMESYS": "TT", "MJDREFI": _MJDREFI, "MJDREFF": _MJDREFF}
 
 
-def _coverage_hdu(coverage: np.ndarray) -> fits.BinTableHDU:
-    """Ranges [START, STOP) of covered pixels."""
-    steps = np.diff(np.concatenate([[0], coverage.astype(np.int8), [0]]))
-    table = Table(
-        {
-            "START": np.flatnonzero(steps == 1).astype("i4"),
-            "STOP": np.flatnonzero(steps == -1).astype("i4"),
-        }
-    )
-    hdu = fits.BinTableHDU(table, name="COVERAGE")
-    hdu.header.update({"ORDERING": "NESTED", "COORDSYS": "G", "ORDER": COVERAGE_ORDER})
-    return hdu
-
-
 def _read_coverage(hdu: fits.BinTableHDU) -> np.ndarray:
+    if "START" not in hdu.columns.names:
+        file = BytesIO()
+        fits.HDUList([fits.PrimaryHDU(), hdu.copy()]).writeto(file)
+        return moc_to_mask(MOC.from_fits(BytesIO(file.getvalue())))
+    # ranges [START, STOP) of Galactic pixels, as catalogs had before it was a MOC
     if hdu.header.get("ORDER") != COVERAGE_ORDER:
         raise InputError(
             f"coverage is of HEALPIX order {hdu.header.get('ORDER')}, expected {COVERAGE_ORDER}"
         )
-    mask = np.zeros(12 * 4**COVERAGE_ORDER, dtype=bool)
+    mask = np.zeros(N_COVERAGE, dtype=bool)
     for start, stop in zip(hdu.data["START"], hdu.data["STOP"], strict=True):
         mask[start:stop] = True
     return mask

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import astropy.units as u
 import healpy as hp
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Column, Row, Table
+from mocpy import MOC
 
 from ..errors import InputError
 from ..sky.bins import COVERAGE_ORDER
-from ..sky.geometry.frame import lonlat_to_vectors
+from .moc import mask_to_moc
 from .schema import COLUMNS, DEFAULT_YEAR_EDGES_MET
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 SHOWN = (
     *("Source_Name", "RAJ2000", "DEJ2000", "GLON", "GLAT", "Conf_95_SemiMajor", "Probability"),
-    *("CLASS1", "Fake", "ASSOC_FGL", "Sep_FGL"),
+    *("CLASS1", "Fake", "ASSOC_FGL", "Nearest_FGL", "Sep_FGL"),
 )
 """Columns that a notebook shows of a catalog."""
 
@@ -147,6 +149,11 @@ class Catalog:
             unit="deg",
         )
 
+    @property
+    def moc(self) -> MOC | None:
+        """The part of the sky that was searched, for mocpy; None is all of it."""
+        return None if self.coverage is None else mask_to_moc(self.coverage)
+
     def covers(
         self, lon_deg: np.ndarray, lat_deg: np.ndarray, margin_deg: float = 0.0
     ) -> np.ndarray:
@@ -163,27 +170,17 @@ class Catalog:
         -------
         bool array (N,)
         """
-        vectors = lonlat_to_vectors(np.asarray(lon_deg, float), np.asarray(lat_deg, float))
-        inside = np.ones(len(vectors), dtype=bool)
+        places = SkyCoord(lon_deg, lat_deg, unit="deg", frame="galactic")
+        inside = np.ones(len(places), dtype=bool)
         if self.coverage is None:
             return inside
-        for points in _ring(vectors, margin_deg):
-            inside &= self.coverage[hp.vec2pix(2**COVERAGE_ORDER, *points.T, nest=True)]
+        # the place itself, and 16 points at the margin and 8 at half of it
+        rings = [(0.0, 1), (margin_deg, 16), (margin_deg / 2, 8)] if margin_deg > 0 else [(0.0, 1)]
+        for radius, count in rings:
+            for angle in 360.0 / count * np.arange(count):
+                there = places.directional_offset_by(angle * u.deg, radius * u.deg)
+                pixels = hp.ang2pix(
+                    2**COVERAGE_ORDER, there.l.deg, there.b.deg, nest=True, lonlat=True
+                )
+                inside &= self.coverage[pixels]
         return inside
-
-
-def _ring(vectors: np.ndarray, radius_deg: float) -> list[np.ndarray]:
-    """Each position itself, and 16 points at the radius and 8 at half of it."""
-    points = [vectors]
-    if radius_deg > 0 and len(vectors):
-        # any axis not parallel to the position gives a frame of its tangent plane
-        helper = np.where(np.abs(vectors[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
-        first = np.cross(helper, vectors)
-        first /= np.linalg.norm(first, axis=1, keepdims=True)
-        second = np.cross(vectors, first)
-        for share, count in ((1.0, 16), (0.5, 8)):
-            radius = np.radians(radius_deg * share)
-            for angle in 2 * np.pi * np.arange(count) / count:
-                sideways = np.cos(angle) * first + np.sin(angle) * second
-                points.append(np.cos(radius) * vectors + np.sin(radius) * sideways)
-    return points

@@ -1,9 +1,12 @@
-"""The published LAT catalogs, as the fermipy package ships them."""
+"""The published LAT catalogs: tables of the package's own, or a file of the user's.
+
+The tables are those of the collaboration with the columns that the package uses; they are made
+from the full files by `scripts/trim_releases.py`.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,28 +24,23 @@ RELEASES = {
     "4FGL-DR4": "gll_psc_v35.fit",
     "FL16Y": "gll_psc_v41.fit",
 }
-"""Release name to its file in fermipy/data/catalogs: 4, 8, 8, 10, 12, 14 and 16 years."""
+"""Release name to the FSSC's file of it: 4, 8, 8, 10, 12, 14 and 16 years."""
+
+DATA_FOLDER = Path(__file__).parents[1] / "data" / "catalogs"
+
+LIGHT_HDU = "EXTENDED_LIGHT"
+"""In the table of DR2: where the light of its extended sources falls, pixel by pixel."""
 
 REQUIRED = ("Source_Name", "RAJ2000", "DEJ2000", "GLON", "GLAT", "Signif_Avg")
 
 
 def release_path(name: str) -> Path:
-    """Path of a release's file; `InputError` when its name or fermipy is not there."""
+    """Path of the package's table of a release; `InputError` for another name."""
     if name not in RELEASES:
         raise InputError(
             f"reference {name!r} is neither a file nor one of {', '.join(sorted(RELEASES))}"
         )
-    # fermipy itself is not imported: it is slow and wants the Fermitools
-    spec = find_spec("fermipy")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
-        path = Path(folder) / "data" / "catalogs" / RELEASES[name]
-        if path.is_file():
-            return path
-    raise InputError(
-        f"{RELEASES[name]} of {name} was not found in the fermipy package; install fermipy or give "
-        "the catalog's path"
-    )
+    return DATA_FOLDER / f"{name}.fits.gz"
 
 
 def load_release(name: str | Path) -> Table:
@@ -65,18 +63,14 @@ def load_release(name: str | Path) -> Table:
     InputError
         When there is no such release or file, or the file is no LAT catalog.
     """
-    if str(name) in RELEASES:
-        path = release_path(str(name))
-    elif Path(name).is_file():
-        path = Path(name)
-    else:
-        path = release_path(str(name))
+    is_file = str(name) not in RELEASES and Path(name).is_file()
+    path = Path(name) if is_file else release_path(str(name))
     table = _read(path, path.stat().st_mtime_ns).copy()
-    table.meta["RELEASE"] = str(name) if str(name) in RELEASES else path.name
+    table.meta["RELEASE"] = path.name if is_file else str(name)
     return table
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _read(path: Path, changed_ns: int) -> Table:
     try:
         with fits.open(path, memmap=False) as hdus:
@@ -87,31 +81,37 @@ def _read(path: Path, changed_ns: int) -> Table:
                 raise InputError(
                     f"{path}: HDU 1 is no LAT source table, it has no column {', '.join(missing)}"
                 )
-            columns = {c: data[c] for c in names}
-            extents = _extents(hdus)
+            table = native_table(data)
+            shapes = "ExtendedSources" in hdus and native_table(hdus["ExtendedSources"].data)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}: cannot be read as a FITS catalog ({error})") from error
-    return Table({c: _native(v) for c, v in columns.items()}, meta={"EXTENTS": extents})
+    if shapes:
+        extents = np.asarray(shapes["Model_SemiMajor"], float).tolist()
+        table.meta["EXTENTS"] = dict(zip(shapes["Source_Name"].tolist(), extents, strict=True))
+    return table
 
 
-def _extents(hdus: fits.HDUList) -> dict[str, float]:
-    """Semimajor axis, degrees, by name of the extended sources that a catalog describes."""
-    if "ExtendedSources" not in hdus:
-        return {}
-    data = hdus["ExtendedSources"].data
-    names = np.char.strip(np.asarray(data["Source_Name"]).astype(str)).tolist()
-    return dict(zip(names, np.asarray(data["Model_SemiMajor"], float).tolist(), strict=True))
+def native_table(data: fits.FITS_rec) -> Table:
+    """Columns in the machine's byte order, text without blanks around it."""
+    table = Table()
+    for name in data.names:
+        values = np.asarray(data[name])
+        is_text = values.dtype.kind in "US"
+        table[name] = (
+            np.char.strip(values.astype(str))
+            if is_text
+            else values.astype(values.dtype.newbyteorder("="))
+        )
+    return table
+
+
+def release_hdu(name: str, hdu: str) -> Table:
+    """Another HDU of one of `RELEASES`, as `native_table`."""
+    with fits.open(release_path(name)) as hdus:
+        return native_table(hdus[hdu].data)
 
 
 def later_releases(name: str) -> list[str]:
     """Releases after one of `RELEASES`, in order of time; empty for a file."""
     names = list(RELEASES)
     return names[names.index(name) + 1 :] if name in RELEASES else []
-
-
-def _native(values: np.ndarray) -> np.ndarray:
-    """Values in the machine's byte order, text without trailing blanks."""
-    values = np.asarray(values)
-    if values.dtype.kind in "US":
-        return np.char.rstrip(values.astype(str))
-    return values.astype(values.dtype.newbyteorder("="))

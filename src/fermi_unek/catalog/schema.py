@@ -19,7 +19,7 @@ FLAG_NEAR_EDGE = 1 << 14
 FLAG_IN_EXTENDED = 1 << 10
 """Bit 11 of `Flags`, unused by 4FGL: inside an extended source of the reference catalog."""
 
-FLAG_SWARM = 1 << 7
+FLAG_IN_EXTENDED_SECONDARY = 1 << 7
 """Bit 8 of `Flags`, unused by 4FGL: inside an extended source of the reference catalog, near none
 of its point sources, and not the likeliest such candidate. Without those that carry it an extended
 source is one candidate or none."""
@@ -145,7 +145,7 @@ _HISTORY = (
 
 _ASSOCIATION = (
     ColumnSpec("ASSOC_4FGL", "U18", None, "Counterpart in 4FGL, from an association only"),
-    ColumnSpec("ASSOC_FGL", "U19", None, "Nearest source of the 4FGL release within 1 deg"),
+    ColumnSpec("ASSOC_FGL", "U19", None, "Source of the 4FGL release inside the joint 95% error"),
     ColumnSpec("ASSOC_FHL", "U18", None, "Counterpart in an FHL catalog"),
     ColumnSpec("ASSOC_GAM1", "U18", None, "Other gamma-ray counterpart"),
     ColumnSpec("ASSOC_GAM2", "U18", None, "Other gamma-ray counterpart"),
@@ -178,7 +178,8 @@ _OURS = (
     ColumnSpec("Prob_PWN", "f4", None, "Probability of a pulsar wind nebula"),
     ColumnSpec("Prob_Fake", "f4", None, "Probability of no source at all"),
     ColumnSpec("Fake", "?", None, "True: taken for a fluctuation of the background"),
-    ColumnSpec("Sep_FGL", "f4", "deg", "Distance to the nearest source of the 4FGL release"),
+    ColumnSpec("Nearest_FGL", "U19", None, "Nearest source of the 4FGL release, however far"),
+    ColumnSpec("Sep_FGL", "f4", "deg", "Distance to Nearest_FGL"),
     ColumnSpec("Counts_Band", "f4", None, "Photons counted per band; NaN: no data", ("band",)),
 )
 

@@ -30,159 +30,136 @@ from .program import command
 
 
 @command(Find)
-def find(given: Find, progress: Progress) -> str:
+def find(job: Find, progress: Progress) -> str:
     from ..pipeline import find_to_file
     from ..report import summary_line
 
     catalog = find_to_file(
-        given.inputs,
-        given.output,
-        given,
-        report=given.report,
-        overwrite=given.overwrite,
-        progress=progress,
+        job.inputs, job.output, job, report=job.report, overwrite=job.overwrite, progress=progress
     )
-    return f"{summary_line(catalog)}, written to {given.output}"
+    return f"{summary_line(catalog)}, written to {job.output}"
 
 
 @command(Demo)
-def demo(given: Demo, progress: Progress) -> str:
+def demo(job: Demo, progress: Progress) -> str:
     from ..pipeline import run_demo
 
-    return run_demo(given.output, overwrite=given.overwrite, progress=progress).summary
+    return run_demo(job.output, overwrite=job.overwrite, progress=progress).summary
 
 
 @command(Bin)
-def bin_photons(given: Bin, progress: Progress) -> str:
+def bin_photons(job: Bin, progress: Progress) -> str:
     from ..pipeline import bin_to_file
     from ..report import describe_sky
 
-    sky = bin_to_file(
-        given.inputs, given.output, given, overwrite=given.overwrite, progress=progress
-    )
-    return f"{describe_sky(sky)}\nwritten to {given.output}"
+    sky = bin_to_file(job.inputs, job.output, job, overwrite=job.overwrite, progress=progress)
+    return f"{describe_sky(sky)}\nwritten to {job.output}"
 
 
 @command(Simulate)
-def simulate(given: Simulate, progress: Progress) -> str:
+def simulate(job: Simulate, progress: Progress) -> str:
     from ..simulate.many import simulate_skies
 
-    written = simulate_skies(given, given.output, overwrite=given.overwrite, progress=progress)
+    written = simulate_skies(job, job.output, overwrite=job.overwrite, progress=progress)
     return "\n".join(map(str, written))
 
 
 @command(Train)
-def train(given: Train, progress: Progress) -> str:
-    if given.network == "localizer":
-        if given.skies_only:
+def train(job: Train, progress: Progress) -> str:
+    if job.network == "localizer":
+        if job.skies_only:
             raise click.UsageError(
                 "--skies-only is for the classifier; a localizer keeps its patches",
                 click.get_current_context(),
             )
-        settings = load_yaml(given.settings, TrainConfig)
+        settings = load_yaml(job.settings, TrainConfig)
         from ..training.localizer.train import train_localizer
 
-        weights = train_localizer(settings, resume=given.resume, progress=progress)
+        weights = train_localizer(settings, resume=job.resume, progress=progress)
         return f"weights written to {weights}"
-    of_classifier = load_yaml(given.settings, TrainClassifierConfig)
+    of_classifier = load_yaml(job.settings, TrainClassifierConfig)
     from ..training.classifier import train as classifier
 
-    if given.skies_only:
+    if job.skies_only:
         return "\n".join(map(str, classifier.simulate_skies(of_classifier, progress=progress)))
-    weights = classifier.train_classifier(of_classifier, resume=given.resume, progress=progress)
+    weights = classifier.train_classifier(of_classifier, resume=job.resume, progress=progress)
     return f"weights written to {weights}"
 
 
 @command(Inject)
-def inject(given: Inject, progress: Progress) -> str:
+def inject(job: Inject, progress: Progress) -> str:
     from ..pipeline import inject_to_folder
 
-    done = inject_to_folder(
-        given.inputs, given.output, given, overwrite=given.overwrite, progress=progress
-    )
-    return f"{done.to_text()}\nwritten to {given.output}"
+    done = inject_to_folder(job.inputs, job.output, job, overwrite=job.overwrite, progress=progress)
+    return f"{done.to_text()}\nwritten to {job.output}"
 
 
 @command(Evaluate)
-def evaluate(given: Evaluate, _: Progress) -> str:
+def evaluate(job: Evaluate, _: Progress) -> str:
     from ..evaluate import evaluate_files
 
     return evaluate_files(
-        given.catalog,
-        given.truth,
-        given.output,
-        radius_deg=given.radius,
-        overwrite=given.overwrite,
+        job.catalog, job.truth, job.output, radius_deg=job.radius, overwrite=job.overwrite
     ).rstrip()
 
 
 @command(Compare)
-def compare(given: Compare, _: Progress) -> str:
+def compare(job: Compare, _: Progress) -> str:
     from ..evaluate import compare_files
 
     return compare_files(
-        given.catalog, given.reference, given.radius, given.output, overwrite=given.overwrite
+        job.catalog, job.reference, job.radius, job.output, overwrite=job.overwrite
     ).rstrip()
 
 
 @command(Refit)
-def refit(given: Refit, progress: Progress) -> str:
+def refit(job: Refit, progress: Progress) -> str:
     from ..measure import refit_to_file
     from ..report import summary_line
 
     after = refit_to_file(
-        given.catalog,
-        given.inputs,
-        given.output,
-        given,
-        overwrite=given.overwrite,
-        progress=progress,
+        job.catalog, job.inputs, job.output, job, overwrite=job.overwrite, progress=progress
     )
-    return f"{summary_line(after)}, refitted, written to {given.output}"
+    return f"{summary_line(after)}, refitted, written to {job.output}"
 
 
 @command(Associate)
-def associate(given: Associate, progress: Progress) -> str:
+def associate(job: Associate, progress: Progress) -> str:
     from ..associate.files import associate_files, summary
 
     done = associate_files(
-        given.catalog,
-        given.output,
-        given,
-        counterparts=given.counterparts,
-        overwrite=given.overwrite,
+        job.catalog,
+        job.output,
+        job,
+        counterparts=job.counterparts,
+        overwrite=job.overwrite,
         progress=progress,
     )
-    return f"{summary(done)}\nwritten to {given.output}"
+    return f"{summary(done)}\nwritten to {job.output}"
 
 
 @command(Export)
-def export(given: Export, _: Progress) -> str:
+def export(job: Export, _: Progress) -> str:
     from ..catalog.export import export_file
 
-    return export_file(given.catalog, given.output, samp=given.samp, overwrite=given.overwrite)
+    return export_file(job.catalog, job.output, samp=job.samp, overwrite=job.overwrite)
 
 
 @command(Report)
-def report(given: Report, progress: Progress) -> str:
+def report(job: Report, progress: Progress) -> str:
     from ..pipeline import report_to_folder
     from ..report import summary_line
 
     made = report_to_folder(
-        given.catalog,
-        given.inputs,
-        given.output,
-        given,
-        overwrite=given.overwrite,
-        progress=progress,
+        job.catalog, job.inputs, job.output, job, overwrite=job.overwrite, progress=progress
     )
-    return f"{summary_line(made)}, report written to {given.output}"
+    return f"{summary_line(made)}, report written to {job.output}"
 
 
 @command(Info)
-def info(given: Info, _: Progress) -> str:
+def info(job: Info, _: Progress) -> str:
     from ..pipeline import describe
 
     # what was asked for, not a summary that may be left out
-    click.echo(describe(given.item))
+    click.echo(describe(job.item))
     return ""

@@ -10,46 +10,49 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
-from ..config import Config, Option, allowed_range
+from ..config import Config, allowed_range
+from ..config.base import hints
 
 
 def parameters(model: type[Config]) -> list[click.Parameter]:
-    """Arguments first, then what must be given, then the rest in the order of the model."""
-    fields = model.model_fields.items()
-    ranked = sorted(fields, key=lambda item: (not _marker(item[1]).argument, not _is_asked(item)))
-    return [parameter(name, field) for name, field in ranked]
-
-
-def _is_asked(item: tuple[str, FieldInfo]) -> bool:
-    name, field = item
-    return field.is_required() or name == "output"
+    """Arguments first, then -o and what must be given, then the rest in the order of the model."""
+    made = [parameter(name, field) for name, field in model.model_fields.items()]
+    return sorted(
+        made,
+        key=lambda item: (
+            isinstance(item, click.Option),
+            not (item.required or item.name == "output"),
+            item.name == "overwrite",
+        ),
+    )
 
 
 def parameter(name: str, field: FieldInfo) -> click.Parameter:
     """The argument or option of one field; values are left to the model to check."""
-    marker, kind = _marker(field), _plain_type(field.annotation)
+    told, kind = hints(field), _plain_type(field.annotation)
     repeated = get_origin(kind) in (tuple, dict)
-    if marker.argument:
+    required, metavar = field.is_required(), told.get("metavar")
+    if told.get("argument"):
         return click.Argument(
             [name],
             nargs=-1 if repeated else 1,
-            required=field.is_required(),
-            metavar=marker.metavar,
+            required=required,
+            metavar=metavar,
             type=_click_type(kind),
         )
     flag = f"--{name.replace('_', '-')}"
-    switch = kind is bool
-    if switch and field.default and not marker.flags:
-        flag = f"{flag}/--no-{name.replace('_', '-')}"
-    # a switch that was not given is None, so that the model's own default holds
-    more: dict[str, Any] = {"is_flag": True, "default": None} if switch else {}
+    if kind is bool:
+        both = f"{flag}/--no-{flag[2:]}" if field.default else flag
+        # one that was not given is None, so that the model's own default holds
+        flags = (told.get("flag") or both).split()
+        return click.Option([*flags, name], is_flag=True, default=None, help=_help(field))
+    flags = (told.get("flag") or flag).split()
     return click.Option(
-        [*(marker.flags or (flag,)), name],
-        required=field.is_required(),
+        [*flags, name],
+        required=required,
         multiple=repeated,
-        **more,
-        metavar=None if switch else marker.metavar,
-        type=click.BOOL if switch else _click_type(kind),
+        metavar=metavar,
+        type=_click_type(kind),
         help=_help(field),
     )
 
@@ -63,12 +66,6 @@ def flag_of(name: str, model: type[Config]) -> str:
 def given(values: dict[str, Any]) -> dict[str, Any]:
     """Of what click made of the options those that were given."""
     return {name: value for name, value in values.items() if value not in (None, ())}
-
-
-def _marker(field: FieldInfo) -> Option:
-    # the last one counts: an alias may be marked otherwise where it is used
-    found = [item for item in field.metadata if isinstance(item, Option)]
-    return found[-1] if found else Option()
 
 
 def _help(field: FieldInfo) -> str:

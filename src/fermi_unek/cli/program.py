@@ -8,13 +8,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
-from pydantic import Field
 
 from .. import __version__
-from ..config import Config, Option, build
+from ..config import Config, build
+from ..config.base import setting
 from ..errors import UnekError, UnekWarning
 from ..progress import Progress, bar, silent
 from .messages import PROGRAM, one_line_warnings, say, set_up_log
@@ -22,6 +22,8 @@ from .options import Command, flag_of, given, parameters
 
 USER_ERROR = 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOPPED = {128 + number for number in SIGNALS}
+"""Status of a process that a signal ended, as shells have it."""
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 Work = Callable[[AnyConfig, Progress], str]
@@ -35,12 +37,10 @@ class ProgramOptions(Config):
     call or the files, told in one line. These options are taken after the command as well.
     """
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "warning", description="Least weight of what is told on stderr; info has stages and times."
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "warning", "Least weight of what is told on stderr; info has stages and times."
     )
-    quiet: Annotated[bool, Option("-q", "--quiet")] = Field(
-        False, description="Errors only: no summary, no progress bar."
-    )
+    quiet: bool = setting(False, "Errors only: no summary, no progress bar.", flag="-q --quiet")
 
 
 @contextmanager
@@ -92,8 +92,10 @@ class Program(click.Group):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, False, **extra)
         try:
-            with one_line_warnings():
+            with one_line_warnings() as held:
                 status = super().main(args, PROGRAM, complete_var, False, **extra)
+                if status in STOPPED:
+                    held.clear()
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             status = USER_ERROR
@@ -125,12 +127,12 @@ def _usage_message(error: click.ClickException) -> str:
 
 
 def _program_options(hidden: bool) -> list[click.Parameter]:
-    made = parameters(ProgramOptions)
-    click.version_option(__version__, prog_name=PROGRAM)(holder := click.Command(None))
-    for option in [*made, *holder.params]:
-        if isinstance(option, click.Option):
-            option.hidden = hidden
-    return [*made, *holder.params]
+    """Those of `ProgramOptions` and --version; hidden where they are an offer besides."""
+    holder = click.Command(None, params=parameters(ProgramOptions))
+    click.version_option(__version__, prog_name=PROGRAM, hidden=hidden)(holder)
+    for option in holder.params:
+        option.hidden = hidden  # type: ignore[attr-defined]  # they are no arguments
+    return holder.params
 
 
 main = Program(

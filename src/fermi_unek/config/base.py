@@ -7,9 +7,16 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)  # fmt: skip
 from pydantic.fields import FieldInfo
 
 from ..errors import ConfigError
@@ -20,24 +27,62 @@ else:
     _OfModels = type(BaseModel)
 
 
-class Option:
-    """How a field is given on the command line, where its name and type do not say it.
+def setting(
+    default: Any,
+    description: str,
+    *,
+    flag: str | None = None,
+    metavar: str | None = None,
+    unit: str | None = None,
+    **bounds: Any,
+) -> Any:
+    """A field of a model, said once for Python, YAML, the command line and its pages.
 
     Parameters
     ----------
-    *flags : str
-        As they are typed; ``--name`` (``--no-name`` of a switch that is on) when none is given.
+    default : object
+        ``...`` for what must be given.
+    description : str
+        One or two sentences.
+    flag : str, optional
+        ``-n --name``, or ``--on/--off`` of a switch; unless given ``--name`` or, of a switch that
+        is on, ``--name/--no-name``.
     metavar : str, optional
         Stands for the value in help.
-    argument : bool
-        Whether it is given by its place and not after a flag.
+    unit : str, optional
+        Of a bare number; a Quantity is brought to it.
+    **bounds
+        As `pydantic.Field` has them.
     """
+    told: dict[str, Any] = {
+        "flag": flag,
+        "metavar": metavar or (unit and unit.upper()),
+        "unit": unit,
+    }
+    return Field(default, description=description, json_schema_extra=told, **bounds)
 
-    def __init__(self, *flags: str, metavar: str | None = None, argument: bool = False) -> None:
-        self.flags, self.metavar, self.argument = flags, metavar, argument
+
+def argument(description: str, metavar: str | None = None, default: Any = ...) -> Any:
+    """A field that the command line takes by its place; of several, at least one is needed."""
+    least: dict[str, Any] = (
+        {"min_length": 1} if default is ... and str(metavar).endswith("...") else {}
+    )
+    told: dict[str, Any] = {"argument": True, "metavar": metavar}
+    return Field(default, description=description, json_schema_extra=told, **least)
+
+
+def output(description: str, metavar: str, default: Any = ...) -> Any:
+    """The field that ``-o`` fills."""
+    told: dict[str, Any] = {"flag": "-o --output", "metavar": metavar}
+    return Field(default, description=description, json_schema_extra=told)
 
 
 _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+
+
+def hints(field: FieldInfo) -> dict[str, Any]:
+    """What `setting` was told beside the meaning: flag, metavar, unit, argument."""
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
 def allowed_range(field: FieldInfo) -> str:
@@ -49,6 +94,16 @@ def allowed_range(field: FieldInfo) -> str:
         if getattr(item, name, None) is not None
     )
     return ", ".join(bounds)
+
+
+def _parameters(model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        default = "required" if field.is_required() else f"default {field.default!r}"
+        kinds = (field.annotation, *get_args(field.annotation))
+        choices = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
+        chosen = f"one of {', '.join(choices)}" if choices else ""
+        yield f"{name} : {', '.join(filter(None, [chosen, default, allowed_range(field)]))}"
+        yield textwrap.indent(textwrap.fill(field.description or "", 80), "    ")
 
 
 class _Fields(_OfModels):
@@ -63,6 +118,24 @@ class Config(BaseModel, metaclass=_Fields):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
     summary: ClassVar[str] = ""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: Any, info: ValidationInfo) -> Any:
+        """A Quantity as a number of the field's unit, NAME=VALUE texts as a mapping."""
+        field = cls.model_fields[str(info.field_name)]
+        unit = hints(field).get("unit")
+        if unit and hasattr(value, "to_value"):
+            return float(value.to_value(unit))
+        if isinstance(field.default, dict) and isinstance(value, (list, tuple)):
+            pairs = [text.partition("=") for text in value]
+            for name, equals, given in pairs:
+                if not (name and equals and given):
+                    raise ValueError(
+                        f"{name + equals + given!r} is not what was expected, NAME=VALUE"
+                    )
+            return {name: given for name, _, given in pairs}
+        return value
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -81,11 +154,16 @@ class Config(BaseModel, metaclass=_Fields):
         )
 
 
-def _parameters(model: type[Config]) -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        default = "required" if field.is_required() else f"default {field.default!r}"
-        yield f"{name} : {', '.join(filter(None, [default, allowed_range(field)]))}"
-        yield textwrap.indent(textwrap.fill(field.description or "", 80), "    ")
+class Writing(Config):
+    """A command that writes."""
+
+    overwrite: bool = setting(False, "Replace outputs that exist.")
+
+
+class IntoFolder(Writing):
+    """A command that writes files into a folder."""
+
+    output: Path = output("Folder to write in.", "DIR")
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)

@@ -3,70 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
-
-from .base import Config, Option
-from .fields import (
-    Background,
-    Caldb,
-    CatalogFile,
-    EventClass,
-    EventType,
-    Inputs,
-    LiveYears,
-    NewCatalog,
-    Overwrite,
-    Scheduler,
-    Seed,
-    Workers,
-    ZenithCut,
-)
+from .base import Writing, output, setting
+from .search import CATALOG, INPUTS, LIVE_YEARS, BinConfig
+from .simulate import Cluster, Sky
 
 
-class RefitConfig(Config):
+class RefitConfig(Sky, Cluster, BinConfig):
     """How the candidates of a catalog are fitted."""
 
-    exposure: Annotated[tuple[Path, ...], Option(metavar="FILE...")] = Field(
+    exposure: tuple[Path, ...] = setting(
         (),
-        description="gtexpcube2 maps, one of all the events or one a PSF; or one gtltcube file; "
-        "the package's own table times the live time unless given.",
+        "gtexpcube2 maps, one of all the events or one a PSF; or one gtltcube file; the package's "
+        "own table times the live time unless given.",
+        metavar="FILE...",
     )
-    caldb: Caldb = None
-    psf: Annotated[tuple[Path, ...], Option(metavar="FILE...")] = Field(
+    psf: tuple[Path, ...] = setting(
         (),
-        description="gtpsf files, one for each component of the data; the package's own unless "
-        "given.",
+        "gtpsf files, one for each component of the data; the package's own unless given.",
+        metavar="FILE...",
     )
-    diffuse: Annotated[Path | None, Option(metavar="FILE")] = Field(
-        None, description="Galactic mapcube (gll_iem_v07.fits); goes with --iso."
+    diffuse: Path | None = setting(
+        None, "Galactic mapcube (gll_iem_v07.fits); goes with --iso.", metavar="FILE"
     )
-    iso: Annotated[Path | None, Option(metavar="FILE")] = Field(
-        None, description="Isotropic spectrum (iso_*.txt); goes with --diffuse."
+    iso: Path | None = setting(
+        None, "Isotropic spectrum (iso_*.txt); goes with --diffuse.", metavar="FILE"
     )
-    background: Background = "auto"
-    years: LiveYears = None
-    fake_ts: Annotated[float | None, Option(metavar="TS")] = Field(
+    years: float | None = LIVE_YEARS
+    fake_ts: float | None = setting(
         None,
+        "Candidates of less TS are marked in Fake, which stays as it is unless given.",
+        metavar="TS",
         ge=0.0,
-        description="Candidates of less TS are marked in Fake, which stays as it is unless given.",
     )
-    evtype: EventType = None
-    zmax: ZenithCut = None
-    evclass: EventClass = None
-    scheduler: Scheduler = None
-    workers: Workers = 1
-    seed: Seed = 0
 
 
-class Refit(RefitConfig):
+class Refit(Writing, RefitConfig):
     """Fit the candidates of a catalog: TS, fluxes, spectra, positions.
 
     INPUT are the photons or cubes that the catalog was found in.
     """
 
-    catalog: CatalogFile
-    inputs: Inputs
-    output: NewCatalog
-    overwrite: Overwrite = False
+    catalog: Path = CATALOG
+    inputs: tuple[str, ...] = INPUTS
+    output: Path = output("Catalog to write.", "NEW.fits")

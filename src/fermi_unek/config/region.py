@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator
 
-from .base import Option
+from .base import setting
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -54,32 +54,21 @@ def read_region(value: object) -> object:
 
 
 def _from_text(text: str) -> Circle:
-    head, colon, rest = text.partition(":")
-    frame = FRAMES.get(head.strip().lower()) if colon else "galactic"
+    from astropy.coordinates import SkyCoord
+
+    prefix, colon, rest = text.partition(":")
+    frame = FRAMES.get(prefix.strip().lower()) if colon else "galactic"
     parts = [part.strip() for part in (rest if colon and frame else text).split(",")]
     if not all(parts):
         raise ValueError(f"a part is missing, expected {FORMS}, without blanks")
-    if len(parts) == 2 and not _is_number(parts[0]) and not (colon and frame):
+    if len(parts) == 2 and not (colon and frame) and parts[0].strip("+-.0123456789"):
         return _around(_place_of(parts[0]), parts[1])
     if len(parts) != 3:
         count = f"{len(parts)} part{'s' if len(parts) > 1 else ''}"
         raise ValueError(f"has {count}, expected {FORMS}, without blanks")
     if frame is None:
-        raise ValueError(f"{head!r} is no frame, expected one of {', '.join(FRAMES)}")
-    if frame == "galactic" and all(map(_is_number, parts)):
-        lon, lat, radius = map(float, parts)
-        return lon, lat, radius
-    from astropy.coordinates import SkyCoord
-
+        raise ValueError(f"{prefix!r} is no frame, expected one of {', '.join(FRAMES)}")
     return _around(SkyCoord(*parts[:2], unit="deg", frame=frame), parts[2])
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _place_of(name: str) -> SkyCoord:
@@ -113,13 +102,16 @@ def _check_region(value: Circle) -> Circle:
     return lon % 360.0, lat, radius
 
 
-Region = Annotated[
-    Annotated[Circle, BeforeValidator(read_region), AfterValidator(_check_region)] | None,
-    Field(
-        description="Circle to work in, degrees: Galactic, or icrs:RA,DEC,RADIUS, "
-        "fk5:RA,DEC,RADIUS, or about a source or counterpart of a 4FGL release by its name, such "
-        "as SMC,5. Everything that is there unless given."
-    ),
-    Option(metavar="LON,LAT,RADIUS"),
-]
+Region = Annotated[Circle, BeforeValidator(read_region), AfterValidator(_check_region)] | None
 """Galactic longitude, latitude and radius in degrees, or None."""
+
+
+def region_setting() -> Any:
+    """The field of a `Region`."""
+    return setting(
+        None,
+        "Circle to work in, degrees: Galactic, or icrs:RA,DEC,RADIUS, fk5:RA,DEC,RADIUS, or about "
+        "a source or counterpart of a 4FGL release by its name, such as SMC,5. Everything that is "
+        "there unless given.",
+        metavar="LON,LAT,RADIUS",
+    )

@@ -3,144 +3,111 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices
 
-from .base import Config, Option
-
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Data = Annotated[
-    Path | None,
-    Field(
-        description="Folder with the shared diffuse files; without it only the package's own model "
-        "works."
-    ),
-]
-Backgrounds = Annotated[
-    tuple[str, ...], Field(description="Diffuse models that the skies take in turn.")
-]
-CalibrationSkies = Annotated[
-    int,
-    Field(
-        ge=0,
-        description="Further whole skies on which the output is calibrated afterwards; 0 leaves "
-        "it raw.",
-    ),
-]
-FirstSeed = Annotated[
-    int, Field(ge=0, description="Seed of the first sky; the others count on from it.")
-]
-Rate = Annotated[float, Field(gt=0.0, description="Peak learning rate of the cosine schedule.")]
-Threads = Annotated[
-    int, Field(ge=0, description="CPU threads torch may use; 0 leaves it to torch.")
-]
-TrainingSeed = Annotated[
-    int, Field(ge=0, description="Of the network's start and of the order of examples.")
-]
-TrainingDevice = Annotated[
-    Literal["auto", "cpu", "cuda"], Field(description="auto takes a GPU where there is one.")
-]
+from .base import Config, argument, setting
 
 
-class TrainConfig(Config):
+class _Training(Config):
+    """What the training of any network takes."""
+
+    data: Path | None = setting(
+        None,
+        "Folder with the shared diffuse files; without it only the package's own model works.",
+    )
+    backgrounds: tuple[str, ...] = setting(("own",), "Diffuse models that the skies take in turn.")
+    calibration_skies: int = setting(
+        3, "Further whole skies on which the output is calibrated; 0 leaves it raw.", ge=0
+    )
+    lr: float = setting(2e-3, "Peak learning rate of the cosine schedule.", gt=0.0)
+    threads: int = setting(0, "CPU threads torch may use; 0 leaves it to torch.", ge=0)
+    seed: int = setting(0, "Of the network's start and of the order of examples.", ge=0)
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "auto takes a GPU where there is one.")
+
+
+class TrainConfig(_Training):
     """How a localizer is trained."""
 
-    out: Path = Field(
-        Path("runs/localizer"), description="Folder of the run: checkpoints, log, final weights."
+    out: Path = setting(
+        Path("runs/localizer"), "Folder of the run: checkpoints, log, final weights."
     )
-    dataset: Path = Field(
+    dataset: Path = setting(
         Path("runs/dataset"),
+        "Folder in which simulated training patches are kept between runs.",
         validation_alias=AliasChoices("dataset", "bank"),
-        description="Folder in which simulated training patches are kept between runs.",
     )
-    data: Data = None
-    backgrounds: Backgrounds = ("own",)
-    skies: int = Field(24, ge=1, description="Independent simulated skies.")
-    patches: int = Field(700, ge=1, description="Patches rendered from each sky.")
-    steps: int = Field(5000, ge=1, description="Optimizer steps.")
-    batch: int = Field(16, ge=1, description="Patches in a step.")
-    lr: Rate = 2e-3
-    widths: tuple[int, int, int, int] = Field(
-        (48, 80, 112, 160), description="Filters of the U-Net at 64, 32, 16 and 8 pixels."
+    skies: int = setting(24, "Independent simulated skies.", ge=1)
+    patches: int = setting(700, "Patches rendered from each sky.", ge=1)
+    sky_seed: int = setting(1000, "Seed of the first sky; the others count on from it.", ge=0)
+    steps: int = setting(5000, "Optimizer steps.", ge=1)
+    batch: int = setting(16, "Patches in a step.", ge=1)
+    widths: tuple[int, int, int, int] = setting(
+        (48, 80, 112, 160), "Filters of the U-Net at 64, 32, 16 and 8 pixels."
     )
-    threads: Threads = 0
-    seed: TrainingSeed = 0
-    sky_seed: FirstSeed = 1000
-    start: Path | None = Field(
+    start: Path | None = setting(
         None,
-        description="Shipped network or weights file to go on from, with a fresh optimizer; else random.",
+        "Shipped network or weights file to go on from, with a fresh optimizer; else random.",
     )
-    template: str = Field(
-        "",
-        description="Diffuse model of which the network keeps a template; blank for a network "
-        "without.",
+    template: str = setting(
+        "", "Diffuse model of which the network keeps a template; blank for a network without."
     )
-    ten_years: Share = Field(0.5, description="Share of examples at ten years.")
-    absent: Share = Field(0.28, description="Share of examples without some energy bins.")
-    fields: Share = Field(0.25, description="Share of examples cut to a field.")
-    coarse: Share = Field(
+    ten_years: float = setting(0.5, "Share of examples at ten years.", ge=0.0, le=1.0)
+    absent: float = setting(0.28, "Share of examples without some energy bins.", ge=0.0, le=1.0)
+    fields: float = setting(0.25, "Share of examples cut to a field.", ge=0.0, le=1.0)
+    coarse: float = setting(
         0.5,
-        description="Share of the patches whose photons are placed as coarse count files would "
-        "give them.",
+        "Share of the patches whose photons are placed as coarse count files would give them.",
+        ge=0.0,
+        le=1.0,
     )
-    structure: Share = Field(
+    structure: float = setting(
         0.1,
-        description="Scatter, on scales below ten degrees, of the Galactic emission of the skies "
-        "about their diffuse model.",
+        "Scatter, on scales below ten degrees, of the Galactic emission of the skies about their "
+        "diffuse model.",
+        ge=0.0,
+        le=1.0,
     )
-    calibration_skies: CalibrationSkies = 3
-    device: TrainingDevice = "auto"
-    loaders: int = Field(
-        0, ge=0, description="Processes that draw patches beside the one that trains."
-    )
+    loaders: int = setting(0, "Processes that draw patches beside the one that trains.", ge=0)
 
 
-class TrainClassifierConfig(Config):
+class TrainClassifierConfig(_Training):
     """How a classifier is trained."""
 
-    out: Path = Field(Path("runs/classifier"), description="Folder of the run.")
-    dataset: Path = Field(
+    out: Path = setting(Path("runs/classifier"), "Folder of the run.")
+    dataset: Path = setting(
         Path("runs/classifier-dataset"),
+        "Folder of the candidates found on simulated skies, kept between runs.",
         validation_alias=AliasChoices("dataset", "bank"),
-        description="Folder of the candidates found on simulated skies, kept between runs.",
     )
-    sky_dataset: Path | None = Field(
+    sky_dataset: Path | None = setting(
         None,
+        "Folder in which the simulated skies are kept, a quarter of a GB each, whatever localizer "
+        "searches them; unless given `skies` in the dataset.",
         validation_alias=AliasChoices("sky_dataset", "sky_bank"),
-        description="Folder in which the simulated skies are kept, a quarter of a GB each, "
-        "whatever localizer searches them; unless given `skies` in the dataset.",
     )
-    data: Data = None
-    localizer: str | None = Field(
-        None,
-        description="Model or weights file that finds the candidates; the shipped one unless "
-        "given.",
+    localizer: str | None = setting(
+        None, "Model or weights file that finds the candidates; the shipped one unless given."
     )
-    backgrounds: Backgrounds = ("own",)
-    skies: int = Field(10, ge=1, description="Simulated skies.")
-    sky_seed: FirstSeed = 3_000_001
-    calibration_skies: CalibrationSkies = 3
-    workers: int = Field(1, ge=1, description="Processes that simulate and search skies.")
-    epochs: int = Field(14, ge=1, description="Passes through the candidates.")
-    batch: int = Field(256, ge=1, description="Candidates in a step.")
-    lr: Rate = 2e-3
-    weight_decay: float = Field(2e-2, ge=0.0, description="Of AdamW.")
-    hidden: int = Field(128, ge=1, description="Units of the hidden layers.")
-    filters: int = Field(0, ge=0, description="Filters that see the image; 0 for none.")
-    year_units: int = Field(48, ge=0, description="Units that see the years; 0 for none.")
-    members: int = Field(4, ge=1, description="Networks, each without a part of DR2.")
-    finder: bool = Field(
-        True, description="Whether the classifier is given the localizer's raw numbers."
-    )
-    balance: Share = Field(
+    skies: int = setting(10, "Simulated skies.", ge=1)
+    sky_seed: int = setting(3_000_001, "Seed of the first sky; the others count on from it.", ge=0)
+    workers: int = setting(1, "Processes that simulate and search skies.", ge=1)
+    epochs: int = setting(14, "Passes through the candidates.", ge=1)
+    batch: int = setting(256, "Candidates in a step.", ge=1)
+    weight_decay: float = setting(2e-2, "Of AdamW.", ge=0.0)
+    hidden: int = setting(128, "Units of the hidden layers.", ge=1)
+    filters: int = setting(0, "Filters that see the image; 0 for none.", ge=0)
+    year_units: int = setting(48, "Units that see the years; 0 for none.", ge=0)
+    members: int = setting(4, "Networks, each without a part of DR2.", ge=1)
+    finder: bool = setting(True, "Whether the classifier is given the localizer's raw numbers.")
+    balance: float = setting(
         0.5,
-        description="Power of one over the number of its examples by which a class is weighted.",
+        "Power of one over the number of its examples by which a class is weighted.",
+        ge=0.0,
+        le=1.0,
     )
-    focus: float = Field(0.0, ge=0.0, description="Power of the focal loss.")
-    threads: Threads = 0
-    seed: TrainingSeed = 0
-    device: TrainingDevice = "auto"
+    focus: float = setting(0.0, "Power of the focal loss.", ge=0.0)
 
     @property
     def sky_folder(self) -> Path:
@@ -151,15 +118,10 @@ class TrainClassifierConfig(Config):
 class Train(Config):
     """Train a network as a YAML file says."""
 
-    network: Annotated[Literal["localizer", "classifier"], Option(argument=True)] = Field(
-        description="What is trained."
-    )
-    settings: Annotated[Path, Option(metavar="CONFIG.yaml", argument=True)] = Field(
-        description="Settings of the training."
-    )
-    resume: bool = Field(False, description="Go on from the last checkpoint.")
-    skies_only: bool = Field(
+    network: Literal["localizer", "classifier"] = argument("What is trained.")
+    settings: Path = argument("Settings of the training.", "CONFIG.yaml")
+    resume: bool = setting(False, "Go on from the last checkpoint.")
+    skies_only: bool = setting(
         False,
-        description="Simulate a classifier's skies and stop, before there is a localizer to "
-        "search them.",
+        "Simulate a classifier's skies and stop, before there is a localizer to search them.",
     )

@@ -1,9 +1,11 @@
-"""Flux in single energy bins and upper limits: profiles of one norm, by gammapy's estimator."""
+"""Flux in single energy bins and upper limits: profiles of the likelihood in one norm."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-from gammapy.estimators.map.ts import BrentqFluxEstimator, SimpleMapDataset
+from scipy.optimize import brentq
 
 from ..irf.instrument import PROFILE_DEG
 from ..sky.bins import N_BINS
@@ -79,27 +81,31 @@ def norm_profile(
         Norm (not below 0), 1 sigma errors (both positive; the lower one reaches 0 at most), 95%
         upper limit, TS.
     """
-    used = (own > 0) & (others + own > 0)
-    model = SimpleMapDataset(
-        model=np.ascontiguousarray(own[used]),
-        counts=np.ascontiguousarray(counts[used]),
-        background=np.ascontiguousarray(np.maximum(others[used], 1e-12)),
-        norm_guess=1.0,
-    )
-    estimator = BrentqFluxEstimator(
-        rtol=1e-3, n_sigma=1.0, n_sigma_ul=_UL_SIGMA, selection_optional=["errn-errp", "ul"]
-    )
-    found = estimator.run(model)
-    norm, limit = float(found["norm"]), float(found["norm_ul"])
-    if norm < 0:  # at the bound the profile falls from 0 on
-        at_zero = estimator.estimate_default(model) | {"norm": 0.0}
-        at_zero["stat"] = model.stat_sum(0.0)
-        upper = estimator.estimate_errn_errp(model, at_zero)["norm_errp"]
-        limit = estimator.estimate_ul(model, at_zero)["norm_ul"]
-        return 0.0, 0.0, float(upper), float(limit), 0.0
-    lower = float(found["norm_errn"])
-    lower = norm if not np.isfinite(lower) else min(lower, norm)
-    return norm, lower, float(found["norm_errp"]), limit, max(float(found["ts"]), 0.0)
+    counted = (own > 0) & (counts > 0)
+    total = own[own > 0].sum()
+    n, own, others = counts[counted], own[counted], np.maximum(others[counted], 1e-12)
+
+    def stat(norm: float) -> float:
+        return float(2.0 * (norm * total - (n * np.log(others + norm * own)).sum()))
+
+    def slope(norm: float) -> float:
+        return float(total - (n * own / (others + norm * own)).sum())
+
+    # the statistic has one minimum, which is no higher than if all photons were the component's
+    norm = brentq(slope, 0.0, n.sum() / total) if slope(0.0) < 0 else 0.0
+    best, at_zero = stat(norm), stat(0.0)
+    lower = norm
+    if at_zero - best > 1.0:
+        lower = norm - brentq(lambda x: stat(x) - best - 1.0, 0.0, norm)
+    upper, limit = (_rise(stat, norm, best + s**2, 1.0 / total) for s in (1.0, _UL_SIGMA))
+    return norm, lower, upper, norm + limit, at_zero - best
+
+
+def _rise(stat: Callable[[float], float], norm: float, level: float, step: float) -> float:
+    """How far above its minimum the statistic reaches a level."""
+    while stat(norm + step) < level:
+        step *= 2.0
+    return float(brentq(lambda x: stat(x) - level, norm, norm + step)) - norm
 
 
 def containment_deg(grouping: Grouping, b: int, fraction: float = 0.68) -> float:

@@ -12,11 +12,10 @@ import healpy as hp
 import numpy as np
 
 from ..catalog import Catalog, read_catalog, write_catalog
-from ..catalog.io import SUFFIXES
+from ..catalog.io import check_catalog
 from ..config import RefitConfig
 from ..diffuse.named import DiffuseModel, choose, official
-from ..errors import ConfigError, InputError, OutputError, UnekWarning
-from ..outputs import check_file
+from ..errors import ConfigError, InputError, UnekWarning
 from ..parallel import map_tasks
 from ..progress import Progress, silent
 from ..sky.bins import COVERAGE_ORDER
@@ -63,9 +62,7 @@ def refit_to_file(
     InputError, ConfigError
         What cannot be used.
     """
-    output = check_file(output, overwrite)
-    if output.suffix not in SUFFIXES:
-        raise OutputError(f"{output}: a catalog's name must end in {' or '.join(SUFFIXES)}")
+    output = check_catalog(output, overwrite)
     config = config or RefitConfig()
     before = read_catalog(catalog)
     sky = read_sky(

@@ -1,20 +1,18 @@
 """The stages in a row, one module a command: from files to catalogs, reports and scores."""
 
-from .bin import bin_to_file
 from .demo import Demo, demo_sample, run_demo
 from .info import describe
 from .inject import inject_to_folder
-from .inputs import Inputs, read_photons
+from .inputs import Inputs, bin_to_file, read_photons
 from .models import Models, load_models
 from .report import report_to_folder
-from .search import check_catalog_name, find_sources, find_to_file, search, searched_area
+from .search import find_sources, find_to_file, search, searched_area
 
 __all__ = [
     "Demo",
     "Inputs",
     "Models",
     "bin_to_file",
-    "check_catalog_name",
     "demo_sample",
     "describe",
     "find_sources",

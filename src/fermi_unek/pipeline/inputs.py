@@ -1,4 +1,4 @@
-"""The photons of some files, with the cuts and the years that a command asks for."""
+"""`bin`, and the photons of every command: with the cuts and the years that it asks for."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import BinConfig, FindConfig, SearchSettings
+from ..config import BinConfig, FindConfig
 from ..errors import InputError
+from ..outputs import check_file
 from ..progress import Progress, silent
 from ..sky.counts import SkyCounts
 from ..sky.io.readers import read_sky
+from ..sky.io.skyfile import write_sky
 
 Inputs = str | Path | Sequence[str | Path]
 """A photon file, cube, or @list, or several that belong together."""
@@ -21,7 +23,7 @@ Inputs = str | Path | Sequence[str | Path]
 
 def read_photons(
     inputs: Inputs,
-    config: SearchSettings | BinConfig | None = None,
+    config: BinConfig | None = None,
     progress: Progress = silent,
     *,
     for_report: bool = False,
@@ -81,3 +83,27 @@ def with_years(sky: SkyCounts, years: Sequence[SkyCounts]) -> SkyCounts:
             "@list where a year has several files)"
         )
     return replace(sky, years=tuple(years))
+
+
+def bin_to_file(
+    photons: Inputs,
+    output: str | Path,
+    config: BinConfig | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> SkyCounts:
+    """Photon files binned into one file that `find_sources` reads quickly.
+
+    Raises
+    ------
+    OutputError
+        Before anything is read, when the file exists and may not be replaced, or cannot be
+        written.
+    InputError
+        As `find_sources`.
+    """
+    output = check_file(output, overwrite)
+    sky = read_photons(photons, config or BinConfig(), progress)
+    write_sky(sky, output, overwrite=overwrite)
+    return sky

@@ -11,10 +11,10 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 
 from ..catalog import Catalog, build_catalog, write_catalog
-from ..catalog.io import SUFFIXES
+from ..catalog.io import check_catalog
 from ..config import Find, FindConfig, build
-from ..errors import ConfigError, InputError, OutputError
-from ..outputs import check_file, check_folder
+from ..errors import ConfigError, InputError
+from ..outputs import check_folder
 from ..progress import Progress, silent, stage
 from ..sky.counts import SkyCounts
 from ..sky.geometry.coverage import circle_coverage, intersect
@@ -131,6 +131,7 @@ def search(
         candidates,
         provenance=_provenance(sky, config, localizer, models),
         reference=models.reference,
+        association_radius=config.association_radius,
         coverage=area,
     )
 
@@ -155,7 +156,7 @@ def find_to_file(
     from .report import REPORT_FILES, write_report
 
     config = config or FindConfig()
-    output = check_catalog_name(output, overwrite)
+    output = check_catalog(output, overwrite)
     if report is not None:
         check_folder(report, REPORT_FILES, overwrite)
     models = load_models(config)
@@ -165,14 +166,6 @@ def find_to_file(
     if report is not None:
         write_report(report, sky, catalog, models.reference, progress)
     return catalog
-
-
-def check_catalog_name(path: str | Path, overwrite: bool = False) -> Path:
-    """`path`, once it is sure that a catalog can be written there; else `OutputError`."""
-    path = check_file(path, overwrite)
-    if path.suffix not in SUFFIXES:
-        raise OutputError(f"{path}: a catalog's name must end in {' or '.join(SUFFIXES)}")
-    return path
 
 
 def searched_area(

@@ -1,4 +1,4 @@
-"""fermipy's face: the seed step of a GTAnalysis, and our catalogs as its ROI models take them."""
+"""fermipy's face: the seed step of a GTAnalysis."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Row
 from pydantic import ConfigDict, Field
 
-from ..catalog import Catalog, equatorial_position_angle, read_catalog, write_catalog
+from ..catalog import equatorial_position_angle, write_catalog
+from ..catalog.models import START
 from ..config import FindConfig, build
 from ..errors import InputError, UnekWarning
 from ..pipeline import read_photons, search
-from .start import START, with_start_spectra
 
 if TYPE_CHECKING:
-    from fermipy.catalog import Catalog as FermipyCatalog
     from fermipy.gtanalysis import GTAnalysis
 
 SECTION = "fermi_unek"
@@ -32,7 +31,10 @@ CATALOG_FILE = "fermi_unek.fits"
 _OF_TS_MAPS = frozenset(
     ("max_iter", "sources_per_iter", "tsmap_fitter", "tsmap", "tscube", "multithread", "nthread")
 )
-"""What scripts give fermipy's own method, and this one has no use for."""
+"""What scripts and the section ``sourcefind`` give fermipy's own method, of no use to this one."""
+
+_FAKE_SQRT_TS = 5.0
+"""A candidate that is flagged as a fluctuation is taken for a source from this significance."""
 
 _FRONT = 1
 _EVENT_TYPES = {"front": 1, "back": 2}
@@ -43,6 +45,9 @@ _SIGMAS_68, _SIGMAS_95, _SIGMAS_99 = np.sqrt([2.30, 5.99, 9.21])
 class SeedConfig(FindConfig):
     """How `find_sources` seeks and what it adds: `FindConfig`, and names that fermipy has.
 
+    What the section ``sourcefind`` of the configuration sets to other values than fermipy's own
+    (``min_separation``, ``sqrt_ts_threshold``, ``model``, ``free_params``) holds here, too.
+
     Attributes
     ----------
     min_separation : float
@@ -52,8 +57,10 @@ class SeedConfig(FindConfig):
         With it, sources are added only at distances from it inside `search_minmax_radius`.
     search_minmax_radius : (float or None, float or None)
         Degrees; None is no limit. As fermipy has it, without effect unless `search_skydir`.
-    skip_fake : bool
-        Whether candidates that are taken for fluctuations stay among the peaks.
+    skip_fake : bool or None
+        Whether candidates flagged as fluctuations stay among the peaks. None lets the fit decide:
+        they stay in the model when they reach 5 sigma in it; where nothing is fitted they
+        are left out.
     skip_known : bool
         Whether candidates that a source of the ROI model explains are left out.
     known_radius : float
@@ -75,7 +82,7 @@ class SeedConfig(FindConfig):
     min_separation: float = Field(0.0, ge=0.0)
     search_skydir: SkyCoord | None = None
     search_minmax_radius: tuple[float | None, float | None] = (None, 1.0)
-    skip_fake: bool = True
+    skip_fake: bool | None = None
     skip_known: bool = True
     known_radius: float = Field(0.3, ge=0.0)
     spectrum: dict[str, Any] = Field(default_factory=dict)
@@ -129,11 +136,10 @@ def find_sources(gta: GTAnalysis, prefix: str = "", **config: Any) -> dict[str, 
     -------
     dict
         ``"sources"``: the new `fermipy.roi_model.Source`, most probable first; ``"peaks"``: a
-        dict for each candidate that the model did not explain, with the keys of fermipy's
-        `fit_error_ellipse` (``skydir``, ``ra``, ``dec``, ``glon``, ``glat``, ``pos_err``,
-        ``pos_err_semimajor``, ``pos_err_semiminor``, ``pos_angle`` from celestial north,
-        ``pos_r68``, ``pos_r95``, ``pos_r99``, covariances), ``amp`` (sqrt(TS) of the fit, NaN
-        without), ``name``, ``probability`` and ``fake``. Both are empty when nothing new was found.
+        dict for each candidate that the model did not explain, with the keys that fermipy's own
+        have (``amp`` is sqrt(TS) and ``zoffset`` TS of the fit, NaN without one; ``pos_angle`` is
+        from celestial north; pixels only where the analysis has WCS pixels), and ``name``,
+        ``probability`` and ``fake``. Both are empty when nothing new was found.
 
     Raises
     ------
@@ -147,7 +153,7 @@ def find_sources(gta: GTAnalysis, prefix: str = "", **config: Any) -> dict[str, 
     UnekWarning
         Options of fermipy's that steer its TS maps are given; they have no effect here.
     """
-    given = {**getattr(gta, SECTION, {}), **config}
+    given = {**_sourcefind_section(gta), **getattr(gta, SECTION, {}), **config}
     settings = _settings(given)
     find = FindConfig(**{name: getattr(settings, name) for name in FindConfig.model_fields})
     catalog = search(read_photons(component_cubes(gta, find.evtype), find), find)
@@ -157,17 +163,24 @@ def find_sources(gta: GTAnalysis, prefix: str = "", **config: Any) -> dict[str, 
     peaks = [_peak(catalog.table[int(index)], gta.geom) for index in order]
     if settings.skip_known:
         peaks = _unexplained(peaks, gta.roi, settings.known_radius)
-    added = [_add(gta, peak, settings) for peak in _wanted(peaks, settings)]
-    if settings.fit and gta.like is not None:
-        added = _fit(gta, added, settings)
-    for peak in peaks:
-        if peak["name"] in added:
-            peak["amp"] = float(np.sqrt(max(gta.roi[peak["name"]]["ts"], 0.0)))
+    fitted = settings.fit and gta.like is not None
+    fake_limit = _FAKE_SQRT_TS if settings.skip_fake is None else 0.0
+    if settings.skip_fake is None:
+        settings = settings.model_copy(update={"skip_fake": not fitted})
+    wanted = list(_wanted(peaks, settings))
+    for peak in wanted:
+        _add(gta, peak, settings)
+    if fitted:
+        wanted = _fit(gta, wanted, settings, fake_limit)
+    added = [peak["name"] for peak in wanted]
+    left_out = sum(peak["fake"] for peak in peaks) - sum(peak["fake"] for peak in wanted)
     gta.logger.info(
-        "fermi_unek: %i candidates, %i not in the model, %i added; all are in %s",
+        "fermi_unek: %i candidates, %i not in the model, %i added, %i flagged Fake left out; all "
+        "are in %s",
         len(catalog),
         len(peaks),
         len(added),
+        left_out,
         output,
     )
     return {"sources": [gta.roi[name] for name in added], "peaks": peaks}
@@ -192,7 +205,7 @@ def component_cubes(gta: GTAnalysis, event_type: str | None = None) -> list[Path
     if event_type in _EVENT_TYPES:
         wanted = _of_type(components, _EVENT_TYPES[event_type])
         if not wanted:
-            kinds = sorted({str(_evtype(one)) for one in components})
+            kinds = sorted({str(_evtype(component)) for component in components})
             raise InputError(
                 f"no component has {event_type} events alone (evtype {', '.join(kinds)}); leave "
                 "evtype out to take them all"
@@ -201,7 +214,7 @@ def component_cubes(gta: GTAnalysis, event_type: str | None = None) -> list[Path
     elif event_type is None:
         front = _of_type(components, _FRONT)
         components = front if front and _span(front) == _span(components) else components
-    cubes = [Path(one.files["ccube"]) for one in components]
+    cubes = [Path(component.files["ccube"]) for component in components]
     for cube in cubes:
         if not cube.is_file():
             raise InputError(f"{cube}: no such count cube, run gta.setup() first")
@@ -213,12 +226,19 @@ def _evtype(component: Any) -> int:
 
 
 def _of_type(components: Sequence[Any], mask: int) -> list[Any]:
-    return [one for one in components if _evtype(one) == mask]
+    return [component for component in components if _evtype(component) == mask]
 
 
 def _span(components: Sequence[Any]) -> tuple[float, float]:
-    edges = np.concatenate([one.log_energies for one in components]).round(5)
+    edges = np.concatenate([component.log_energies for component in components]).round(5)
     return float(edges.min()), float(edges.max())
+
+
+def _sourcefind_section(gta: GTAnalysis) -> dict[str, Any]:
+    """What the section ``sourcefind`` sets to other values than fermipy does."""
+    usual = {name: option[0] for name, option in gta.defaults["sourcefind"].items()}
+    section = gta.config["sourcefind"]
+    return {name: section[name] for name in usual if section[name] != usual[name]}
 
 
 def _settings(given: Mapping[str, Any], where: str = "find_sources") -> SeedConfig:
@@ -247,21 +267,19 @@ def _peak(row: Row, geom: Any) -> dict[str, Any]:
     angle = float(row["Conf_68_PosAng"])
     galactic = angle - float(equatorial_position_angle(lon, lat, np.zeros(())))
     # fermipy counts angles from the longitude axis
-    cel, gal = (
-        utils.ellipse_to_cov(major, minor, np.radians(90.0 - one)) for one in (angle, galactic)
-    )
+    thetas = {"ICRS": np.radians(90.0 - angle), "galactic": np.radians(90.0 - galactic)}
+    cel, gal = (utils.ellipse_to_cov(major, minor, theta) for theta in thetas.values())
     sigma = np.sqrt(major * minor)
-    peak = {
-        "name": str(row["Source_Name"]),
-        "probability": float(row["Probability"]),
-        "fake": bool(row["Fake"]),
-        "amp": np.nan,
+    fit = {
+        "fit_success": bool(np.isfinite(sigma)),
+        "fit_inbounds": True,
+        "zoffset": np.nan,
+        "theta": thetas["galactic" if geom.frame == "galactic" else "ICRS"] % np.pi,
         "skydir": skydir,
-        "fit_skydir": skydir,
-        "ra": float(skydir.ra.deg),
-        "dec": float(skydir.dec.deg),
-        "glon": float(lon),
-        "glat": float(lat),
+        "ra": skydir.ra.deg,
+        "dec": skydir.dec.deg,
+        "glon": lon,
+        "glat": lat,
         "pos_err": sigma,
         "pos_r68": sigma * _SIGMAS_68,
         "pos_r95": r95,
@@ -276,12 +294,32 @@ def _peak(row: Row, geom: Any) -> dict[str, Any]:
         "pos_cel_corr": utils.cov_to_correlation(cel),
         "pos_gal_corr": utils.cov_to_correlation(gal),
     }
-    peak |= dict(zip(("ra_err", "dec_err"), np.sqrt(np.diag(cel)), strict=True))
-    peak |= dict(zip(("glon_err", "glat_err"), np.sqrt(np.diag(gal)), strict=True))
+    fit |= dict(zip(("ra_err", "dec_err"), np.sqrt(np.diag(cel)), strict=True))
+    fit |= dict(zip(("glon_err", "glat_err"), np.sqrt(np.diag(gal)), strict=True))
+    pixel = {}
     if not geom.is_hpx:
-        x, y = (one.item() for one in geom.to_image().coord_to_pix(skydir))
-        peak |= {"xpix": x, "ypix": y, "ix": round(x), "iy": round(y)}
-    return peak
+        x, y = (pixels.item() for pixels in geom.to_image().coord_to_pix(skydir))
+        pixel = {"ix": round(x), "iy": round(y)}
+        fit |= {"xpix": x, "ypix": y, "peak_offset": np.hypot(x - pixel["ix"], y - pixel["iy"])}
+        fit["fit_inbounds"] = bool(np.all(geom.to_image().contains(skydir)))
+    fit = {name: _python(value) for name, value in fit.items()}
+    told = {
+        "name": str(row["Source_Name"]),
+        "probability": float(row["Probability"]),
+        "fake": bool(row["Fake"]),
+        "amp": np.nan,
+        "fit_loc": fit,
+        "fit_skydir": skydir,
+    }
+    return told | pixel | fit
+
+
+def _python(value: Any) -> Any:
+    """Single numbers as Python's own: fermipy writes numpy's as ``np.float64(...)``."""
+    if isinstance(value, Mapping):
+        return {name: _python(item) for name, item in value.items()}
+    is_number = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim)
+    return value.item() if is_number else value
 
 
 def _unexplained(
@@ -289,8 +327,8 @@ def _unexplained(
 ) -> list[dict[str, Any]]:
     """Peaks at which no source of the model lies, neither point nor extended."""
     known = roi.point_sources  # fermipy's name for all but the diffuse ones
-    places = SkyCoord(np.reshape([one.radec for one in known], (-1, 2)), unit="deg")
-    reach = np.array([known_radius + _extension(one) for one in known])
+    places = SkyCoord(np.reshape([source.radec for source in known], (-1, 2)), unit="deg")
+    reach = np.array([known_radius + _extension(source) for source in known])
     # a candidate's own error counts when it is larger than the radius
     beyond = [float(np.fmax(peak["pos_r95"] - known_radius, 0.0)) for peak in peaks]
     return [
@@ -304,8 +342,8 @@ def _extension(source: Any) -> float:
     """Radius of an extended source, degrees; of a template as its catalog gives it, else 0."""
     if not source.extended:
         return 0.0
-    held = (source["SpatialWidth"], source["catalog"].get("Model_SemiMajor"))
-    return max([float(one) for one in held if one is not None and np.isfinite(one)], default=0.0)
+    sizes = (source["SpatialWidth"], source["catalog"].get("Model_SemiMajor"))
+    return max((float(deg) for deg in sizes if deg is not None and np.isfinite(deg)), default=0.0)
 
 
 def _wanted(peaks: Sequence[dict[str, Any]], settings: SeedConfig) -> Iterator[dict[str, Any]]:
@@ -321,28 +359,26 @@ def _wanted(peaks: Sequence[dict[str, Any]], settings: SeedConfig) -> Iterator[d
             settings.search_skydir.separation(place).deg, settings.search_minmax_radius
         ):
             continue
-        if any(one.separation(place).deg < settings.min_separation for one in taken):
+        if any(other.separation(place).deg < settings.min_separation for other in taken):
             continue
         taken.append(place)
         yield peak
 
 
-def _add(gta: GTAnalysis, peak: dict[str, Any], settings: SeedConfig) -> str:
-    """Add a peak to the model under a name that no source of it answers to; that name."""
+def _add(gta: GTAnalysis, peak: dict[str, Any], settings: SeedConfig) -> None:
+    """Add a peak to the model under a name that no source of it answers to."""
     peak["name"] = _free_name(gta.roi, peak["name"])
     spectrum = {"SpectrumType": "PowerLaw", "SpatialModel": "PointSource", **settings.spectrum}
     free = settings.free_params or []
     if spectrum["SpectrumType"] == "PowerLaw":
-        start = {"Scale": "Pivot_Energy", "Prefactor": "PL_Flux_Density", "Index": "PL_Index"}
-        spectrum = {name: START[column] for name, column in start.items()} | spectrum
+        spectrum = START | spectrum
         free = settings.free_params or ["Prefactor", "Index"]
     for name in free:
         value = spectrum.get(name, {})
         value = value if isinstance(value, Mapping) else {"value": value}
         spectrum[name] = {"name": name, **value, "free": True}
     place = {key: value for key, value in peak.items() if key in ("ra", "dec", *_SOURCE_KEYS)}
-    gta.add_source(peak["name"], spectrum | place, free=True)
-    return peak["name"]
+    gta.add_source(peak["name"], _python(spectrum) | place, free=True)
 
 
 _SOURCE_KEYS = (
@@ -356,60 +392,31 @@ _SOURCE_KEYS = (
 def _free_name(roi: Any, name: str) -> str:
     """`name`, or with a number when a source of the model has it, be it as an association."""
     names = chain([name], (f"{name}_{number}" for number in count(2)))
-    return next(one for one in names if not roi.has_source(one))
+    return next(free for free in names if not roi.has_source(free))
 
 
-def _fit(gta: GTAnalysis, names: Sequence[str], settings: SeedConfig) -> list[str]:
-    """Fit new sources one by one, as fermipy does, and leave them fixed; those that stay."""
-    for name in names:
-        gta.free_source(name, False)
-    for name in names:
-        gta.free_source(name, True, pars=settings.free_params)
-        gta.fit()
-        gta.free_source(name, False)
-    if settings.sqrt_ts_threshold is None:
-        return list(names)
-    weak = [name for name in names if gta.roi[name]["ts"] < settings.sqrt_ts_threshold**2]
-    for name in weak:
-        gta.logger.info("fermi_unek: %s is too faint in the fit, taken out again", name)
-        gta.delete_source(name)
-    return [name for name in names if name not in weak]
+def _fit(
+    gta: GTAnalysis, peaks: Sequence[dict[str, Any]], settings: SeedConfig, fake_limit: float
+) -> list[dict[str, Any]]:
+    """Fit new sources one by one, as fermipy does, and leave them fixed; those that stay.
 
-
-def to_catalog(catalog: Catalog | str | Path) -> FermipyCatalog:
-    """A catalog of ours as a fermipy Catalog, for the list ``catalogs`` of a model.
-
-    Unlike `fermipy.catalog.Catalog.create` of the file this takes catalogs without rows, and
-    sources that were not refitted get the power law of `plugins.start` to begin a fit from
-    (the file has NaN there, of which fermipy makes parameters without a value).
-
-    Parameters
-    ----------
-    catalog : Catalog, or path of a file
-        May have no rows.
-
-    Returns
-    -------
-    fermipy.catalog.Catalog
-        Sorted by name, as fermipy's own. Its table is a copy.
-
-    Raises
-    ------
-    InputError
-        When a path is given and the file is no catalog of ours.
+    `fake_limit` is the sqrt(TS) that a candidate flagged as a fluctuation must reach.
     """
-    from fermipy.catalog import Catalog as FermipyCatalog
-    from fermipy.catalog import Catalog4FGLDR3
-
-    record = catalog if isinstance(catalog, Catalog) else read_catalog(catalog)
-    table = with_start_spectra(record.table)
-    table.sort("Source_Name")
-    cutoff = table["SpectrumType"] == "PLSuperExpCutoff"
-    table["SpectrumType"][cutoff] = "PLSuperExpCutoff4"
-    for name in ("Spatial_Filename", "Spatial_Function"):
-        table[name] = np.full(len(table), "", dtype="U20")
-    result = FermipyCatalog(table)
-    Catalog4FGLDR3._fill_params(result.table)
-    if "TS" not in table.colnames:  # a refit writes it
-        result.table["TS"] = np.asarray(table["Signif_Avg"], float) ** 2
-    return result
+    for peak in peaks:
+        gta.free_source(peak["name"], False)
+    for peak in peaks:
+        gta.free_source(peak["name"], True, pars=settings.free_params)
+        gta.fit()
+        gta.free_source(peak["name"], False)
+    staying = []
+    for peak in peaks:
+        ts = max(float(gta.roi[peak["name"]]["ts"]), 0.0)
+        limit = max(settings.sqrt_ts_threshold or 0.0, fake_limit if peak["fake"] else 0.0)
+        if np.sqrt(ts) < limit:
+            gta.logger.info("fermi_unek: %s has TS %.1f, taken out again", peak["name"], ts)
+            gta.delete_source(peak["name"])
+            continue
+        peak["amp"] = float(np.sqrt(ts))
+        peak["zoffset"] = peak["fit_loc"]["zoffset"] = ts
+        staying.append(peak)
+    return staying

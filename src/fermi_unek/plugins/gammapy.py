@@ -19,11 +19,11 @@ from gammapy.utils.registry import Registry
 from gammapy.utils.table import table_row_to_dict, table_standardise_units_inplace
 
 from ..catalog.io import write_catalog
+from ..catalog.models import START, measured_spectrum
 from ..catalog.schema import CLASSES, FLAG_NEAR_EDGE, PROBABILITY_COLUMNS
 from ..config import FindConfig, build
 from ..pipeline import search
 from .maps import read_datasets
-from .start import START, has_spectrum
 
 if TYPE_CHECKING:
     from gammapy.modeling.models import SpectralModel
@@ -191,12 +191,12 @@ class SourceCatalogObjectUNEK(SourceCatalogObject4FGL):
         The start has index 2 and 1e-13 photons / cm2 / s / MeV at 1 GeV, without errors; it
         is no measurement.
         """
-        if has_spectrum(self.data):
+        if measured_spectrum(self.data):
             return super().spectral_model()
         return PowerLawSpectralModel(
-            index=START["PL_Index"],
-            amplitude=START["PL_Flux_Density"] * u.Unit("cm-2 s-1 MeV-1"),
-            reference=START["Pivot_Energy"] * u.MeV,
+            index=START["Index"],
+            amplitude=START["Prefactor"] * u.Unit("cm-2 s-1 MeV-1"),
+            reference=START["Scale"] * u.MeV,
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from ..catalog.build import ASSOCIATION_RADIUS_DEG, nearest
+from ..catalog.build import name_neighbours, nearest
 from ..catalog.record import Catalog
 from ..catalog.schema import FLAG_IN_EXTENDED, FLAG_NEAR_EDGE, PROBABILITY_COLUMNS
 from ..progress import Progress, silent
@@ -46,7 +46,8 @@ _ELLIPSE = {
 }
 _TEXTS = {
     "name": "Source_Name",
-    "fgl": "ASSOC_FGL",
+    "fgl": "Nearest_FGL",
+    "fgl_assoc": "ASSOC_FGL",
     "class": "CLASS1",
     "class2": "CLASS2",
     "assoc": "ASSOC1",
@@ -106,6 +107,10 @@ def page_data(
         Of numbers, text, lists and None only, ready for JSON; None where nothing was measured.
     """
     table = _most_probable(catalog.table)
+    if reference is not None:
+        # the catalog's own columns may be of another release
+        table = table.copy()
+        name_neighbours(table, reference)
     lon, lat = (np.asarray(table[name], float) for name in ("GLON", "GLAT"))
     data: dict[str, Any] = {
         "view": [round(value, 3) for value in covered_cone(catalog.coverage)],
@@ -113,7 +118,7 @@ def page_data(
         "new_beyond_deg": NEW_BEYOND_DEG,
         "found": len(catalog),
         "release": "" if reference is None else str(reference.meta.get("RELEASE", "reference")),
-        "sources": source_columns(table) | _nearest_columns(table, reference),
+        "sources": source_columns(table),
         "reference": None if reference is None else reference_columns(catalog, reference),
         "backdrop": None,
         "stamps": None,
@@ -181,22 +186,6 @@ def reference_columns(catalog: Catalog, reference: Table) -> dict[str, list[Any]
     return columns
 
 
-def _nearest_columns(table: Table, reference: Table | None) -> dict[str, list[Any]]:
-    """Nearest source of a release; the catalog's own columns may tell of another release."""
-    if reference is None or len(reference) == 0 or len(table) == 0:
-        return {}
-    ours, theirs = (
-        [np.asarray(one[name], float) for name in ("GLON", "GLAT")] for one in (table, reference)
-    )
-    index, separation = nearest(*ours, *theirs)
-    names = np.asarray(reference["Source_Name"], dtype=str)[index]
-    within = separation <= ASSOCIATION_RADIUS_DEG
-    return {
-        "fgl": np.where(within, names, "").tolist(),
-        "separation": decimals(separation, 4),
-    }
-
-
 def decimals(values: Any, places: int) -> list[Any]:
     """Nested lists of numbers rounded to decimal places; None where not finite."""
     return _plain(np.round(np.asarray(values, float), places))
@@ -217,7 +206,7 @@ def _plain(values: np.ndarray) -> list[Any]:
 
 def _filled(values: Sequence[Any]) -> bool:
     """Whether any text or number of nested lists says something."""
-    return any(_filled(one) if isinstance(one, list) else bool(one) for one in values)
+    return any(_filled(item) if isinstance(item, list) else bool(item) for item in values)
 
 
 def _stacked(table: Table, names: Sequence[str], significant: int) -> list[Any]:

@@ -41,7 +41,7 @@ def describe_catalog(catalog: Catalog) -> str:
         lines.append(f"expected purity {real / len(table):.2f}: probabilities add up to {real:.1f}")
         lines.append(
             f"  {'name':<18} {'GLON':>8} {'GLAT':>8} {'r95':>6}  {'prob.':<6} {'class':<5} fake  "
-            "nearest 4FGL"
+            "4FGL source (or the nearest)"
         )
     order = np.argsort(-np.asarray(table["Probability"], float), kind="stable")
     lines += [_source_line(table[int(row)]) for row in order[:_LINES]]
@@ -52,13 +52,14 @@ def describe_catalog(catalog: Catalog) -> str:
 
 def _source_line(source: Row) -> str:
     r95 = 60 * float(np.sqrt(source["Conf_95_SemiMajor"] * source["Conf_95_SemiMinor"]))
-    nearest = str(source["ASSOC_FGL"])
-    if nearest:
-        nearest += f" at {60 * float(source['Sep_FGL']):.1f}'"
+    associated, nearest = str(source["ASSOC_FGL"]), str(source["Nearest_FGL"])
+    neighbor = f"{nearest} at {60 * float(source['Sep_FGL']):.1f}'" if nearest else "-"
+    if associated != nearest:
+        neighbor = associated or f"({neighbor})"
     return (
         f"  {str(source['Source_Name']):<18} {source['GLON']:8.3f} {source['GLAT']:+8.3f} "
         f"{r95:5.1f}'  {source['Probability']:.3f}  {str(source['CLASS1']) or '-':<5} "
-        f"{'yes' if source['Fake'] else 'no':<4}  {nearest or '-'}"
+        f"{'yes' if source['Fake'] else 'no':<4}  {neighbor}"
     )
 
 

@@ -32,10 +32,10 @@ from functools import lru_cache
 import numpy as np
 from astropy.table import Table, vstack
 
-from ..catalog.shipped import DR2_FILE, DR4_FILE, shipped_columns
+from ..catalog.releases import load_release
 from ..catalog.spectra import photon_flux
 from ..sky.geometry.frame import lonlat_to_vectors
-from .population import SPECTRAL_COLUMNS, complete, isotropic_positions, scale
+from .population import SPECTRAL_COLUMNS, complete, isotropic_positions, scale, select_columns
 
 CLASSES = ("bll", "fsrq", "psr", "msp", "pwn")
 """Columns of `class_weights`: psr is young pulsars, msp millisecond ones, pwn also SNR and SPP."""
@@ -163,13 +163,13 @@ def mock_population(rng: np.random.Generator, tail: bool = True) -> Table:
     Table
         A `complete` population: CLASS1 is bll, fsrq, psr (young and millisecond), pwn, snr or
         spp; Signif_Avg is NaN.
-
-    Raises
-    ------
-    InputError
-        When fermipy, which ships 4FGL-DR2 and DR4, is not installed.
     """
-    table = vstack([_draw_sources(one, _draw_fluxes(one, rng, tail), rng) for one in _hosts()])
+    table = vstack(
+        [
+            _draw_sources(component, _draw_fluxes(component, rng, tail), rng)
+            for component in _hosts()
+        ]
+    )
     table["Source_Name"] = np.full(len(table), "", dtype="U24")
     table["Signif_Avg"] = np.nan
     return complete(table)
@@ -186,14 +186,14 @@ def laws() -> tuple[tuple[str, Law], ...]:
 @lru_cache(maxsize=1)
 def dr2_classes() -> tuple[Table, np.ndarray]:
     """DR2's point sources and their weights (N, 5) in each of `CLASSES`, rows summing to one."""
-    table = shipped_columns(DR2_FILE, _HOST_COLUMNS)
+    table = select_columns(load_release("4FGL-DR2"), _HOST_COLUMNS)
     table = table[np.asarray(table["Extended_Source_Name"]) == ""]
     return table, class_weights(table, _millisecond(table))
 
 
 def _millisecond(table: Table) -> np.ndarray:
     """Pulsars of DR2 that DR4 lists as millisecond pulsars, bool (N,)."""
-    later = shipped_columns(DR4_FILE, ("CLASS1", "GLON", "GLAT"))
+    later = select_columns(load_release("4FGL-DR4"), ("CLASS1", "GLON", "GLAT"))
     later = later[np.asarray(later["CLASS1"]) == "msp"]
     known, ours = (
         lonlat_to_vectors(np.asarray(t["GLON"], float), np.asarray(t["GLAT"], float))
@@ -219,7 +219,7 @@ def class_weights(table: Table, millisecond: np.ndarray) -> np.ndarray:
     float array (N, 5)
         Rows sum to one; named sources have one class.
     """
-    named = np.array([_CLASS_OF.get(one, "") for one in table["CLASS1"].tolist()])
+    named = np.array([_CLASS_OF.get(name, "") for name in table["CLASS1"].tolist()])
     named[millisecond] = "msp"
     weights = (named[:, None] == np.array(CLASSES)).astype(float)
     likelihood = _likelihoods(table, weights)
@@ -298,7 +298,9 @@ def _posterior(likelihood: np.ndarray, shares: np.ndarray) -> np.ndarray:
 def _hosts() -> tuple[_Hosts, ...]:
     table, weights = dr2_classes()
     order = np.argsort(np.asarray(table["Flux1000"]))
-    return tuple(_component_hosts(one, table[order], weights[order]) for one in _COMPONENTS)
+    return tuple(
+        _component_hosts(component, table[order], weights[order]) for component in _COMPONENTS
+    )
 
 
 def _component_hosts(component: _Component, table: Table, weights: np.ndarray) -> _Hosts:

@@ -8,7 +8,6 @@ counts of DR2 at abs(b) > 20 deg, where N(>S) = 3.4e-7 / S per 27,140 square deg
 from __future__ import annotations
 
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table, vstack
 
+from ..catalog.releases import load_release
 from ..catalog.spectra import SPECTRUM_TYPES, energy_flux, photon_flux
 from ..errors import InputError, UnekWarning
 from ..sky.io.files import open_fits
@@ -36,32 +36,22 @@ _BREAK_FLUX, _SLOPE_BELOW = 1e-10, 0.9
 
 
 def dr2_table() -> Table:
-    """The rows of 4FGL-DR2 with the columns of `COLUMNS`, extended sources left out.
-
-    Raises
-    ------
-    InputError
-        When the fermipy package, which ships the file, is not installed.
-    """
-    spec = find_spec("fermipy")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
-        path = Path(folder) / "data" / "catalogs" / "gll_psc_v27.fit"
-        if path.is_file():
-            table = Table.read(path, hdu=1)
-            point = np.char.strip(np.asarray(table["Extended_Source_Name"]).astype(str)) == ""
-            return _clean(table[point])
-    raise InputError("gll_psc_v27.fit of 4FGL-DR2 was not found in the fermipy package; install it")
+    """The rows of 4FGL-DR2 with the columns of `COLUMNS`, extended sources left out."""
+    table = load_release("4FGL-DR2")
+    return select_columns(table[np.asarray(table["Extended_Source_Name"]) == ""], COLUMNS)
 
 
-def _clean(table: Table, names: tuple[str, ...] = COLUMNS) -> Table:
+def select_columns(table: Table, names: tuple[str, ...]) -> Table:
+    """Columns of a LAT catalog that it has, classes in lower case."""
     clean = Table({name: np.asarray(table[name]) for name in names if name in table.colnames})
-    for name in ("Source_Name", "SpectrumType", "CLASS1"):
+    for name in {"Source_Name", "SpectrumType", "CLASS1"} & set(clean.colnames):
         clean[name] = np.char.strip(np.asarray(clean[name]).astype("U24"))
-    clean["CLASS1"] = np.char.lower(np.asarray(clean["CLASS1"]))
-    # what the first 4FGL called by gtlike's name, DR2 calls by its own
-    kinds = np.asarray(clean["SpectrumType"])
-    clean["SpectrumType"] = np.where(kinds == "PLSuperExpCutoff2", "PLSuperExpCutoff", kinds)
+    if "CLASS1" in clean.colnames:
+        clean["CLASS1"] = np.char.lower(np.asarray(clean["CLASS1"]))
+    if "SpectrumType" in clean.colnames:
+        # what the first 4FGL called by gtlike's name, DR2 calls by its own
+        kinds = np.asarray(clean["SpectrumType"])
+        clean["SpectrumType"] = np.where(kinds == "PLSuperExpCutoff2", "PLSuperExpCutoff", kinds)
     return clean
 
 
@@ -103,7 +93,7 @@ def read_population(path: str | Path) -> Table:
     missing = [name for name in names if name not in table.colnames]
     if missing:
         raise InputError(f"{path}: the source list has no column {', '.join(missing)}")
-    clean = _clean(table, names)
+    clean = select_columns(table, names)
     if "Extended_Source_Name" in table.colnames:
         extended = np.char.strip(np.asarray(table["Extended_Source_Name"]).astype(str)) != ""
         clean = clean[~extended]

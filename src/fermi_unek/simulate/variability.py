@@ -17,7 +17,7 @@ import numpy as np
 from astropy.table import Table
 from scipy.signal import lfilter
 
-from ..catalog.shipped import DR2_FILE, shipped_columns
+from ..catalog.releases import load_release
 
 N_HISTORY = 10
 """Years of 4FGL-DR2."""
@@ -99,7 +99,7 @@ def yearly_factors(
     float64 array (N, n_years)
         Not negative, (weighted) mean of each row one. Of no row for no class.
     """
-    kinds = np.array([PROCESS_OF_CLASS.get(one, "") for one in np.asarray(classes).tolist()])
+    kinds = np.array([PROCESS_OF_CLASS.get(name, "") for name in np.asarray(classes).tolist()])
     factors = np.ones((kinds.size, n_years))
     for kind, process in processes().items():
         rows = np.flatnonzero(kinds == kind)
@@ -160,11 +160,6 @@ def dr2_yearly_factors(
     table : Table
         Population with Source_Name, CLASS1 and Flux1000; rows that are not of DR2 follow the
         process of their class.
-
-    Raises
-    ------
-    InputError
-        When fermipy, which ships the histories, is not installed.
     """
     classes, flux = np.asarray(table["CLASS1"]), np.asarray(table["Flux1000"], float)
     factors = yearly_factors(classes, n_years, rng, flux=flux, lengths=lengths)
@@ -185,7 +180,7 @@ def dr2_yearly_factors(
 @lru_cache(maxsize=1)
 def _dr2_histories() -> tuple[np.ndarray, np.ndarray]:
     """Names and yearly fluxes over their mean (N, 10), freed of noise, not negative."""
-    table = shipped_columns(DR2_FILE, ("Source_Name", "Flux_History", "Unc_Flux_History"))
+    table = load_release("4FGL-DR2")
     flux, error = histories(table)
     mean = flux.mean(axis=1, keepdims=True)
     variance = flux.var(axis=1, ddof=1)
@@ -209,7 +204,7 @@ def _continued(
     for kind in set(PROCESS_OF_CLASS.values()) | {"steady"}:
         # a class without a process may still have a history: it wanders as the unassociated do
         process = fitted.get(kind, fitted["unassociated"])
-        mine = [PROCESS_OF_CLASS.get(one, "steady") == kind for one in classes.tolist()]
+        mine = [PROCESS_OF_CLASS.get(name, "steady") == kind for name in classes.tolist()]
         rows = np.flatnonzero(mine)
         last = (logs[rows, -1] - middle[rows]) / np.maximum(sigma[rows], 1e-9)
         noise = rng.standard_normal((rows.size, more.shape[1]))

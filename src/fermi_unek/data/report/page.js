@@ -474,7 +474,8 @@ function facts(row) {
   fact("l, b", `${fixed(source.lon[row], 3)}°, ${fixed(source.lat[row], 3)}°`);
   fact("RA, Dec", `${fixed(source.ra[row], 3)}°, ${fixed(source.dec[row], 3)}°`);
   if (known(pick("major", row))) fact("95% ellipse", `${(source.major[row] * 60).toFixed(1)}′ × ${fixed(source.minor[row] * 60, 1)}′, position angle ${fixed(pick("angle", row), 0)}°`);
-  if (pick("fgl", row) || known(pick("separation", row))) fact("Nearest 4FGL", `${pick("fgl", row) || "beyond 1°"}${known(pick("separation", row)) ? ` at ${fixed(source.separation[row], 3)}°` : ""}`);
+  fact("4FGL association", pick("fgl_assoc", row));
+  if (pick("fgl", row)) fact("Nearest 4FGL", `${source.fgl[row]} at ${fixed(source.separation[row], 3)}°`);
   if (known(pick("signif", row))) fact("Significance", `${fixed(source.signif[row], 1)} σ`);
   if (known(pick("flux", row))) fact("Flux 1 to 100 GeV", `${precise(source.flux[row])}${known(pick("flux_error", row)) ? " ± " + precise(source.flux_error[row]) : ""} cm⁻² s⁻¹`);
   if (known(pick("variability", row))) fact("Variability index", fixed(source.variability[row], 1));

@@ -1,7 +1,7 @@
-"""Asking a remote service: in batches, with time-outs, again after a while, and not twice.
+"""Queries of a remote service: in batches, with time-outs, retried, and cached.
 
-Answers are kept on disk with the time they were given, so that a second run asks nothing and
-says how old they are; when a service is down, an old answer does, and that is said too.
+Responses are cached on disk with the time they were given, so that a second run sends nothing and
+says how old they are; when a service is down, an old response does, and that is said too.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ BACKOFF_S = 2.0
 """Wait before the second try; doubled before each further one."""
 
 Query = Mapping[str, Any]
-"""What is asked, in words that JSON can hold; the name of the kept answer is made of it."""
+"""What is asked, in words that JSON can hold; the name of the cached answer is made of it."""
 
 
-class NotNow(Exception):
+class TransientError(Exception):
     """An answer that another try may mend: a time-out, HTTP 5xx, or garbage."""
 
 
-class Unreachable(NotNow):
+class Unreachable(TransientError):
     """No connection at all, which holds for everything at that address."""
 
 
-class TooMany(Exception):
+class TooManyRows(Exception):
     """A service cut its answer short; the batch must be smaller."""
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long and how often is asked.
+class RetryPolicy:
+    """How long a query may take and how often it is sent.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class Cache:
-    """Answers kept in a folder, which is made when the first one comes.
+    """Answers cached in a folder, which is made when the first one comes.
 
     Attributes
     ----------
@@ -79,15 +79,15 @@ class Cache:
     folder: Path | None
     max_age_days: float = 30.0
 
-    def read(self, query: Query) -> Kept | None:
-        """The kept answer to a query, of whatever age; None where there is none to be read."""
+    def read(self, query: Query) -> CachedResponse | None:
+        """The cached answer to a query, of whatever age; None where there is none to be read."""
         path = self._path(query)
         if path is None or not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as kept:
-                objects = Objects(*(kept[name] for name in _FIELDS))
-                return Kept(objects, datetime.fromisoformat(str(kept["asked"])))
+            with np.load(path, allow_pickle=False) as cached:
+                objects = Objects(*(cached[name] for name in _FIELDS))
+                return CachedResponse(objects, datetime.fromisoformat(str(cached["asked"])))
         except Exception:  # half a file, another version: as if it were not there
             return None
 
@@ -104,9 +104,9 @@ class Cache:
         except OSError:
             return
 
-    def fresh(self, kept: Kept) -> bool:
+    def fresh(self, cached: CachedResponse) -> bool:
         """Whether an answer need not be asked for again."""
-        return datetime.now(UTC) - kept.asked < timedelta(days=self.max_age_days)
+        return datetime.now(UTC) - cached.asked < timedelta(days=self.max_age_days)
 
     def _path(self, query: Query) -> Path | None:
         if self.folder is None:
@@ -120,7 +120,7 @@ _FIELDS = ("name", "ra_deg", "dec_deg", "error95_deg", "class_")
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedResponse:
     """An answer and when it was given (UTC)."""
 
     objects: Objects
@@ -128,7 +128,7 @@ class Kept:
 
 
 def default_folder() -> Path:
-    """Where answers are kept unless told otherwise: the user's cache folder."""
+    """Where answers are cached unless told otherwise: the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "fermi_unek" / "associate"
 
@@ -140,88 +140,88 @@ class Host:
     down: str = ""
 
 
-class Asker:
-    """Asks one service with patience and a cache.
+class Client:
+    """Sends the queries of one service, with retries and a cache.
 
-    Once all tries of a query have failed the service is taken for down: what is kept still
+    Once all tries of a query have failed the service is taken for down: what is cached still
     serves, everything else fails at once. When there was no connection, so do the other
     services of the host.
     """
 
     def __init__(
         self,
-        patience: Patience | None = None,
+        retry: RetryPolicy | None = None,
         cache: Cache | None = None,
         progress: Progress = silent,
         host: Host | None = None,
     ) -> None:
-        self.patience = patience or Patience()
+        self.retry = retry or RetryPolicy()
         self.cache = cache or Cache(None)
         self.progress = progress
         self.host = host or Host()
         self._down = ""
 
-    def ask(self, query: Query, send: Callable[[], Objects]) -> Kept:
+    def send(self, query: Query, once: Callable[[], Objects]) -> CachedResponse:
         """The answer to a query.
 
         Parameters
         ----------
         query : mapping
             What tells this query from others.
-        send : callable
-            Asks the service once; raises `NotNow` where another try may help.
+        once : callable
+            Sends it once; raises `TransientError` where another try may help.
 
         Returns
         -------
-        Kept
-            With the time of the answer, which lies before today when it was kept.
+        CachedResponse
+            With the time of the answer, which lies before today when it was cached.
 
         Raises
         ------
         ServiceFailure
-            When no try succeeded and no old answer is kept.
-        TooMany
+            When no try succeeded and no old answer is cached.
+        TooManyRows
             When the service cut its answer short.
         """
-        kept = self.cache.read(query)
-        if kept is not None and self.cache.fresh(kept):
-            return kept
+        cached = self.cache.read(query)
+        if cached is not None and self.cache.fresh(cached):
+            return cached
         try:
-            objects = self._try(send)
+            objects = self._try(once)
         except ServiceFailure:
-            if kept is None:
+            if cached is None:
                 raise
-            return kept
+            return cached
         now = datetime.now(UTC).replace(microsecond=0)
         self.cache.write(query, objects, now)
-        return Kept(objects, now)
+        return CachedResponse(objects, now)
 
-    def _try(self, send: Callable[[], Objects]) -> Objects:
+    def _try(self, once: Callable[[], Objects]) -> Objects:
         if self._down or self.host.down:
             raise ServiceFailure(self._down or self.host.down)
-        wait = self.patience.backoff_s
-        for number in range(self.patience.tries):
+        wait = self.retry.backoff_s
+        for number in range(self.retry.tries):
             if number:
-                self.patience.sleep(wait)
+                self.retry.sleep(wait)
                 wait *= 2
             try:
-                return send()
-            except NotNow as reason:
+                return once()
+            except TransientError as reason:
                 last = reason
-        tries = self.patience.tries
+        tries = self.retry.tries
         self._down = f"{last} ({tries} {'try' if tries == 1 else 'tries'})"
         if isinstance(last, Unreachable):
             self.host.down = self._down
         raise ServiceFailure(self._down)
 
 
-def ask_in_batches(
+def send_in_batches(
     order: np.ndarray,
     size: int,
-    ask: Callable[[np.ndarray], Kept],
+    send: Callable[[np.ndarray], CachedResponse],
     progress: Progress = silent,
     label: str = "",
-) -> list[Kept]:
+) -> list[CachedResponse]:
     """Answers for indices in batches, halved where a service cuts its answer short.
 
     Parameters
@@ -230,8 +230,8 @@ def ask_in_batches(
         What is asked for; N may be 0.
     size : int
         Most indices in a batch.
-    ask : callable
-        Asks for some indices; raises `TooMany` for too many.
+    send : callable
+        Sends the query for some indices; raises `TooManyRows` for too many.
     progress : Progress
         Wraps the loop over batches.
     label : str
@@ -240,31 +240,31 @@ def ask_in_batches(
     Raises
     ------
     ServiceFailure
-        When one index alone is too many, or `ask` fails.
+        When one index alone is too many, or `send` fails.
     """
     answers = []
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     for batch in progress(batches, label=label):
         try:
-            answers.append(ask(batch))
-        except TooMany as reason:
+            answers.append(send(batch))
+        except TooManyRows as reason:
             if len(batch) == 1:
                 raise ServiceFailure(f"{reason} around a single source") from None
-            answers += ask_in_batches(batch, (len(batch) + 1) // 2, ask)
+            answers += send_in_batches(batch, (len(batch) + 1) // 2, send)
     return answers
 
 
-def joined(answers: list[Kept], cache: Cache) -> tuple[Objects, str, str]:
+def joined(answers: list[CachedResponse], cache: Cache) -> tuple[Objects, str, str]:
     """All objects of some answers, when the oldest was given, and a note where it is old.
 
     Objects of two answers at the same place with the same name are one.
     """
     if not answers:
         return Objects.empty(), "", ""
-    objects = Objects.joined([one.objects for one in answers])
+    objects = Objects.joined([answer.objects for answer in answers])
     key = Table([objects.name, objects.ra_deg, objects.dec_deg]).as_array()
     _, first = np.unique(key, return_index=True)
-    oldest = min(one.asked for one in answers)
-    stale = [one for one in answers if cache.max_age_days > 0 and not cache.fresh(one)]
-    note = "" if not stale else "the service did not answer, kept answers were used"
+    oldest = min(answer.asked for answer in answers)
+    stale = [answer for answer in answers if cache.max_age_days > 0 and not cache.fresh(answer)]
+    note = "" if not stale else "the service did not answer, cached answers were used"
     return objects.select(np.sort(first)), oldest.isoformat(), note

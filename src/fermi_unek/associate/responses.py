@@ -9,7 +9,7 @@ from io import BytesIO
 
 from astropy.table import Table
 
-from .asking import NotNow, TooMany, Unreachable
+from .client import TooManyRows, TransientError, Unreachable
 from .records import ServiceFailure
 
 _MENDABLE = (408, 425, 429)
@@ -17,21 +17,21 @@ _MENDABLE = (408, 425, 429)
 
 
 @contextmanager
-def failures_told() -> Iterator[None]:
-    """Turn what astroquery, pyvo and requests raise into `NotNow` or `ServiceFailure`."""
+def transient_errors() -> Iterator[None]:
+    """Turn what astroquery, pyvo and requests raise into `TransientError` or `ServiceFailure`."""
     import requests
     from pyvo.dal import DALAccessError
 
     try:
         yield
-    except (NotNow, TooMany, ServiceFailure):
+    except (TransientError, TooManyRows, ServiceFailure):
         raise
     except requests.RequestException as error:
         raise _of_requests(error) from error
     except DALAccessError as error:
         raise _of_pyvo(error) from error
     except Exception as error:  # whatever the parsers make of garbage
-        raise NotNow(f"an answer that cannot be read ({type(error).__name__})") from error
+        raise TransientError(f"an answer that cannot be read ({type(error).__name__})") from error
 
 
 def read_votable(content: bytes) -> list[Table]:
@@ -44,9 +44,9 @@ def read_votable(content: bytes) -> list[Table]:
 
     Raises
     ------
-    NotNow
+    TransientError
         When it is no VOTable, or one that reports an error.
-    TooMany
+    TooManyRows
         When it says that rows were left out.
     """
     from astropy.io import votable
@@ -57,7 +57,7 @@ def read_votable(content: bytes) -> list[Table]:
             tree = votable.parse(BytesIO(content), verify="ignore", invalid="mask")
         except Exception as error:
             start = content[:40].decode("ascii", "replace")
-            raise NotNow(f"an answer that is no VOTable ({start!r})") from error
+            raise TransientError(f"an answer that is no VOTable ({start!r})") from error
         _check_status(tree)
         return [
             one.to_table(use_names_over_ids=True) for one in tree.iter_tables() if len(one.array)
@@ -69,15 +69,15 @@ def _check_status(tree: object) -> None:
         for info in getattr(part, "infos", []):
             name, value = str(info.name), str(info.value)
             if name == "QUERY_STATUS" and value.upper() == "ERROR":
-                raise NotNow(f"an error: {info.content or 'not explained'}")
+                raise TransientError(f"an error: {info.content or 'not explained'}")
             if name == "QUERY_STATUS" and value.upper() == "OVERFLOW":
-                raise TooMany("the service left out rows")
+                raise TooManyRows("the service left out rows")
             if info.ID == "Errors" or name == "Error":
-                raise NotNow(f"an error: {info.content or value}")
+                raise TransientError(f"an error: {info.content or value}")
         for param in getattr(part, "params", []):
             # NED says so when there is nothing, too
             if str(param.name) == "Error" and "no object" not in str(param.value).lower():
-                raise NotNow(f"an error: {str(param.value).strip()}")
+                raise TransientError(f"an error: {str(param.value).strip()}")
 
 
 def _resources(part: object) -> Iterator[object]:
@@ -94,7 +94,7 @@ def _of_requests(error: object) -> Exception:
         return _of_status(error.response.status_code)
     # a pause in the middle of an answer comes as a lost connection
     if isinstance(error, requests.ReadTimeout) or "Read timed out" in str(error):
-        return NotNow("no answer in time")
+        return TransientError("no answer in time")
     return Unreachable(f"no connection ({type(error).__name__})")
 
 
@@ -104,16 +104,18 @@ def _of_pyvo(error: Exception) -> Exception:
 
     cause: object = getattr(error, "cause", None)
     code = getattr(error, "code", None)
+    if isinstance(cause, ServiceFailure):
+        return cause
     if code:
         return _of_status(code)
     if isinstance(cause, requests.RequestException) or "Read timed out" in str(cause):
         return _of_requests(cause)
     if cause is not None:
-        return NotNow(f"an answer that cannot be read ({type(cause).__name__})")
-    return NotNow(f"an error: {error}")
+        return TransientError(f"an answer that cannot be read ({type(cause).__name__})")
+    return TransientError(f"an error: {error}")
 
 
 def _of_status(status: int) -> Exception:
     if status >= 500 or status in _MENDABLE:
-        return NotNow(f"HTTP {status}")
+        return TransientError(f"HTTP {status}")
     return ServiceFailure(f"HTTP {status}: the service does not take the query")

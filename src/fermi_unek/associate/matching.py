@@ -70,7 +70,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Matching:
     """Counterparts of N places in one service.
 
     Attributes
@@ -98,14 +98,14 @@ class Judgement:
         return index, probability
 
 
-def judge(
+def match_counterparts(
     places: Places,
     around: Surroundings,
     *,
     real: np.ndarray,
     kind: Kind = "counterpart",
     priors: Mapping[str, float] | None = None,
-) -> Judgement:
+) -> Matching:
     """Counterparts of each place among the objects around it.
 
     Parameters
@@ -123,7 +123,7 @@ def judge(
 
     Returns
     -------
-    Judgement
+    Matching
     """
     if kind == "gamma":
         family = np.full(len(around.objects), "gamma")
@@ -155,7 +155,7 @@ def judge(
     by_chance = np.zeros((len(places), SHIFTS))
     np.maximum.at(by_chance.reshape(-1), shifted_pairs.place, lucky)
     by_chance[~possible] = np.nan
-    return Judgement(pairs, found, by_chance)
+    return Matching(pairs, found, by_chance)
 
 
 def find_pairs(places: Places, objects: Objects) -> Pairs:

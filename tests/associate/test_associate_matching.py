@@ -1,4 +1,4 @@
-"""Counterparts are judged by where they lie, how crowded it is, and what is known beforehand."""
+"""Counterparts are rated by where they lie, how crowded it is, and what is known beforehand."""
 
 import numpy as np
 import pytest
@@ -7,15 +7,15 @@ from astropy.coordinates import SkyCoord
 from scipy.stats import chi2, multivariate_normal
 
 from fermi_unek.associate import Objects, Places, Surroundings
-from fermi_unek.associate.judge import (
+from fermi_unek.associate.matching import (
     INSIDE_95,
     SHIFTS,
     cap_area,
     drop_repeats,
     find_pairs,
     galactic_latitude,
-    judge,
     local_density,
+    match_counterparts,
     shifted_places,
 )
 from fermi_unek.associate.priors import FAMILIES, PRIORS, families_of, measure_priors, prior
@@ -110,7 +110,7 @@ def test_the_same_offset_is_worth_less_in_a_crowd():
         ra, dec = rng.uniform(115, 125, crowd // 40), rng.uniform(35, 45, crowd // 40)
         far = np.hypot((ra - 120) * np.cos(np.radians(40)), dec - 40) > 0.2
         objects = Objects.joined([near, objects_at(ra[far], dec[far])])
-        found = judge(places, whole(objects, 1), real=np.ones(1))
+        found = match_counterparts(places, whole(objects, 1), real=np.ones(1))
         chances.append(found.probability[found.pairs.object_ == 0][0])
     assert chances[0] > 0.99
     assert chances[0] > chances[1] > chances[2]
@@ -120,7 +120,7 @@ def test_the_same_offset_is_worth_less_in_a_crowd():
 def test_the_probability_is_the_rule_of_bayes_written_out():
     places = places_at([80.0], 30.0, r95=0.2)
     objects = objects_at([80.05, 80.1, 80.02], [30.0, 30.05, 29.95], class_=["bll", "fsrq", "psr"])
-    found = judge(places, whole(objects, 1), real=np.array([0.7]))
+    found = match_counterparts(places, whole(objects, 1), real=np.array([0.7]))
     latitude = galactic_latitude([80.0], [30.0])
     weight = {f: 0.7 * prior(f, latitude)[0] for f in ("blazar", "pulsar")}
     family = families_of(objects.class_)
@@ -151,7 +151,7 @@ def test_probabilities_are_calibrated_on_a_sky_with_known_counterparts(n_backgro
             objects_at(*all_over(n_background, rng)),
         ]
     )
-    found = judge(places, whole(objects, n), real=np.ones(n), priors={"blazar": share})
+    found = match_counterparts(places, whole(objects, n), real=np.ones(n), priors={"blazar": share})
     owner = np.full(len(objects), -1)
     owner[: true.sum()] = np.flatnonzero(true)
     right = owner[found.pairs.object_] == found.pairs.place
@@ -173,7 +173,9 @@ def test_probabilities_are_calibrated_on_a_sky_with_known_counterparts(n_backgro
 def test_a_candidate_that_may_be_no_source_has_less_probable_counterparts():
     objects = objects_at([80.05], 30.0)
     chances = [
-        judge(places_at([80.0], 30.0), whole(objects, 1), real=np.array([p])).probability[0]
+        match_counterparts(
+            places_at([80.0], 30.0), whole(objects, 1), real=np.array([p])
+        ).probability[0]
         for p in (1.0, 0.3, 0.01)
     ]
     assert chances[0] > chances[1] > chances[2]
@@ -198,13 +200,15 @@ def test_shifted_places_keep_the_latitude_and_leave_the_source_behind():
 def test_a_reach_too_small_to_shift_in_gives_no_rate_of_chance():
     objects = objects_at([80.0], 30.0)
     around = Surroundings(objects, np.array([0.3]), whole_sky=False)
-    assert np.isnan(judge(places_at([80.0], 30.0), around, real=np.ones(1)).by_chance).all()
+    assert np.isnan(
+        match_counterparts(places_at([80.0], 30.0), around, real=np.ones(1)).by_chance
+    ).all()
 
 
 def test_no_places_and_no_objects_are_fine():
-    none = judge(places_at([], []), whole(objects_at([1.0], 1.0), 0), real=np.zeros(0))
+    none = match_counterparts(places_at([], []), whole(objects_at([1.0], 1.0), 0), real=np.zeros(0))
     assert none.by_chance.shape == (0, SHIFTS)
-    empty = judge(places_at([1.0], 1.0), whole(Objects.empty(), 1), real=np.ones(1))
+    empty = match_counterparts(places_at([1.0], 1.0), whole(Objects.empty(), 1), real=np.ones(1))
     index, best = empty.best(1)
     assert index[0] == -1
     assert np.isnan(best[0])
@@ -213,8 +217,8 @@ def test_no_places_and_no_objects_are_fine():
 
 def test_components_of_one_object_are_one_and_other_families_stay():
     ra = np.array([10.0, 10.0 + 3 / 3600, 10.0, 10.1])
-    kept = drop_repeats(objects_at(ra, 0.0, class_=["bll", "bcu", "psr", "bcu"]))
-    assert kept.name.tolist() == ["object-0", "object-2", "object-3"]
+    cached = drop_repeats(objects_at(ra, 0.0, class_=["bll", "bcu", "psr", "bcu"]))
+    assert cached.name.tolist() == ["object-0", "object-2", "object-3"]
     assert len(drop_repeats(objects_at([1.0], 1.0))) == 1
 
 

@@ -1,0 +1,30 @@
+"""Studies and benchmarks follow the package: each can be loaded, and the index names them all."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = sorted(
+    path for folder in ("studies", "benchmarks", "scripts") for path in (ROOT / folder).glob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_study_loads_with_the_package_as_it_is(path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(path.parent), *sys.path])
+    spec = importlib.util.spec_from_file_location(f"_loaded_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    assert module.__doc__
+
+
+def test_the_index_names_every_study():
+    index = (ROOT / "studies" / "README.md").read_text()
+    studies = [path.name for path in (ROOT / "studies").iterdir() if path.suffix in (".py", ".sh")]
+    assert [name for name in studies if f"`{name}`" not in index] == []
