@@ -190,7 +190,7 @@ def build_response(
     """
     sky = counts.sky
     files = [read_exposure(path, caldb) for path in exposure]
-    scales = [file.scale_for(sky) for file in files]
+    scales = [file.scale_for(sky, component=len(files) > 1) for file in files]
     cubes = [file for file in files if file.map is None]
     if caldb is not None and not cubes:
         raise InputError(
