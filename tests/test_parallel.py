@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -79,3 +80,32 @@ def test_without_dask_several_workers_are_refused(monkeypatch):
     with pytest.raises(ConfigError, match="pip install"):
         map_tasks(draw, range(2), workers=2)
     assert len(map_tasks(draw, range(2))) == 2
+
+
+SCRIPT = """
+from fermi_unek.errors import UnekError
+from fermi_unek.parallel import map_tasks
+
+{guard}
+    try:
+        print(map_tasks(abs, [-1, -2], workers=2))
+    except UnekError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("guard", "told"),
+    [
+        ('if __name__ == "__main__":', "[1, 2]"),
+        ("if True:", "script.py: several workers start this script again"),
+    ],
+)
+def test_a_script_without_the_guard_that_workers_need_is_told(tmp_path, guard, told):
+    (tmp_path / "script.py").write_text(SCRIPT.format(guard=guard))
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"], capture_output=True, text=True, timeout=120,
+        check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith(told)
+    assert "Traceback" not in done.stderr

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import ConfigError
@@ -44,13 +46,15 @@ def map_tasks(
     Raises
     ------
     ConfigError
-        dask's `distributed` is not installed, no scheduler answers, or workers die again and
-        again.
+        A script without the guard that worker processes need; dask's `distributed` is not
+        installed, no scheduler answers, or workers die again and again.
     Exception
         What the function raises; items not yet begun are dropped.
     """
     if scheduler is None and (workers == 1 or len(items) < 2):
         return [function(item) for item in progress(items, label=label)]
+    if scheduler is None:
+        _check_main_guard()
     with _client(min(workers, len(items)), scheduler) as client:
         from distributed import KilledWorker, as_completed
 
@@ -67,6 +71,16 @@ def map_tasks(
             # what has not begun never will
             client.cancel([future for future in futures if not future.done()])
         return [future.result() for future in futures]
+
+
+def _check_main_guard() -> None:
+    """ConfigError in a script that its worker processes, which import it, would run again."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None) or ""
+    if script.endswith(".py") and "__main__" not in Path(script).read_text(errors="replace"):
+        raise ConfigError(
+            f"{Path(script).name}: several workers start this script again, each for itself; put "
+            "what it does under: if __name__ == '__main__':"
+        )
 
 
 @contextmanager

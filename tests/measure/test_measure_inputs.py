@@ -305,8 +305,12 @@ def test_photons_of_another_field_than_the_catalog_are_refused():
     with pytest.raises(InputError, match="the photons cover none of the 2 sources"):
         refit_catalog(elsewhere, sky, diffuse=flat_sky())
     some = catalog_of([(200.0, 50.0), (20.0, -60.0)])
-    with pytest.warns(UnekWarning, match="do not cover 1 of the 2 sources"):
-        refit_catalog(some, sky, diffuse=flat_sky())
+    with pytest.warns(UnekWarning, match="do not cover 1 of the 2 sources of the catalog, which"):
+        after = refit_catalog(some, sky, diffuse=flat_sky())
+    np.testing.assert_array_equal(after.table["Source_Name"], some.table["Source_Name"])
+    near = np.asarray(after.table["GLAT"]) > 0
+    np.testing.assert_array_equal(np.isfinite(after.table["TS"]), near)
+    np.testing.assert_array_equal(np.isfinite(after.table["Flux1000"]), near)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import healpy as hp
@@ -20,14 +21,14 @@ from sky_samples import (
 
 from fermi_unek.errors import InputError, OutputError
 from fermi_unek.sky.bins import MISSION_START_MET, NATIVE_ORDERS, YEAR_S
-from fermi_unek.sky.counts import BinCounts, SkyCounts, bin_from_pixels
+from fermi_unek.sky.counts import BinCounts, Pixels, SkyCounts, bin_from_pixels
 from fermi_unek.sky.geometry.coverage import circle_coverage, estimated_coverage
 from fermi_unek.sky.io.dss import read_selection
 from fermi_unek.sky.io.files import checksum, open_fits, stream_table, write_fits
 from fermi_unek.sky.io.parts import PixelSum, merge_pixels
 from fermi_unek.sky.io.readers import read_sky
 from fermi_unek.sky.io.skyfile import cut_region, load_sky, write_sky
-from fermi_unek.sky.selection import merged_years
+from fermi_unek.sky.selection import Selection, merged_years
 
 
 def read(path, **options):
@@ -68,6 +69,61 @@ def test_a_sky_is_written_and_read_back_whole_with_its_years(tmp_path, photons):
     assert len(sky.years) == 2
     assert_same(load_sky(path), sky)
     assert_same(read(path), sky)
+
+
+def test_how_a_sky_was_counted_is_read_back(tmp_path):
+    selection = Selection(
+        128, 1, (300.0, 1e6), (0.0, 100.0), ((10.0, -20.0, 5.0),), False,
+        ((MISSION_START_MET, MISSION_START_MET + YEAR_S),), 3e7, 0.4,
+    )  # fmt: skip
+    pixels = (Pixels.of_order(7), Pixels(0.1), *(Pixels(),) * 4)
+    year = replace(sky_of(np.eye(3)), mission_year=3, selection=selection)
+    sky = replace(
+        sky_of(np.eye(3)), selection=selection, intervals_mev=((300.0, 5e5),), counted_in=pixels,
+        years=(year,),
+    )  # fmt: skip
+    back = load_sky(write_sky(sky, tmp_path / "sky.fits"))
+    assert (back.selection, back.intervals_mev) == (selection, ((300.0, 5e5),))
+    assert back.counted_in == pixels
+    assert (back.mission_year, back.years[0].mission_year) == (None, 3)
+    assert back.years[0].selection == selection
+
+
+def test_a_sky_that_an_earlier_version_wrote_is_read(tmp_path):
+    """Then what now are fields stood as text in the origin."""
+    told = {
+        "a.fits": "sha256 0", "observed MeV": "300-2000 7000-1e+06", "pixels": "G7 G7 G8 0.2 0 -",
+    }  # fmt: skip
+    year = replace(sky_of(np.eye(3)), origin=told | {"mission_year": "4"})
+    path = write_sky(replace(year, origin=told, years=(year,)), tmp_path / "sky.fits")
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["HDUVERS"], hdus[0].header["LIVETIME"] = 1, 2.5
+        for hdu in hdus[1:]:
+            hdu.header.remove("COUNTED", ignore_missing=True)
+    sky = load_sky(path)
+    assert sky.origin == {"a.fits": "sha256 0"}
+    assert sky.intervals_mev == ((300.0, 2000.0), (7000.0, 1e6))
+    assert [pixels.galactic_order for pixels in sky.counted_in] == [7, 7, 8, None, None, None]
+    assert sky.counted_in[3].side_deg == 0.2
+    assert (sky.livetime_years, sky.mission_year, sky.years[0].mission_year) == (2.5, None, 4)
+    assert sky.counted_coarsely
+
+
+@pytest.mark.parametrize("suffix", ["fits", "fits.gz"])
+def test_headers_that_claim_more_than_the_file_holds_are_refused_at_once(tmp_path, photons, suffix):
+    raw = bytearray(photons.read_bytes())
+    start = raw.find(b"NAXIS2  =")
+    raw[start : start + 30] = b"NAXIS2  = " + str(2**40).rjust(20).encode()
+    path = tmp_path / f"huge.{suffix}"
+    path.write_bytes(gzip.compress(raw) if suffix.endswith("gz") else raw)
+    with pytest.raises(InputError, match="the file is truncated or corrupt"):
+        read(path)
+
+
+def test_columns_that_do_not_fill_their_row_are_refused(tmp_path, photons):
+    fits.setval(photons, "TFORM1", value="2E", extname="EVENTS")
+    with pytest.raises(InputError, match="columns of EVENTS take .* its header says"):
+        read(photons)
 
 
 def test_a_whole_sky_of_unknown_live_time_and_origin_is_read_back(tmp_path):

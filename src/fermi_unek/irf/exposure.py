@@ -18,7 +18,7 @@ from .instrument import FINE_ENERGIES_MEV, Instrument, load_instrument, sin_decl
 from .livetime import is_livetime, read_livetime
 
 _NSIDE = 64
-_LEAST_CM2_S = 1e5
+_LEAST_CM2_S = 1e5  # ten seconds of it, and more than a count cube holds
 _PLACES = 3000  # of a field at which it is seen whether a map covers it
 
 
@@ -59,8 +59,14 @@ class ExposureFile:
             np.array([np.interp(np.log(FINE_ENERGIES_MEV), nodes, place) for place in planes.T]).T
         )
 
-    def scale_for(self, sky: SkyCounts) -> float:
+    def scale_for(self, sky: SkyCounts, *, component: bool = False) -> float:
         """Part of the file's exposure that the photons of a sky were taken in.
+
+        Parameters
+        ----------
+        sky : SkyCounts
+        component : bool
+            Whether the file may be of some of the photons' event types alone.
 
         Raises
         ------
@@ -76,7 +82,7 @@ class ExposureFile:
                     f"{self.path}: covers {covered:.0%} of the field of the photons; expected the "
                     "exposure of this field"
                 )
-        return time_scale(sky.selection, self.selection, str(self.path))
+        return time_scale(sky.selection, self.selection, str(self.path), component=component)
 
     def instrument(self, years: float, event_type: str) -> Instrument:
         """The instrument of an observation.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import healpy as hp
 import numpy as np
+from astropy.table import vstack
 
 from ..catalog import Catalog, read_catalog, write_catalog
 from ..catalog.io import check_catalog
@@ -112,7 +113,15 @@ def refit_catalog(
     counts = PixelCounts(sky)
     lon, lat = (np.asarray(catalog.table[name], float) for name in ("GLON", "GLAT"))
     vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
-    _check_field(sky, vectors)
+    inside = _covered(sky, vectors)
+    if not inside.all():
+        fitted = refit_catalog(
+            replace(catalog, table=catalog.table[inside]), sky, config, diffuse=diffuse,
+            progress=progress,
+        )  # fmt: skip
+        others = refitted(replace(catalog, table=catalog.table[~inside]), [], [])
+        order = np.argsort(np.concatenate([np.flatnonzero(inside), np.flatnonzero(~inside)]))
+        return replace(fitted, table=vstack([fitted.table, others.table])[order])
     response = build_response(
         counts,
         exposure=config.exposure,
@@ -184,13 +193,13 @@ def find_diffuse(config: RefitConfig, event_type: str) -> DiffuseModel:
     return model
 
 
-def _check_field(sky: SkyCounts, vectors: np.ndarray) -> None:
-    """Compare where the photons and the candidates (N, 3) lie.
+def _covered(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:
+    """Bool (N,): which candidates (N, 3) lie where photons were taken.
 
     Raises
     ------
     InputError
-        No candidate lies where photons were taken.
+        None does.
 
     Warns
     -----
@@ -199,7 +208,7 @@ def _check_field(sky: SkyCounts, vectors: np.ndarray) -> None:
     """
     coverage = sky.coverage
     if coverage is None or not len(vectors):
-        return
+        return np.ones(len(vectors), dtype=bool)
     inside = coverage[hp.vec2pix(2**COVERAGE_ORDER, *vectors.T, nest=True)]
     if not inside.any():
         raise InputError(
@@ -209,10 +218,11 @@ def _check_field(sky: SkyCounts, vectors: np.ndarray) -> None:
     if not inside.all():
         warnings.warn(
             f"the photons do not cover {np.sum(~inside)} of the {len(vectors)} sources of the "
-            "catalog; their results mean nothing",
+            "catalog, which stay as they are",
             UnekWarning,
             stacklevel=3,
         )
+    return inside
 
 
 def _middle(vectors: np.ndarray) -> np.ndarray | None:

@@ -190,7 +190,7 @@ def build_response(
     """
     sky = counts.sky
     files = [read_exposure(path, caldb) for path in exposure]
-    scales = [file.scale_for(sky) for file in files]
+    scales = [file.scale_for(sky, component=len(files) > 1) for file in files]
     cubes = [file for file in files if file.map is None]
     if caldb is not None and not cubes:
         raise InputError(
@@ -213,11 +213,10 @@ def build_response(
                 f"{len(psf)} PSF files and {len(exposure)} exposure maps were given; expected a "
                 "map for each, or none"
             )
-        maps: list[tuple[ExposureFile | None, float]] = list(zip(files, scales, strict=True))
-        maps = maps or [(None, 1.0)] * len(psf)
+        maps: Sequence[ExposureFile | None] = files or [None] * len(psf)
         components = [
-            _from_psf(read_psf(path), *found, package, centre)
-            for path, found in zip(psf, maps, strict=True)
+            _from_psf(read_psf(path), file, scale, package, centre)
+            for path, file, scale in zip(psf, maps, scales or [1.0] * len(psf), strict=True)
         ]
     elif len(files) > 1:
         raise InputError(

@@ -150,7 +150,9 @@ def warn_of_cuts(selection: Selection, where: str) -> None:
         warnings.warn(f"{where}: {text}", UnekWarning, stacklevel=3)
 
 
-def time_scale(photons: Selection, exposure: Selection, where: str) -> float:
+def time_scale(
+    photons: Selection, exposure: Selection, where: str, *, component: bool = False
+) -> float:
     """Compare photons with the exposure made for them; part of its time that they were taken in.
 
     Parameters
@@ -159,6 +161,8 @@ def time_scale(photons: Selection, exposure: Selection, where: str) -> float:
         What is not known of either is not compared.
     where : str
         The exposure or livetime file.
+    component : bool
+        Whether it may be of some of the photons' event types alone.
 
     Raises
     ------
@@ -171,7 +175,7 @@ def time_scale(photons: Selection, exposure: Selection, where: str) -> float:
         Other event classes or zenith cuts, or times of another length.
     """
     theirs, own = photons.event_type, exposure.event_type
-    if theirs and own and theirs != own:
+    if theirs and own and (theirs & own if component else theirs) != own:
         raise InputError(
             f"{where}: is the exposure of {exposure.label} events, the photons are {photons.label}"
         )

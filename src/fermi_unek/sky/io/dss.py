@@ -6,7 +6,6 @@ import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -43,10 +42,11 @@ def read_selection(path: Path, hdus: fits.HDUList, index: int) -> Selection:
 def _apply(selection: Selection, kind: str, value: str, unit: str, where: str) -> Selection:
     mask = re.match(r"BIT_MASK\((EVENT_CLASS|EVENT_TYPE),(\d+)", kind)
     if mask:
-        bits, name = int(mask[2]), mask[1].lower()
+        bits = int(mask[2])
         # of a file that was cut twice the bits of both cuts are left
-        changes: dict[str, Any] = {name: (getattr(selection, name) or bits) & bits or bits}
-        return replace(selection, **changes)
+        if mask[1] == "EVENT_CLASS":
+            return replace(selection, event_class=(selection.event_class or bits) & bits or bits)
+        return replace(selection, event_type=(selection.event_type or bits) & bits or bits)
     ranges = _ranges(value)
     if kind == "CONVERSION_TYPE":  # how Pass 7 files and gtselect convtype say it
         if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:

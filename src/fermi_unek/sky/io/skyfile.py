@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import healpy as hp
 import numpy as np
@@ -15,13 +16,14 @@ from ...errors import InputError
 from ..bins import ENERGY_EDGES_MEV, N_BINS
 from ..counts import BinCounts, Pixels, SkyCounts
 from ..geometry.coverage import N_COVERAGE, circle_coverage, inside_circle, intersect
-from ..selection import Selection, Span
+from ..selection import Selection
 from .files import open_fits, write_fits
 
 HDUCLAS1 = "UNEK_SKY"
 """Value of the primary header's HDUCLAS1 by which the file is recognised."""
 
 _VERSION = 2
+_COUNTED = ("selection", "intervals_mev", "counted_in", "mission_year")  # as JSON in a keyword
 
 
 def write_sky(sky: SkyCounts, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -47,41 +49,21 @@ def write_sky(sky: SkyCounts, path: str | Path, *, overwrite: bool = False) -> P
 
 
 def _layer_tables(sky: SkyCounts, prefix: str, masks: list[np.ndarray]) -> list[fits.BinTableHDU]:
-    """Tables of a layer: its bins, origin, and what was observed; new masks go to `masks`."""
+    """Tables of a layer: its origin and its bins; new masks go to `masks`."""
     tables = [_origin_table(sky, f"{prefix}ORIGIN")]
     header = tables[0].header
     if np.isfinite(sky.livetime_years):
         header["LIVETIME"] = (sky.livetime_years, "calendar years of data")
-    if sky.mission_year is not None:
-        header["MISSYEAR"] = (sky.mission_year, "year of the mission, from 0")
-    selection = sky.selection
-    for key, value in (
-        ("EVCLASS", selection.event_class),
-        ("EVTYPES", selection.event_type),
-        ("ZENMIN", selection.zenith_deg and selection.zenith_deg[0]),
-        ("ZENMAX", selection.zenith_deg and selection.zenith_deg[1]),
-        ("PHASE", selection.phase),
-    ):
-        if value is not None:
-            header[key] = value
-    tables.append(_spans_table(f"{prefix}ENERGIES", ("E_MIN", "E_MAX"), "MeV", sky.intervals_mev))
-    tables.append(_spans_table(f"{prefix}TIMES", ("START", "STOP"), "s", selection.spans_met))
+    counted = {name: getattr(sky, name) for name in _COUNTED}
+    header["COUNTED"] = json.dumps(counted, default=asdict)
     for index, counts in enumerate(sky.bins):
         if counts is not None:
-            tables.append(_bin_table(sky, index, counts, f"{prefix}BIN{index}", masks))
+            tables.append(_bin_table(index, counts, f"{prefix}BIN{index}", masks))
     return tables
 
 
-def _spans_table(
-    name: str, ends: tuple[str, str], unit: str, spans: Sequence[Span]
-) -> fits.BinTableHDU:
-    values = np.array(spans, dtype=float).reshape(-1, 2).T
-    columns = [fits.Column(e, "D", unit, array=v) for e, v in zip(ends, values, strict=True)]
-    return fits.BinTableHDU.from_columns(columns, name=name)
-
-
 def _bin_table(
-    sky: SkyCounts, index: int, counts: BinCounts, name: str, masks: list[np.ndarray]
+    index: int, counts: BinCounts, name: str, masks: list[np.ndarray]
 ) -> fits.BinTableHDU:
     table = fits.BinTableHDU.from_columns(
         [
@@ -100,10 +82,6 @@ def _bin_table(
     header["E_MIN"] = (ENERGY_EDGES_MEV[index], "MeV")
     header["E_MAX"] = (ENERGY_EDGES_MEV[index + 1], "MeV")
     header["COVER"] = (_mask_number(counts.coverage, masks), "coverage table, -1 is whole sky")
-    pixels = sky.counted_in[index]
-    header["PIXDEG"] = (pixels.side_deg, "deg, pixels they were counted in before")
-    if pixels.galactic_order is not None:
-        header["PIXORDER"] = (pixels.galactic_order, "HEALPIX order of these")
     return table
 
 
@@ -168,7 +146,7 @@ def load_sky(path: str | Path) -> SkyCounts:
                 layers = tuple(map(_from_version_1, layers))
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise InputError(f"{path}: the binned sky is damaged ({error})") from error
-        return replace(sky, years=tuple(layers))
+        return replace(sky, years=layers)
 
 
 def _read_masks(hdus: fits.HDUList) -> list[np.ndarray]:
@@ -184,7 +162,6 @@ def _read_masks(hdus: fits.HDUList) -> list[np.ndarray]:
 
 def _read_layer(path: Path, hdus: fits.HDUList, prefix: str, masks: list[np.ndarray]) -> SkyCounts:
     bins: list[BinCounts | None] = [None] * N_BINS
-    counted_in = [Pixels()] * N_BINS
     for index in range(N_BINS):
         if f"{prefix}BIN{index}" not in hdus:
             continue
@@ -199,32 +176,30 @@ def _read_layer(path: Path, hdus: fits.HDUList, prefix: str, masks: list[np.ndar
         pixels, counts = (np.array(table.data[c], dtype=np.uint32) for c in ("PIX", "COUNTS"))
         coverage = None if number < 0 else masks[number]
         bins[index] = BinCounts(table.header["ORDER"], pixels, counts, coverage)
-        counted_in[index] = Pixels(table.header.get("PIXDEG", 0.0), table.header.get("PIXORDER"))
     table = hdus[f"{prefix}ORIGIN"]
-    header = table.header
-    selection = Selection(
-        event_class=header.get("EVCLASS"),
-        event_type=header.get("EVTYPES"),
-        zenith_deg=(header["ZENMIN"], header["ZENMAX"]) if "ZENMAX" in header else None,
-        spans_met=_read_spans(hdus, f"{prefix}TIMES"),
-        phase=header.get("PHASE", 1.0),
-    )
-    return SkyCounts(
-        tuple(bins),
-        hdus[0].header["EVTYPE"],
-        header.get("LIVETIME", float("nan")),
-        origin={key: value for key, value in table.data if key},
-        selection=selection,
-        intervals_mev=_read_spans(hdus, f"{prefix}ENERGIES"),
-        counted_in=tuple(counted_in),
-        mission_year=header.get("MISSYEAR"),
+    return replace(
+        SkyCounts(
+            tuple(bins),
+            hdus[0].header["EVTYPE"],
+            table.header.get("LIVETIME", float("nan")),
+            origin={key: value for key, value in table.data if key},
+        ),
+        **_counted(json.loads(table.header.get("COUNTED", "{}"))),
     )
 
 
-def _read_spans(hdus: fits.HDUList, name: str) -> tuple[Span, ...]:
-    if name not in hdus:
-        return ()
-    return tuple((float(start), float(stop)) for start, stop in hdus[name].data)
+def _counted(stored: dict[str, Any]) -> dict[str, Any]:
+    """Fields of `SkyCounts` as they were before JSON made dictionaries and lists of them."""
+
+    def tuples(value: Any) -> Any:
+        return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+    fields = {name: tuples(value) for name, value in stored.items()}
+    if "selection" in fields:
+        of_file = fields["selection"]
+        fields["selection"] = Selection(**{key: tuples(value) for key, value in of_file.items()})
+        fields["counted_in"] = tuple(Pixels(**pixels) for pixels in fields["counted_in"])
+    return fields
 
 
 def _from_version_1(sky: SkyCounts) -> SkyCounts:
