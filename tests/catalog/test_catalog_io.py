@@ -23,7 +23,7 @@ from fermi_unek.catalog import (
     write_regions,
 )
 from fermi_unek.catalog.schema import NOT_A_FERMI_PRODUCT
-from fermi_unek.errors import InputError, OutputError
+from fermi_unek.errors import InputError, OutputError, UnekWarning
 
 
 def made(n, **more):
@@ -143,7 +143,7 @@ def test_bad_files_are_refused_by_name(tmp_path):
     with pytest.raises(InputError, match="junk.fits: cannot be read"):
         read_catalog(junk)
     fits.PrimaryHDU().writeto(tmp_path / "bare.fits")
-    with pytest.raises(InputError, match="has no HDU LAT_Point_Source_Catalog"):
+    with pytest.raises(InputError, match="not a fermi_unek catalog: no table has"):
         read_catalog(tmp_path / "bare.fits")
 
 
@@ -164,8 +164,25 @@ def test_a_published_catalog_is_not_taken_for_one_of_ours():
 
     with pytest.raises(InputError, match="not a fermi_unek catalog"):
         read_catalog(Path(fermipy.PACKAGE_DATA) / "catalogs" / "gll_psc_v29.fit")
-    with pytest.raises(InputError, match="4FGL-DR3.fits.gz: has no HDU"):
+    with pytest.raises(InputError, match="4FGL-DR3.fits.gz: not a fermi_unek catalog"):
         read_catalog(release_path("4FGL-DR3"))
+
+
+@pytest.mark.parametrize("n_years", [12, 3])
+def test_a_catalog_that_was_cut_with_astropy_is_read(tmp_path, n_years):
+    edges = 239557417.0 + 31557600.0 * np.arange(n_years + 1)
+    catalog = made(40, year_edges_met=edges, reference=load_release("4FGL-DR2"))
+    write_catalog(catalog, tmp_path / "all.fits")
+    table = Table.read(tmp_path / "all.fits", hdu=1)
+    part = np.asarray(catalog.table["RAJ2000"]) < 180.0
+    table[part].write(tmp_path / "part.fits")
+    with pytest.warns(UnekWarning, match="part.fits: holds the table of a catalog alone"):
+        back = read_catalog(tmp_path / "part.fits")
+    for name in catalog.table.colnames:
+        expected = catalog.table[name][part]
+        np.testing.assert_array_equal(back.table[name], expected, err_msg=name)
+        assert back.table[name].dtype == expected.dtype, name
+    np.testing.assert_array_equal(back.year_edges_met, edges)
 
 
 def disc(lon_deg, lat_deg, radius_deg):

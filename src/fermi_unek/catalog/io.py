@@ -8,6 +8,7 @@ COVERAGE, a MOC, where only a part of the sky was searched.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +19,7 @@ from astropy.table import Table
 from mocpy import MOC
 
 from .. import __version__
-from ..errors import InputError, OutputError
+from ..errors import InputError, OutputError, UnekWarning
 from ..outputs import check_file, replacing
 from ..sky.bins import COVERAGE_ORDER, ENERGY_EDGES_MEV, N_BINS
 from ..sky.geometry.coverage import N_COVERAGE
@@ -29,6 +30,7 @@ from .releases import RELEASES, load_release
 from .schema import (
     COLUMNS,
     COUNTERPART_COLUMNS,
+    DEFAULT_YEAR_EDGES_MET,
     EXTENDED_COLUMNS,
     NOT_A_FERMI_PRODUCT,
     ColumnSpec,
@@ -84,7 +86,7 @@ def check_catalog(path: str | Path, overwrite: bool = False) -> Path:
 
 
 def read_catalog(path: str | Path) -> Catalog:
-    """Read a catalog that `write_catalog` wrote.
+    """Read a catalog that `write_catalog` wrote, or its table as another program wrote it again.
 
     Parameters
     ----------
@@ -100,21 +102,27 @@ def read_catalog(path: str | Path) -> Catalog:
     ------
     InputError
         When there is no such file or it is not such a catalog.
+
+    Warns
+    -----
+    UnekWarning
+        Another program left out what was searched and when.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file, expected a catalog written by fermi-unek")
     try:
         with fits.open(path, memmap=False) as hdus:
-            if SOURCES_HDU not in hdus or "Hist_Start" not in hdus:
+            sources = sources_hdu(hdus)
+            if sources is None:
                 raise InputError(
-                    f"{path}: has no HDU {SOURCES_HDU} and Hist_Start, expected a catalog written "
-                    "by fermi-unek"
+                    f"{path}: not a fermi_unek catalog: no table has the columns Source_Name, "
+                    "Probability and Flux_History"
                 )
-            table = Table.read(hdus[SOURCES_HDU], mask_invalid=False)
+            table = Table.read(sources, mask_invalid=False)
             for index, column in enumerate(table.itercols(), start=1):
                 # astropy passes over TCOMM
-                column.description = hdus[SOURCES_HDU].header.get(f"TCOMM{index}")
-            edges = np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
+                column.description = sources.header.get(f"TCOMM{index}")
+            edges = _year_edges(hdus, table, path)
             coverage = _read_coverage(hdus["COVERAGE"]) if "COVERAGE" in hdus else None
             header = _read_header(hdus[0].header)
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -123,6 +131,30 @@ def read_catalog(path: str | Path) -> Catalog:
         return Catalog(_with_neighbours(_tidied(table), header), header, coverage, edges)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def sources_hdu(hdus: fits.HDUList) -> fits.BinTableHDU | None:
+    """The table of sources of this package, also where another program wrote it; None: none."""
+    for hdu in hdus[1:]:
+        names = hdu.columns.names if isinstance(hdu, fits.BinTableHDU) else []
+        if {"Source_Name", "Probability", "Flux_History"} <= set(names):
+            return hdu
+    return None
+
+
+def _year_edges(hdus: fits.HDUList, table: Table, path: str | Path) -> np.ndarray:
+    """Edges of the years; where a program wrote the table alone, years from the mission's start."""
+    if "Hist_Start" in hdus:
+        return np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
+    warnings.warn(
+        f"{path}: holds the table of a catalog alone; taken as of the whole sky, and its years as "
+        "counted from the start of the mission",
+        UnekWarning,
+        stacklevel=3,
+    )
+    n_years = table["Flux_History"].shape[1]
+    start, step = DEFAULT_YEAR_EDGES_MET[0], np.diff(DEFAULT_YEAR_EDGES_MET)[0]
+    return start + step * np.arange(n_years + 1)
 
 
 def _with_neighbours(table: Table, header: Mapping[str, HeaderValue]) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..catalog.io import SOURCES_HDU, read_catalog
+from ..catalog.io import read_catalog, sources_hdu
 from ..config import BinConfig
 from ..sky.io.files import open_fits, resolve_inputs
 from .inputs import read_photons
@@ -39,7 +39,7 @@ def describe(item: str) -> str:
         if not magic.startswith((b"SIMPLE", b"\x1f\x8b")):
             return kind_of_text(path)
     with open_fits(resolve_inputs(item)[0]) as hdus:
-        ours = SOURCES_HDU in hdus and "Probability" in hdus[SOURCES_HDU].columns.names
+        ours = sources_hdu(hdus) is not None
         kind = "" if ours else kind_of_fits(hdus)
     if ours:
         return describe_catalog(read_catalog(path))
