@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH_ARGS ?=
 DEMO_DIR ?= demo_output
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n auto --dist loadfile
 
 .DELETE_ON_ERROR:
 .PHONY: all setup test demo docs lint format clean

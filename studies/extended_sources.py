@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 from astropy.table import Table, vstack
 
-from fermi_unek.catalog.schema import FLAG_IN_EXTENDED, FLAG_SWARM
+from fermi_unek.catalog.schema import FLAG_IN_EXTENDED, FLAG_IN_EXTENDED_SECONDARY
 from fermi_unek.config import FindConfig, SimulateConfig
 from fermi_unek.diffuse.named import choose
 from fermi_unek.evaluate.extended import EXTENSION
@@ -72,7 +72,7 @@ def field_table(
     own = ~Cut(bench).true_detection
     inside = bench.extended.holds(*bench.found_place, 0.0)
     flags = np.asarray(bench.catalog.table["Flags"])
-    flagged, swarm = ((flags & bit) != 0 for bit in (FLAG_IN_EXTENDED, FLAG_SWARM))
+    flagged, swarm = ((flags & bit) != 0 for bit in (FLAG_IN_EXTENDED, FLAG_IN_EXTENDED_SECONDARY))
     points = bench.extended.holds(*(values[bench.visible] for values in bench.true_place), 0.0)
     # false candidates of the field where nothing is extended
     elsewhere = bench.counted_detections & own & ~inside.any(axis=0)

@@ -560,7 +560,7 @@ def test_the_list_of_commands_is_not_cut():
 def test_mirrors_and_priors_are_pairs(tmp_path):
     line = refused("associate", "c.fits", "-o", tmp_path / "o.fits", "--server", "vizier")
     assert "--server is" in line
-    assert "'vizier' is no NAME=VALUE" in line
+    assert "'vizier' is not what was expected, NAME=VALUE" in line
 
 
 # info ------------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def test_what_must_be_given_is_missed_by_name():
         (EvaluateConfig, {"radius": -0.3}, "radius is -0.3: "),
         (AssociateConfig, {"services": "vizier,mast"}, "'vizier', 'simbad' or 'ned'"),
         (AssociateConfig, {"services": 3}, "services is 3: "),
-        (AssociateConfig, {"priors": ["agn"]}, "'agn' is no NAME=VALUE"),
+        (AssociateConfig, {"priors": ["agn"]}, "'agn' is not what was expected, NAME=VALUE"),
     ],
 )
 def test_a_value_out_of_range_is_one_line_with_key_and_value(model, values, said):
@@ -185,10 +185,12 @@ def test_names_that_are_none_or_of_several_places_are_refused():
         ("cel:10,20,5", "'cel' is no frame, expected one of gal, "),
         ("SMC,far", "invalid character"),
         ("icrs:13.2,-172.8,5", "must be within -90 deg <= angle <= 90 deg"),
-        ("10,95,3", "latitude 95 lies outside"),
+        ("10,95,3", "must be within -90 deg <= angle <= 90 deg"),
+        ((10, 95, 3), "latitude 95 lies outside"),
         ("10,20,0", "radius 0 lies outside"),
         ("10,20,190", "radius 190 lies outside"),
-        ("nan,20,5", "expected finite numbers"),
+        ("nan,20,5", "invalid character"),
+        ((float("nan"), 20, 5), "expected finite numbers"),
         ((1, 2), "expected a SkyCoord and a radius"),
         (5, "should be a valid tuple"),
         (RectangleSkyRegion(CENTER, 1 * u.deg, 2 * u.deg), "should be a valid tuple"),

@@ -64,8 +64,6 @@ def test_a_model_is_told_by_its_history_without_the_folders_of_its_training():
     [
         ("fermitools/exp_z100_fb_hpx.fits.gz", "exposure map of gtexpcube2 at 8 energies"),
         ("fermitools/exp_z100_fb_car.fits.gz", "exposure map of gtexpcube2 at 8 energies"),
-        ("fermitools/ltcube_z100.fits.gz", "livetime cube of gtltcube, 0.05 years"),
-        ("exposure/ltcube_4yr_nside32.fits", "livetime cube of gtltcube, 3.98 years"),
         ("fermitools/psf_z100_fb.fits.gz", "PSF table of gtpsf; --psf of refit"),
         ("fermitools/spacecraft.fits.gz", "spacecraft file, 54294 intervals"),
         ("diffuse/gll_iem_v07_240x131.fits", "mapcube of diffuse emission at 28 energies"),
@@ -83,6 +81,16 @@ def test_a_model_is_told_by_its_history_without_the_folders_of_its_training():
 )
 def test_files_of_the_fermitools_and_of_fermipy_are_known(shared_data, file, told):
     assert describe(str(shared_data / file)).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("file", "years"), [("fermitools/ltcube_z100", "0.05"), ("exposure/ltcube_4yr_nside32", "3.98")]
+)
+def test_a_livetime_cube_is_no_input_and_is_told_where_it_goes(shared_data, file, years):
+    (path,) = (shared_data / "x").parent.glob(f"{file}.fits*")
+    told = f"no counts but a livetime cube of gtltcube, {years} years; --exposure of find"
+    with pytest.raises(InputError, match=told):
+        describe(str(path))
 
 
 def test_a_folder_of_fermipy_is_told_file_by_file(shared_data):

@@ -65,7 +65,7 @@ def map_tasks(
             ) from None
         finally:
             # what has not begun never will
-            client.cancel([one for one in futures if not one.done()])
+            client.cancel([future for future in futures if not future.done()])
         return [future.result() for future in futures]
 
 

@@ -319,8 +319,8 @@ def test_the_command_associates_exports_and_tells(tmp_path):
         (["--services", "gaia"], "services is"),
         (["--services", "none"], "no service and no catalog"),
         (["--services", "none", "--catalogs", "none.fits"], "none.fits: no such file"),
-        (["--server", "vizier"], "'vizier' is no NAME=VALUE"),
-        (["--prior", "blazar=2"], "--prior is '2'"),
+        (["--server", "vizier"], "'vizier' is not what was expected, NAME=VALUE"),
+        (["--prior", "blazar=2"], "--prior is"),
         (["--min-probability", "1.5"], "--min-probability is 1.5"),
     ],
 )

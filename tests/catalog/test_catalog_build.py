@@ -16,7 +16,12 @@ from fermi_unek.catalog.build import (
     source_names,
     stated_classes,
 )
-from fermi_unek.catalog.schema import COLUMNS, FLAG_IN_EXTENDED, FLAG_NEAR_EDGE, FLAG_SWARM
+from fermi_unek.catalog.schema import (
+    COLUMNS,
+    FLAG_IN_EXTENDED,
+    FLAG_IN_EXTENDED_SECONDARY,
+    FLAG_NEAR_EDGE,
+)
 from fermi_unek.errors import InputError
 from fermi_unek.sky.geometry.frame import vectors_to_lonlat
 
@@ -336,7 +341,7 @@ def test_of_several_candidates_inside_an_extended_source_all_but_the_likeliest_a
     table = build_catalog(six, reference=reference).table
     table = table[np.argsort(table["GLON"])]
     inside = (np.asarray(table["Flags"]) & FLAG_IN_EXTENDED) != 0
-    swarm = (np.asarray(table["Flags"]) & FLAG_SWARM) != 0
+    swarm = (np.asarray(table["Flags"]) & FLAG_IN_EXTENDED_SECONDARY) != 0
     assert inside.tolist() == [True, True, True, True, True, False]
     # the pulsar's, the likeliest of the remnant and that of its core are not
     assert swarm.tolist() == [False, True, False, True, False, False]

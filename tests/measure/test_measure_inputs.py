@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
-from measure_samples import flat_sky, small_sky
+from measure_samples import catalog_of, flat_sky, small_sky
 
 from fermi_unek.config import RefitConfig
 from fermi_unek.diffuse.named import DIFFUSE_NSIDE
@@ -22,11 +22,13 @@ from fermi_unek.irf.livetime import read_livetime
 from fermi_unek.irf.psf import read_psf
 from fermi_unek.measure import refit_to_file
 from fermi_unek.measure.background import diffuse_per_sr
-from fermi_unek.measure.command import find_diffuse
+from fermi_unek.measure.command import find_diffuse, refit_catalog
 from fermi_unek.measure.pixels import PixelCounts
 from fermi_unek.measure.response import blurred_profiles, build_response, observed_intervals
+from fermi_unek.sky.bins import YEAR_S
 from fermi_unek.sky.counts import Pixels
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
+from fermi_unek.sky.selection import Selection
 
 PIXELS = (
     Pixels.of_order(7),
@@ -214,9 +216,111 @@ def test_one_diffuse_file_alone_is_refused():
         find_diffuse(RefitConfig(iso=Path("iso.txt")), "front")
 
 
-def test_the_approximate_diffuse_model_comes_with_a_warning():
+def test_the_approximate_diffuse_model_comes_with_a_warning(monkeypatch):
+    for name in ("FERMI_UNEK_DATA", "FERMI_DIFFUSE_DIR", "FERMI_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir("/")
     with pytest.warns(UnekWarning, match="approximate"):
-        assert find_diffuse(RefitConfig(background="own"), "front").name.startswith("own")
+        assert find_diffuse(RefitConfig(), "front").name.startswith("own")
+
+
+# photons and exposure that do not belong together ------------------------------------------------
+
+YEARS = tuple(239557417.0 + YEAR_S * np.arange(11))
+
+
+def seen_during(first, last, **selection):
+    """The sky of the tests, with photons of FRONT events between two years of the mission."""
+    spans = ((YEARS[first], YEARS[last]),)
+    cuts = Selection(event_type=1, event_class=128, spans_met=spans, **selection)
+    return PixelCounts(replace(small_sky(), selection=cuts))
+
+
+def exposure_during(path, first, last, event_type=1, **keywords):
+    write_exposure(path, 3e11)
+    start, stop = (fits.Column(n, "D", "s", array=[YEARS[k]])
+                   for n, k in (("START", first), ("STOP", last)))  # fmt: skip
+    with fits.open(path, mode="update") as hdus:
+        hdus.append(fits.BinTableHDU.from_columns([start, stop], name="GTI"))
+        hdus[0].header.update(
+            {"NDSKEYS": 3, "DSTYP1": f"BIT_MASK(EVENT_TYPE,{event_type},P8R3)", "DSVAL1": "1:1"}
+            | {"DSTYP2": "BIT_MASK(EVENT_CLASS,128,P8R3)", "DSVAL2": "1:1"}
+            | {"DSTYP3": "ZENITH_ANGLE", "DSVAL3": "0:100", "DSUNI3": "deg"}
+            | keywords
+        )
+    return path
+
+
+def level(counts, path):
+    component = build_response(counts, exposure=[path]).components[0]
+    return component.exposure(HERE)[np.argmin(np.abs(FINE_ENERGIES_MEV - 1e3)), 0]
+
+
+def test_an_exposure_of_more_time_than_the_photons_is_scaled(tmp_path):
+    path = exposure_during(tmp_path / "map.fits", 0, 10)
+    whole = level(seen_during(0, 10), path)
+    with pytest.warns(UnekWarning, match="exposure of 10 years, the photons .GTI. are of 2"):
+        assert level(seen_during(3, 5), path) == pytest.approx(0.2 * whole, rel=1e-6)
+    assert level(seen_during(0, 10, phase=0.4), path) == pytest.approx(0.4 * whole, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("file", "photons", "reason"),
+    [
+        ((0, 4), (2, 6), "covers 2 of the 4 years of the photons"),
+        ((0, 1), (5, 6), "covers 0 of the 1 years"),
+        ((0, 10, 2), (0, 10), "is the exposure of BACK events, the photons are FRONT"),
+        ((0, 10, 3), (0, 10), r"is the exposure of FRONT\+BACK events"),
+    ],
+)
+def test_an_exposure_of_other_time_or_events_is_refused(tmp_path, file, photons, reason):
+    path = exposure_during(tmp_path / "map.fits", *file)
+    with pytest.raises(InputError, match=f"map.fits: {reason}"):
+        build_response(seen_during(*photons), exposure=[path])
+
+
+@pytest.mark.parametrize(
+    ("keywords", "told"),
+    [
+        ({"DSTYP2": "BIT_MASK(EVENT_CLASS,2048,P8R3)"}, "made for event class 2048, the photons"),
+        ({"DSVAL3": "0:90"}, "made for zenith cut 90, the photons have 105"),
+    ],
+)
+def test_another_class_or_zenith_cut_is_told(tmp_path, keywords, told):
+    path = exposure_during(tmp_path / "map.fits", 0, 10, **keywords)
+    zenith = (0.0, 105.0) if "zenith" in told else None
+    with pytest.warns(UnekWarning, match=told):
+        build_response(seen_during(0, 10, zenith_deg=zenith), exposure=[path])
+
+
+def test_an_exposure_of_another_field_is_refused(shared_data):
+    path = shared_data / "fermitools" / "fit_bexpmap_roi_00.fits.gz"  # 15 degrees around (60, 50)
+    with pytest.raises(InputError, match="covers 0% of the field of the photons"):
+        build_response(counts(), exposure=[path])
+
+
+def test_photons_of_another_field_than_the_catalog_are_refused():
+    sky = small_sky()
+    elsewhere = catalog_of([(20.0, -60.0), (21.0, -60.0)])
+    with pytest.raises(InputError, match="the photons cover none of the 2 sources"):
+        refit_catalog(elsewhere, sky, diffuse=flat_sky())
+    some = catalog_of([(200.0, 50.0), (20.0, -60.0)])
+    with pytest.warns(UnekWarning, match="do not cover 1 of the 2 sources"):
+        refit_catalog(some, sky, diffuse=flat_sky())
+
+
+@pytest.mark.parametrize(
+    ("keyword", "unit", "scale"), [("BUNIT", "m2 s", 1e-4), ("BUNIT", "CM^2 S", 1.0)]
+)
+def test_the_unit_of_an_exposure_map_is_obeyed(tmp_path, keyword, unit, scale):
+    write_exposure(tmp_path / "plain.fits", 3e11)
+    write_exposure(tmp_path / "stated.fits", 3e11 * scale)
+    fits.setval(tmp_path / "stated.fits", keyword, value=unit)
+    first, second = (read_exposure(tmp_path / f"{n}.fits").at(HERE) for n in ("plain", "stated"))
+    np.testing.assert_allclose(first, second, rtol=1e-5)
+    fits.setval(tmp_path / "stated.fits", keyword, value="Jy")
+    with pytest.raises(InputError, match="unit 'Jy' cannot be brought to cm2 s"):
+        read_exposure(tmp_path / "stated.fits")
 
 
 def test_energies_observed_in_part_narrow_their_bin():

@@ -23,8 +23,8 @@ from .schema import (
     CLASSES,
     DEFAULT_YEAR_EDGES_MET,
     FLAG_IN_EXTENDED,
+    FLAG_IN_EXTENDED_SECONDARY,
     FLAG_NEAR_EDGE,
-    FLAG_SWARM,
     LEAST_CONFIDENCE,
     PROBABILITY_COLUMNS,
     blank_table,
@@ -144,7 +144,9 @@ def _flag_extended(table: Table, reference: Table) -> None:
     members = members_of_extended(table, reference)
     table["Flags"][members.any(axis=0)] |= FLAG_IN_EXTENDED
     own = members & ~near_point(table, reference)
-    table["Flags"][not_likeliest(own, np.asarray(table["Probability"]))] |= FLAG_SWARM
+    table["Flags"][not_likeliest(own, np.asarray(table["Probability"]))] |= (
+        FLAG_IN_EXTENDED_SECONDARY
+    )
 
 
 def name_neighbours(table: Table, reference: Table, radius_deg: float | None = None) -> None:

@@ -21,8 +21,9 @@ from mocpy import MOC
 from .. import __version__
 from ..errors import InputError, OutputError, UnekWarning
 from ..outputs import check_file, replacing
-from ..sky.bins import COVERAGE_ORDER, ENERGY_EDGES_MEV, N_BINS
+from ..sky.bins import COVERAGE_ORDER, ENERGY_EDGES_MEV, N_BINS, YEAR_S
 from ..sky.geometry.coverage import N_COVERAGE
+from ..sky.io.files import open_fits
 from .build import name_neighbours
 from .moc import mask_to_moc, moc_to_mask
 from .record import Catalog, HeaderValue
@@ -30,7 +31,6 @@ from .releases import RELEASES, load_release
 from .schema import (
     COLUMNS,
     COUNTERPART_COLUMNS,
-    DEFAULT_YEAR_EDGES_MET,
     EXTENDED_COLUMNS,
     NOT_A_FERMI_PRODUCT,
     ColumnSpec,
@@ -86,7 +86,7 @@ def check_catalog(path: str | Path, overwrite: bool = False) -> Path:
 
 
 def read_catalog(path: str | Path) -> Catalog:
-    """Read a catalog that `write_catalog` wrote, or its table as another program wrote it again.
+    """Read a catalog that `write_catalog` wrote.
 
     Parameters
     ----------
@@ -106,23 +106,26 @@ def read_catalog(path: str | Path) -> Catalog:
     Warns
     -----
     UnekWarning
-        Another program left out what was searched and when.
+        Of a file that another program cut down to the table of sources: its years follow from
+        TSTART and TSTOP, and the area that was searched is not known.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file, expected a catalog written by fermi-unek")
     try:
-        with fits.open(path, memmap=False) as hdus:
+        with open_fits(Path(path)) as hdus:
             sources = sources_hdu(hdus)
             if sources is None:
                 raise InputError(
-                    f"{path}: not a fermi_unek catalog: no table has the columns Source_Name, "
-                    "Probability and Flux_History"
+                    f"{path}: has no table {SOURCES_HDU}, expected a catalog written by fermi-unek"
                 )
             table = Table.read(sources, mask_invalid=False)
             for index, column in enumerate(table.itercols(), start=1):
                 # astropy passes over TCOMM
                 column.description = sources.header.get(f"TCOMM{index}")
-            edges = _year_edges(hdus, table, path)
+            if "Hist_Start" in hdus:
+                edges = np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
+            else:
+                edges = _edges_from_header(path, sources)
             coverage = _read_coverage(hdus["COVERAGE"]) if "COVERAGE" in hdus else None
             header = _read_header(hdus[0].header)
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -131,30 +134,6 @@ def read_catalog(path: str | Path) -> Catalog:
         return Catalog(_with_neighbours(_tidied(table), header), header, coverage, edges)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def sources_hdu(hdus: fits.HDUList) -> fits.BinTableHDU | None:
-    """The table of sources of this package, also where another program wrote it; None: none."""
-    for hdu in hdus[1:]:
-        names = hdu.columns.names if isinstance(hdu, fits.BinTableHDU) else []
-        if {"Source_Name", "Probability", "Flux_History"} <= set(names):
-            return hdu
-    return None
-
-
-def _year_edges(hdus: fits.HDUList, table: Table, path: str | Path) -> np.ndarray:
-    """Edges of the years; where a program wrote the table alone, years from the mission's start."""
-    if "Hist_Start" in hdus:
-        return np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
-    warnings.warn(
-        f"{path}: holds the table of a catalog alone; taken as of the whole sky, and its years as "
-        "counted from the start of the mission",
-        UnekWarning,
-        stacklevel=3,
-    )
-    n_years = table["Flux_History"].shape[1]
-    start, step = DEFAULT_YEAR_EDGES_MET[0], np.diff(DEFAULT_YEAR_EDGES_MET)[0]
-    return start + step * np.arange(n_years + 1)
 
 
 def _with_neighbours(table: Table, header: Mapping[str, HeaderValue]) -> Table:
@@ -168,6 +147,37 @@ def _with_neighbours(table: Table, header: Mapping[str, HeaderValue]) -> Table:
     if release in RELEASES:
         name_neighbours(table, load_release(release))
     return table
+
+
+def sources_hdu(hdus: fits.HDUList) -> fits.BinTableHDU | None:
+    """The table of sources of a catalog of ours; None in another file.
+
+    Known by its name or, where another program dropped that, by its columns.
+    """
+    for hdu in hdus:
+        names = set(getattr(hdu, "columns", fits.ColDefs([])).names)
+        if {"Source_Name", "Probability", "Flux_History"} <= names:
+            return hdu
+    return None
+
+
+def _edges_from_header(path: str | Path, sources: fits.BinTableHDU) -> np.ndarray:
+    """Edges of the years of a table without the HDU Hist_Start."""
+    start, stop = sources.header.get("TSTART"), sources.header.get("TSTOP")
+    (years,) = sources.columns["Flux_History"].array.shape[1:]
+    if start is None or stop is None or not start < stop:
+        raise InputError(
+            f"{path}: has no HDU Hist_Start, which says when the years of Flux_History begin"
+        )
+    warnings.warn(
+        f"{path}: was cut down by another program: it has no HDU Hist_Start, so its {years} years "
+        "are counted from TSTART, and the area that was searched is not known",
+        UnekWarning,
+        stacklevel=3,
+    )
+    edges = start + YEAR_S * np.arange(years + 1.0)
+    edges[-1] = stop
+    return edges if edges[-2] < stop else np.linspace(start, stop, years + 1)
 
 
 def _sources_hdu(catalog: Catalog) -> fits.BinTableHDU:

@@ -19,7 +19,7 @@ FLAG_NEAR_EDGE = 1 << 14
 FLAG_IN_EXTENDED = 1 << 10
 """Bit 11 of `Flags`, unused by 4FGL: inside an extended source of the reference catalog."""
 
-FLAG_SWARM = 1 << 7
+FLAG_IN_EXTENDED_SECONDARY = 1 << 7
 """Bit 8 of `Flags`, unused by 4FGL: inside an extended source of the reference catalog, near none
 of its point sources, and not the likeliest such candidate. Without those that carry it an extended
 source is one candidate or none."""

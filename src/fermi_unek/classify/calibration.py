@@ -51,7 +51,8 @@ class ClassCalibration:
 
     def __post_init__(self) -> None:
         shapes = [
-            np.shape(one) for one in (self.scales, self.offsets, self.fake_weights, self.fake_cut)
+            np.shape(table)
+            for table in (self.scales, self.offsets, self.fake_weights, self.fake_cut)
         ]
         expected = [(N_BANDS, N_CLASSES), (N_BANDS, N_CLASSES), (3,), (N_BANDS,)]
         if shapes != expected:

@@ -111,7 +111,7 @@ def run_classifier(
     rows = [np.zeros((0, network.shape.outputs), np.float32)]
     with torch.inference_mode(), _one_thread():
         for batch in _batches(features):
-            given = ClassifierInput(*(one.to(device) for one in as_input(batch)))
+            given = ClassifierInput(*(tensor.to(device) for tensor in as_input(batch)))
             rows.append(network(given).float().cpu().numpy())
     return np.concatenate(rows)
 
@@ -134,7 +134,7 @@ def _batches(features: CandidateFeatures) -> Iterator[CandidateFeatures]:
 
 def as_input(features: CandidateFeatures) -> ClassifierInput:
     """Tensors of the same names and shapes."""
-    arrays = {one.name: getattr(features, one.name) for one in fields(features)}
+    arrays = {field.name: getattr(features, field.name) for field in fields(features)}
     return ClassifierInput(
         **{name: torch.from_numpy(np.ascontiguousarray(a)).float() for name, a in arrays.items()}
     )

@@ -57,7 +57,7 @@ class CandidateFeatures:
     mask: np.ndarray
 
     def __post_init__(self) -> None:
-        lengths = {one.name: len(getattr(self, one.name)) for one in fields(self)}
+        lengths = {field.name: len(getattr(self, field.name)) for field in fields(self)}
         if len(set(lengths.values())) > 1:
             raise InputError(f"features of different numbers of candidates: {lengths}")
 
@@ -66,7 +66,7 @@ class CandidateFeatures:
 
     def select(self, rows: np.ndarray) -> CandidateFeatures:
         """That of some candidates, by mask or index."""
-        return CandidateFeatures(*(getattr(self, one.name)[rows] for one in fields(self)))
+        return CandidateFeatures(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 def gather(

@@ -99,16 +99,16 @@ def layers_of(sky: SkyCounts) -> tuple[SkyCounts, ...]:
 def coverage_of(sky: SkyCounts, vectors: np.ndarray, geometry: Geometry) -> np.ndarray:
     """Bool (N, 6, n, n): which pixels of stamps were observed; False where a bin is absent."""
     covered = np.zeros((len(vectors), N_BINS, geometry.pixels, geometry.pixels), bool)
-    for b, one in enumerate(sky.bins):
-        if one is None:
+    for b, counts in enumerate(sky.bins):
+        if counts is None:
             continue
-        if one.coverage is None:
+        if counts.coverage is None:
             covered[:, b] = True
             continue
         for i, (lon, lat) in enumerate(zip(*vectors_to_lonlat(vectors), strict=True)):
             places = _pixel_vectors(PatchFrame(lon, lat), geometry, b)
             pixels = hp.vec2pix(2**COVERAGE_ORDER, *np.moveaxis(places, -1, 0), nest=True)
-            covered[i, b] = one.coverage[pixels]
+            covered[i, b] = counts.coverage[pixels]
     return covered
 
 
@@ -145,16 +145,23 @@ class _Photons:
     def __init__(self, layers: Sequence[BinCounts | None], cell_order: int) -> None:
         self._cell_order = cell_order
         parts = [
-            (one.pixels, one.counts, np.full(len(one.pixels), year, np.uint8), one.order)
-            for year, one in enumerate(layers)
-            if one is not None
+            (
+                counts.pixels,
+                counts.counts,
+                np.full(len(counts.pixels), year, np.uint8),
+                counts.order,
+            )
+            for year, counts in enumerate(layers)
+            if counts is not None
         ]
         edges = np.arange(12 * 4**cell_order + 1, dtype=np.uint64)
         if not parts:
             self._vectors, self._years = np.zeros((0, 3), np.float32), np.zeros(0, np.int32)
             self._starts = np.zeros(len(edges), np.int64)
             return
-        pixels, counts, years = (np.concatenate(one) for one in list(zip(*parts, strict=True))[:3])
+        pixels, counts, years = (
+            np.concatenate(columns) for columns in list(zip(*parts, strict=True))[:3]
+        )
         # runs that are sorted already: quick for the stable sort
         rising = np.argsort(pixels, kind="stable")
         pixels, counts, years = pixels[rising], counts[rising], years[rising]
@@ -171,11 +178,11 @@ class _Photons:
             2**self._cell_order, centre, np.radians(reach_deg), inclusive=True, fact=4, nest=True
         )
         runs = [self._photons_of(first, last) for first, last in _runs(cells)]
-        runs = [one for one in runs if one.stop > one.start]
+        runs = [run for run in runs if run.stop > run.start]
         if not runs:
             return self._vectors[:0], self._years[:0]
-        vectors = np.concatenate([self._vectors[one] for one in runs])
-        return vectors, np.concatenate([self._years[one] for one in runs])
+        vectors = np.concatenate([self._vectors[run] for run in runs])
+        return vectors, np.concatenate([self._years[run] for run in runs])
 
     def _photons_of(self, first: int, last: int) -> slice:
         return slice(int(self._starts[first]), int(self._starts[last]))

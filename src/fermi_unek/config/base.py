@@ -131,7 +131,9 @@ class Config(BaseModel, metaclass=_Fields):
             pairs = [text.partition("=") for text in value]
             for name, equals, given in pairs:
                 if not (name and equals and given):
-                    raise ValueError(f"{name + equals + given!r} is no NAME=VALUE")
+                    raise ValueError(
+                        f"{name + equals + given!r} is not what was expected, NAME=VALUE"
+                    )
             return {name: given for name, _, given in pairs}
         return value
 

@@ -54,32 +54,21 @@ def read_region(value: object) -> object:
 
 
 def _from_text(text: str) -> Circle:
-    head, colon, rest = text.partition(":")
-    frame = FRAMES.get(head.strip().lower()) if colon else "galactic"
+    from astropy.coordinates import SkyCoord
+
+    prefix, colon, rest = text.partition(":")
+    frame = FRAMES.get(prefix.strip().lower()) if colon else "galactic"
     parts = [part.strip() for part in (rest if colon and frame else text).split(",")]
     if not all(parts):
         raise ValueError(f"a part is missing, expected {FORMS}, without blanks")
-    if len(parts) == 2 and not _is_number(parts[0]) and not (colon and frame):
+    if len(parts) == 2 and not (colon and frame) and parts[0].strip("+-.0123456789"):
         return _around(_place_of(parts[0]), parts[1])
     if len(parts) != 3:
         count = f"{len(parts)} part{'s' if len(parts) > 1 else ''}"
         raise ValueError(f"has {count}, expected {FORMS}, without blanks")
     if frame is None:
-        raise ValueError(f"{head!r} is no frame, expected one of {', '.join(FRAMES)}")
-    if frame == "galactic" and all(map(_is_number, parts)):
-        lon, lat, radius = map(float, parts)
-        return lon, lat, radius
-    from astropy.coordinates import SkyCoord
-
+        raise ValueError(f"{prefix!r} is no frame, expected one of {', '.join(FRAMES)}")
     return _around(SkyCoord(*parts[:2], unit="deg", frame=frame), parts[2])
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _place_of(name: str) -> SkyCoord:

@@ -38,6 +38,13 @@ class BinConfig(Config):
         le=180.0,
         unit="deg",
     )
+    evclass: int | None = setting(
+        None,
+        "Event class bits of photons to take from photon files, as gtselect has them (128 is "
+        "SOURCE, which the networks are trained for); all in the file unless given.",
+        ge=1,
+        metavar="BITS",
+    )
     seed: int = setting(0, "Seed of where in its pixel a photon of a cube lies.", ge=0)
 
 

@@ -274,7 +274,7 @@ class MaskBlend:
         sums = [np.bincount(place, axis, minlength=len(pixels)) for axis in votes.T]
         kept = self.probability[pixels] > _LEAST * self.weight[pixels]
         pixels = pixels[kept]
-        total, *direction, log_error = (one[kept] for one in sums)
+        total, *direction, log_error = (values[kept] for values in sums)
         votes = np.stack(direction, axis=-1)
         error_deg = np.exp(log_error / total) * PATCH_DEG / OUTPUT_PIXELS
         return SkyMask(

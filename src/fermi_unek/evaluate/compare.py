@@ -257,10 +257,10 @@ def _to_brighter(comparison: ReferenceComparison, index: np.ndarray) -> np.ndarr
     """Distances (M,) of reference sources to their nearest brighter one; NaN where none is."""
     vectors = lonlat_to_vectors(*comparison.place)
     nearest_deg = np.full(len(index), np.nan)
-    for row, one in enumerate(index):
-        brighter = vectors[comparison.signif > comparison.signif[one]]
+    for row, source in enumerate(index):
+        brighter = vectors[comparison.signif > comparison.signif[source]]
         if len(brighter):
-            chord = np.sqrt(((brighter - vectors[one]) ** 2).sum(axis=1).min())
+            chord = np.sqrt(((brighter - vectors[source]) ** 2).sum(axis=1).min())
             nearest_deg[row] = np.degrees(2.0 * np.arcsin(chord / 2.0))
     return nearest_deg
 

@@ -99,9 +99,9 @@ def nearest_brighter_deg(comparison: TruthComparison) -> np.ndarray:
     separation = np.degrees(
         2.0 * np.arcsin(np.linalg.norm(vectors[first] - vectors[second], axis=1) / 2.0)
     )
-    for one, other in ((first, second), (second, first)):
-        brighter = comparison.ts[other] > comparison.ts[one]
-        np.minimum.at(result, one[brighter], separation[brighter])
+    for source, other in ((first, second), (second, first)):
+        brighter = comparison.ts[other] > comparison.ts[source]
+        np.minimum.at(result, source[brighter], separation[brighter])
     return result
 
 
@@ -181,8 +181,8 @@ def calibration_text(table: Table) -> str:
     for row in table[table["band"] == bands[0]]:
         low, high = row["probability_low_edge"], min(row["probability_high_edge"], 1.0)
         cells = [
-            f"{one['probability_mean']:.3f}: {with_error(one, 'purity')} ({one['n']})"
-            for one in table[table["probability_low_edge"] == low]
+            f"{bin_row['probability_mean']:.3f}: {with_error(bin_row, 'purity')} ({bin_row['n']})"
+            for bin_row in table[table["probability_low_edge"] == low]
         ]
         lines.append(f"  {bin_name(low, high):<10}" + "".join(f"{cell:>26}" for cell in cells))
     return "\n".join(lines)

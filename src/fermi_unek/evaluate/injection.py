@@ -72,9 +72,9 @@ class Injection:
         crossing = np.flatnonzero((found[:-1] < share) & (found[1:] >= share))
         if not crossing.size:
             return float("nan")
-        one = crossing[0]
-        part = (share - found[one]) / (found[one + 1] - found[one])
-        return float(np.exp(flux[one] + part * (flux[one + 1] - flux[one])))
+        below = crossing[0]
+        part = (share - found[below]) / (found[below + 1] - found[below])
+        return float(np.exp(flux[below] + part * (flux[below + 1] - flux[below])))
 
     def to_text(self) -> str:
         """A page of text for the analyst."""
@@ -207,11 +207,11 @@ def random_places(
     lon, lat = vectors_to_lonlat(vectors)
     inside = catalog.covers(lon, lat, EDGE_MARGIN_DEG)
     chosen: list[int] = []
-    for one in np.flatnonzero(inside).tolist():
+    for index in np.flatnonzero(inside).tolist():
         if len(chosen) == most:
             break
-        if not chosen or (vectors[chosen] @ vectors[one]).max() < np.cos(np.radians(APART_DEG)):
-            chosen.append(one)
+        if not chosen or (vectors[chosen] @ vectors[index]).max() < np.cos(np.radians(APART_DEG)):
+            chosen.append(index)
     if not chosen:
         raise InputError(
             f"the field has no place that is {EDGE_MARGIN_DEG:g} degrees from its edge: sources "
@@ -258,12 +258,12 @@ def _completeness(sources: Table, pairs: Table) -> Table:
     """One row a flux, faintest first."""
     flux = np.asarray(sources["Flux1000"])
     rows = []
-    for one in np.unique(flux):
-        here = flux == one
+    for level in np.unique(flux):
+        here = flux == level
         rate = rate_of(np.asarray(sources["Found"]), here, np.asarray(sources["By_chance"], float))
-        cells = {"Flux1000": one, "n": rate.total, "found": rate.found,
+        cells = {"Flux1000": level, "n": rate.total, "found": rate.found,
                  "photons": float(np.mean(sources["Photons"][here]))}  # fmt: skip
-        errors = offsets(pairs[np.asarray(pairs["Flux1000"]) == one])
+        errors = offsets(pairs[np.asarray(pairs["Flux1000"]) == level])
         del errors["n"]
         rows.append(cells | rate.columns("completeness") | errors)
     return Table(rows=rows)

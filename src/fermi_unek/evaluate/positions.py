@@ -105,7 +105,9 @@ def coverage_text(table: Table) -> str:
         for row in table[table["band"] == bands[0]]:
             edges = row["TS_low_edge"], row["TS_high_edge"]
             same = (table["TS_low_edge"] == edges[0]) & (table["TS_high_edge"] == edges[1])
-            cells = [f"{with_error(one, f'in{percent}')} ({one['n']})" for one in table[same]]
+            cells = [
+                f"{with_error(bin_row, f'in{percent}')} ({bin_row['n']})" for bin_row in table[same]
+            ]
             lines.append(f"  {bin_name(*edges):<10}" + "".join(f"{cell:>20}" for cell in cells))
     return "\n".join(lines)
 

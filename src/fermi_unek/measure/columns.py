@@ -47,17 +47,17 @@ def refitted(
     fake_ts : float, optional
         Candidates of less TS are marked in Fake; those already marked stay so.
     """
-    results = sorted(results, key=lambda one: one.row)
+    results = sorted(results, key=lambda result: result.row)
     table = catalog.table.copy()
     for name, unit, description in NEW_COLUMNS:
         blank = np.full(len(table), np.nan, np.float32)
         table[name] = Column(blank, unit=unit, description=description)
     for region in regions:
         table["ROI_num"][list(region.own)] = region.number
-    for one in results:
-        _fill_position(table, one)
-        _fill_spectrum(table, one)
-        _fill_bands(table, one)
+    for result in results:
+        _fill_position(table, result)
+        _fill_spectrum(table, result)
+        _fill_bands(table, result)
     if results:
         judged = flags.judge(
             results,
@@ -88,11 +88,11 @@ def significance(ts: float) -> float:
     return float(x)
 
 
-def _fill_position(table: Table, one: SourceResult) -> None:
-    row, ellipse = one.row, one.ellipse_deg
+def _fill_position(table: Table, result: SourceResult) -> None:
+    row, ellipse = result.row, result.ellipse_deg
     if ellipse is None:
         return
-    place = SkyCoord(one.state.lon_deg, one.state.lat_deg, unit="deg", frame="galactic")
+    place = SkyCoord(result.state.lon_deg, result.state.lat_deg, unit="deg", frame="galactic")
     table["GLON"][row], table["GLAT"][row] = place.l.deg, place.b.deg
     table["RAJ2000"][row], table["DEJ2000"][row] = place.icrs.ra.deg, place.icrs.dec.deg
     for percent, scale in ((68, 1.0), (95, RATIO_95_TO_68)):
@@ -101,28 +101,28 @@ def _fill_position(table: Table, one: SourceResult) -> None:
         table[f"Conf_{percent}_PosAng"][row] = ellipse[2]
 
 
-def _fill_spectrum(table: Table, one: SourceResult) -> None:
-    row, chosen = one.row, _chosen(one)
-    table["TS"][row] = one.ts
-    table["Signif_Avg"][row] = significance(one.ts)
-    table["SpectrumType"][row] = "LogParabola" if one.state.beta else "PowerLaw"
-    table["Pivot_Energy"][row] = one.power_law.values["reference"]
-    table["Npred"][row] = one.npred
+def _fill_spectrum(table: Table, result: SourceResult) -> None:
+    row, chosen = result.row, _chosen(result)
+    table["TS"][row] = result.ts
+    table["Signif_Avg"][row] = significance(result.ts)
+    table["SpectrumType"][row] = "LogParabola" if result.state.beta else "PowerLaw"
+    table["Pivot_Energy"][row] = result.power_law.values["reference"]
+    table["Npred"][row] = result.npred
     flux, error = sed.with_error(chosen, lambda v: sed.photon_flux(v, 1e3, 1e5))
     table["Flux1000"][row], table["Unc_Flux1000"][row] = flux, error
-    table["Flux1000_UL95"][row] = flux * one.upper_limit
+    table["Flux1000_UL95"][row] = flux * result.upper_limit
     energy = sed.with_error(chosen, lambda v: sed.energy_flux(v, 1e2, 1e5))
     table["Energy_Flux100"][row], table["Unc_Energy_Flux100"][row] = energy
-    _fill_form(table, row, "PL", one.power_law, {"Index": "index"})
+    _fill_form(table, row, "PL", result.power_law, {"Index": "index"})
     for prefix, fit, names in (
-        ("LP", one.log_parabola, {"Index": "alpha", "beta": "beta"}),
-        ("PLEC", one.cutoff,
+        ("LP", result.log_parabola, {"Index": "alpha", "beta": "beta"}),
+        ("PLEC", result.cutoff,
          {"IndexS": "index_1", "ExpfactorS": "expfactor", "Exp_Index": "index_2"}),
     ):  # fmt: skip
         if fit is None:
             continue
         _fill_form(table, row, prefix, fit, names)
-        gain = max(one.power_law.stat - fit.stat, 0.0)
+        gain = max(result.power_law.stat - fit.stat, 0.0)
         table[f"{prefix}_SigCurv"][row] = np.sqrt(gain)
         peak = sed.with_error(fit, sed.peak_mev)
         table[f"{prefix}_EPeak"][row], table[f"Unc_{prefix}_EPeak"][row] = peak
@@ -136,23 +136,23 @@ def _fill_form(
         table[f"Unc_{prefix}_{column}"][row] = fit.errors[name]
 
 
-def _chosen(one: SourceResult) -> SpectrumFit:
-    return one.log_parabola if one.state.beta and one.log_parabola else one.power_law
+def _chosen(result: SourceResult) -> SpectrumFit:
+    return result.log_parabola if result.state.beta and result.log_parabola else result.power_law
 
 
-def _fill_bands(table: Table, one: SourceResult) -> None:
+def _fill_bands(table: Table, result: SourceResult) -> None:
     """Band fluxes; where TS < 1 the lower error is NaN and the upper one stands for the limit."""
-    values = _chosen(one).values
+    values = _chosen(result).values
     for b in range(N_BINS):
         low, high = ENERGY_EDGES_MEV[b : b + 2]
-        band = one.bands[b]
+        band = result.bands[b]
         flux = sed.photon_flux(values, low, high)
         middle = np.sqrt(low * high)
         density = float(sed.differential(values, np.array([middle]))[0])
         limit = band.ts < 1.0
         upper = (band.upper_limit - band.norm) / _UL_SIGMA if limit else band.upper
-        table["Flux_Band"][one.row, b] = band.norm * flux
-        table["Unc_Flux_Band"][one.row, b, 0] = np.nan if limit else -band.lower * flux
-        table["Unc_Flux_Band"][one.row, b, 1] = upper * flux
-        table["nuFnu_Band"][one.row, b] = band.norm * middle**2 * density * MEV_TO_ERG
-        table["Sqrt_TS_Band"][one.row, b] = np.sqrt(band.ts)
+        table["Flux_Band"][result.row, b] = band.norm * flux
+        table["Unc_Flux_Band"][result.row, b, 0] = np.nan if limit else -band.lower * flux
+        table["Unc_Flux_Band"][result.row, b, 1] = upper * flux
+        table["nuFnu_Band"][result.row, b] = band.norm * middle**2 * density * MEV_TO_ERG
+        table["Sqrt_TS_Band"][result.row, b] = np.sqrt(band.ts)

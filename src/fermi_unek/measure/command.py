@@ -8,15 +8,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import healpy as hp
 import numpy as np
 
 from ..catalog import Catalog, read_catalog, write_catalog
 from ..catalog.io import check_catalog
 from ..config import RefitConfig
 from ..diffuse.named import DiffuseModel, choose, official
-from ..errors import ConfigError, UnekWarning
+from ..errors import ConfigError, InputError, UnekWarning
 from ..parallel import map_tasks
 from ..progress import Progress, silent
+from ..sky.bins import COVERAGE_ORDER
 from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import lonlat_to_vectors
 from ..sky.io.readers import read_sky
@@ -68,6 +70,7 @@ def refit_to_file(
         rng=np.random.default_rng(config.seed),
         event_type=config.evtype,
         zmax_deg=config.zmax,
+        event_class=config.evclass,
     )
     after = refit_catalog(before, sky, config, progress=progress)
     write_catalog(after, output, overwrite=overwrite)
@@ -109,6 +112,7 @@ def refit_catalog(
     counts = PixelCounts(sky)
     lon, lat = (np.asarray(catalog.table[name], float) for name in ("GLON", "GLAT"))
     vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
+    _check_field(sky, vectors)
     response = build_response(
         counts,
         exposure=config.exposure,
@@ -178,6 +182,37 @@ def find_diffuse(config: RefitConfig, event_type: str) -> DiffuseModel:
             stacklevel=2,
         )
     return model
+
+
+def _check_field(sky: SkyCounts, vectors: np.ndarray) -> None:
+    """Compare where the photons and the candidates (N, 3) lie.
+
+    Raises
+    ------
+    InputError
+        No candidate lies where photons were taken.
+
+    Warns
+    -----
+    UnekWarning
+        Some do not.
+    """
+    coverage = sky.coverage
+    if coverage is None or not len(vectors):
+        return
+    inside = coverage[hp.vec2pix(2**COVERAGE_ORDER, *vectors.T, nest=True)]
+    if not inside.any():
+        raise InputError(
+            f"the photons cover none of the {len(vectors)} sources of the catalog; expected the "
+            "photons that it was found in"
+        )
+    if not inside.all():
+        warnings.warn(
+            f"the photons do not cover {np.sum(~inside)} of the {len(vectors)} sources of the "
+            "catalog; their results mean nothing",
+            UnekWarning,
+            stacklevel=3,
+        )
 
 
 def _middle(vectors: np.ndarray) -> np.ndarray | None:

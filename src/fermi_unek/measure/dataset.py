@@ -138,7 +138,7 @@ class WindowDataset(Dataset):
         self.mask_fit = self.mask_safe = None
         self.counts = np.asarray(counts, float)
         self.pixels = tuple(pixels)
-        sizes = [len(one.pixels) for one in pixels]
+        sizes = [len(bin_pixels.pixels) for bin_pixels in pixels]
         self._edges = np.concatenate([[0], np.cumsum(sizes)])
         self._bins = np.repeat(np.arange(N_BINS), sizes)
         self._occupied = np.flatnonzero(self.counts)
@@ -163,7 +163,9 @@ class WindowDataset(Dataset):
     def models(self) -> DatasetModels:
         """gammapy's models of background and sources, which share their parameters with these."""
         background = FoVBackgroundModel(NAME, spectral_model=self.background)
-        models = [SkyModel(one.spectral, one.spatial, name=one.name) for one in self.sources]
+        models = [
+            SkyModel(source.spectral, source.spatial, name=source.name) for source in self.sources
+        ]
         return DatasetModels([background, *models])
 
     def background_factor(self) -> np.ndarray:
@@ -193,7 +195,7 @@ class WindowDataset(Dataset):
 
     def objective(self) -> float:
         """What a fit minimises: the statistic, and what free indices pay for being unusual."""
-        return self.stat_sum() + sum(index_penalty(one.spectral) for one in self.sources)
+        return self.stat_sum() + sum(index_penalty(source.spectral) for source in self.sources)
 
     def bin_slice(self, b: int) -> slice:
         """Where the pixels of an energy bin lie in the arrays."""

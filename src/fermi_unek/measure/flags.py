@@ -45,10 +45,10 @@ def judge(
     semimajor95_deg : array (N,)
         NaN where not known.
     """
-    ts = np.array([[band.ts for band in one.bands] for one in results]).reshape(-1, 6)
+    ts = np.array([[band.ts for band in result.bands] for result in results]).reshape(-1, 6)
     reference = _reference_band(ts)
     rows = np.arange(len(results))
-    light = np.array([[(b.source, b.background) for b in one.bands] for one in results])
+    light = np.array([[(b.source, b.background) for b in result.bands] for result in results])
     source, background = light.reshape(-1, 6, 2)[rows, reference].T
     flags = np.zeros(len(results), np.int16)
     flags[source < _LEAST_RATIO * background] |= FAINT_ON_BACKGROUND
@@ -56,7 +56,8 @@ def judge(
     with np.errstate(invalid="ignore"):
         flags[semimajor95_deg > _LONGEST_AXIS_DEG] |= POORLY_LOCALISED
     curved = [
-        one.log_parabola is not None and one.state.beta >= 0.999 * MAX_CURVATURE for one in results
+        result.log_parabola is not None and result.state.beta >= 0.999 * MAX_CURVATURE
+        for result in results
     ]
     flags[np.array(curved, bool)] |= HIGHLY_CURVED
     return flags
@@ -72,7 +73,7 @@ def _reference_band(ts: np.ndarray) -> np.ndarray:
 def _near_brighter(
     results: Sequence[SourceResult], flux_band: np.ndarray, reference: np.ndarray
 ) -> np.ndarray:
-    vectors = np.array([one.state.vector for one in results]).reshape(-1, 3)
+    vectors = np.array([result.state.vector for result in results]).reshape(-1, 3)
     found = np.zeros(len(results), bool)
     for row, band in enumerate(reference):
         cosine = np.cos(np.radians(_THETA_REF_DEG[band]))

@@ -61,7 +61,7 @@ def map_dataset(
     vectors = lonlat_to_vectors(place.lon.to_value("deg"), place.lat.to_value("deg"))
     flat = vectors.reshape(-1, 3)
     middle = lonlat_to_vectors(np.asarray(centre[0]), np.asarray(centre[1]))
-    exposures = np.array([one.exposure(flat) for one in response.components])
+    exposures = np.array([component.exposure(flat) for component in response.components])
     exposure = Map.from_geom(
         geom.to_image().to_cube([true]),
         data=exposures.sum(axis=0).reshape(-1, *vectors.shape[:2]),
@@ -92,16 +92,18 @@ def map_dataset(
 
 def _counts(sky: SkyCounts, geom: WcsGeom) -> Map:
     counts = Map.from_geom(geom)
-    for b, one in enumerate(sky.bins):
-        if one is None:
+    for b, of_bin in enumerate(sky.bins):
+        if of_bin is None:
             continue
-        lon, lat = hp.pix2ang(2**one.order, one.pixels.astype(np.int64), nest=True, lonlat=True)
+        lon, lat = hp.pix2ang(
+            2**of_bin.order, of_bin.pixels.astype(np.int64), nest=True, lonlat=True
+        )
         x, y = geom.to_image().coord_to_pix({"lon": lon * u.deg, "lat": lat * u.deg})
         column, row = np.round(x), np.round(y)
         height, width = geom.data_shape[1:]
         inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         at = row[inside].astype(int), column[inside].astype(int)
-        np.add.at(counts.data[b], at, one.counts[inside])
+        np.add.at(counts.data[b], at, of_bin.counts[inside])
     return counts
 
 
@@ -111,7 +113,8 @@ def _psf(response: Response, shares: np.ndarray, true: MapAxis) -> PSFMap:
     radius = MapAxis.from_edges(edges * u.deg, name="rad")
     angles = radius.center.to_value("deg")
     densities = [
-        [one.tables.psf_per_sr(k, angles) for k in range(true.nbin)] for one in response.components
+        [component.tables.psf_per_sr(k, angles) for k in range(true.nbin)]
+        for component in response.components
     ]
     weights = shares / shares.sum(axis=0)
     mean = np.einsum("ckr,ck->kr", np.array(densities), weights)

@@ -120,10 +120,17 @@ def make_task(
     grouping = response.grouping(region.centre)
     reach = region.radius_deg + max(WINDOW_DEG)
     per_sr = diffuse_per_sr(
-        diffuse, response, grouping, region.centre, reach, [one.vectors for one in pixels]
+        diffuse,
+        response,
+        grouping,
+        region.centre,
+        reach,
+        [bin_pixels.vectors for bin_pixels in pixels],
     )
-    expected = tuple(rate * one.area_sr for rate, one in zip(per_sr, pixels, strict=True))
-    seen = tuple(counts.at(one) for one in pixels)
+    expected = tuple(
+        rate * bin_pixels.area_sr for rate, bin_pixels in zip(per_sr, pixels, strict=True)
+    )
+    seen = tuple(counts.at(bin_pixels) for bin_pixels in pixels)
     data = RegionData(pixels, seen, expected, response, grouping)
     return RegionTask(region, tuple(states[row] for row in region.rows), data)
 

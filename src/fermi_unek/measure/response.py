@@ -213,7 +213,8 @@ def build_response(
                 f"{len(psf)} PSF files and {len(exposure)} exposure maps were given; expected a "
                 "map for each, or none"
             )
-        maps = list(zip(files, scales, strict=True)) or [(None, 1.0)] * len(psf)
+        maps: list[tuple[ExposureFile | None, float]] = list(zip(files, scales, strict=True))
+        maps = maps or [(None, 1.0)] * len(psf)
         components = [
             _from_psf(read_psf(path), *found, package, centre)
             for path, found in zip(psf, maps, strict=True)

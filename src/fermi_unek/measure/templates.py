@@ -42,17 +42,17 @@ class PointImages:
         self, pixels: Sequence[BinPixels], grouping: Grouping, near: np.ndarray, slack_deg: float
     ) -> None:
         self._parts = []
-        for one in pixels:
-            close = one.within(near, 4.0 * one.size_deg + slack_deg)
-            profiles = grouping.profiles[one.index]
-            self._parts.append((one, profiles, close, one.children(close)))
+        for bin_pixels in pixels:
+            close = bin_pixels.within(near, 4.0 * bin_pixels.size_deg + slack_deg)
+            profiles = grouping.profiles[bin_pixels.index]
+            self._parts.append((bin_pixels, profiles, close, bin_pixels.children(close)))
 
     def at(self, vector: np.ndarray) -> list[np.ndarray]:
         """Fractions (P_b, G) of the photons of each part of each bin that fall into a pixel."""
         result = []
-        for one, profiles, close, children in self._parts:
-            image = psf_at(one.vectors @ vector, profiles)
+        for bin_pixels, profiles, close, children in self._parts:
+            image = psf_at(bin_pixels.vectors @ vector, profiles)
             if len(close):
                 image[:, close] = psf_at(children @ vector, profiles).mean(axis=2)
-            result.append(image.T * one.area_sr)
+            result.append(image.T * bin_pixels.area_sr)
         return result

@@ -69,7 +69,7 @@ class RegionSky:
         self._per_flux = np.einsum(
             "nkb,kbg->nkbg", data.response.counts_per_flux(vectors), data.grouping.member
         )
-        self._expected = [np.zeros(len(one.pixels)) for one in data.pixels]
+        self._expected = [np.zeros(len(bin_pixels.pixels)) for bin_pixels in data.pixels]
         self._light: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in states]
         for number in range(len(states)):
             self._shine(number)
@@ -112,8 +112,8 @@ class RegionSky:
         centre = self.states[number].vector
         fitted = [number, *neighbours]
         which = [
-            one.within(centre, radius)
-            for one, radius in zip(self.data.pixels, WINDOW_DEG, strict=True)
+            bin_pixels.within(centre, radius)
+            for bin_pixels, radius in zip(self.data.pixels, WINDOW_DEG, strict=True)
         ]
         frozen = []
         for b, keep in enumerate(which):
@@ -122,7 +122,10 @@ class RegionSky:
                 place, light = self._light[other][b]
                 expected[place] -= light
             frozen.append(np.maximum(expected[keep], 0.0))
-        pixels = [one.select(keep) for one, keep in zip(self.data.pixels, which, strict=True)]
+        pixels = [
+            bin_pixels.select(keep)
+            for bin_pixels, keep in zip(self.data.pixels, which, strict=True)
+        ]
         dataset = WindowDataset(
             pixels,
             np.concatenate([n[keep] for n, keep in zip(self.data.counts, which, strict=True)]),
@@ -154,9 +157,9 @@ class RegionSky:
         counts = np.tensordot(flux, self._per_flux[number], axes=1)
         factor = _BRIGHT_FACTOR if counts.sum() > _BRIGHT else 1.0
         places, pixels = [], []
-        for one, extent in zip(self.data.pixels, _EXTENT_DEG, strict=True):
-            places.append(one.within(state.vector, extent * factor))
-            pixels.append(one.select(places[-1]))
+        for bin_pixels, extent in zip(self.data.pixels, _EXTENT_DEG, strict=True):
+            places.append(bin_pixels.within(state.vector, extent * factor))
+            pixels.append(bin_pixels.select(places[-1]))
         images = PointImages(pixels, self.data.grouping, state.vector, 0.0).at(state.vector)
         self._light[number] = [
             (place, image @ n) for place, image, n in zip(places, images, counts, strict=True)

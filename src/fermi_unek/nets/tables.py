@@ -26,7 +26,7 @@ def from_header(kind: type[T], values: Mapping[str, Any]) -> T:
     InputError
         When there are others.
     """
-    known = [one.name for one in fields(kind)]  # type: ignore[arg-type]
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise InputError(f"the calibration of the model holds {unknown}, expected {known}")

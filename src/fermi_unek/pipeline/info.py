@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..catalog.io import read_catalog, sources_hdu
 from ..config import BinConfig
+from ..errors import InputError
 from ..sky.io.files import open_fits, resolve_inputs
 from .inputs import read_photons
 from .kinds import kind_of_fits, kind_of_folder, kind_of_text
@@ -41,6 +42,8 @@ def describe(item: str) -> str:
     with open_fits(resolve_inputs(item)[0]) as hdus:
         ours = sources_hdu(hdus) is not None
         kind = "" if ours else kind_of_fits(hdus)
+    if kind.startswith("livetime cube"):  # most often given for the counts that it goes with
+        raise InputError(f"{item}: no counts but a {' '.join(kind.split())}")
     if ours:
         return describe_catalog(read_catalog(path))
     return kind or describe_sky(read_photons(item, BinConfig()))

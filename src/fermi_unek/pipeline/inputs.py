@@ -41,6 +41,7 @@ def read_photons(
             rng=np.random.default_rng(config.seed),
             event_type=config.evtype,
             zmax_deg=config.zmax,
+            event_class=config.evclass,
             yearly=yearly,
             progress=progress,
         )

@@ -11,6 +11,8 @@ from ..catalog.releases import REQUIRED
 from ..diffuse.files import read_isotropic
 from ..errors import InputError
 from ..sky.bins import YEAR_S
+from ..sky.io.files import decoded
+from ..sky.units import column
 
 _CALDB = "instrument response of the CALDB; its folder goes to --caldb, with a livetime cube"
 
@@ -80,7 +82,8 @@ def _kind_of_map(hdus: fits.HDUList) -> str:
         return ""
     energies = "by energy"
     if "ENERGIES" in names:
-        nodes = np.asarray(hdus["ENERGIES"].data.field(0), float)
+        table = hdus["ENERGIES"]
+        nodes = column(table, table.columns.names[0], "MeV", "energies", "MeV")
         energies = f"at {len(nodes)} energies from {nodes.min():g} to {nodes.max():g} MeV"
     for hdu in hdus:
         if hdu.is_image and hdu.header.get("NAXIS", 0) >= 3:
@@ -103,8 +106,8 @@ def kind_of_text(path: Path) -> str:
         It is no such file.
     """
     try:
-        head = path.read_text(encoding="utf-8")[:20_000]
-    except (OSError, UnicodeDecodeError):
+        head = decoded(path)[:20_000]
+    except InputError:
         head = ""
     if "<source_library" in head:
         return "source list of gtlike; --population of simulate"

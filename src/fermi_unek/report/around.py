@@ -120,7 +120,7 @@ def light_curves(sky: SkyCounts, lon_deg: np.ndarray, lat_deg: np.ndarray) -> Li
     if seen is not None:
         circles = [pixels[seen[pixels]] for pixels in circles]
         rings = [pixels[seen[pixels]] for pixels in rings]
-    sizes = np.array([[len(one) for one in discs] for discs in (circles, rings)], dtype=float)
+    sizes = np.array([[len(disc) for disc in discs] for discs in (circles, rings)], dtype=float)
     share = np.divide(sizes[0], sizes[1], out=np.full(len(vectors), np.nan), where=sizes[1] > 0)
     wanted = _bins_above(sky, LIGHT_CURVE_MEV)
     counts = np.zeros((len(vectors), len(sky.years)), dtype=int)
@@ -155,8 +155,10 @@ def _coarse_map(sky: SkyCounts, wanted: np.ndarray) -> np.ndarray:
     """Photons of some bins at the order of the coverage masks, int array."""
     total = np.zeros(12 * 4**COVERAGE_ORDER, dtype=np.int64)
     for index in wanted:
-        one = sky.bins[index]
-        if one is not None:
-            pixels = one.pixels.astype(np.int64) >> 2 * (one.order - COVERAGE_ORDER)
-            total += np.bincount(pixels, weights=one.counts, minlength=total.size).astype(np.int64)
+        of_bin = sky.bins[index]
+        if of_bin is not None:
+            pixels = of_bin.pixels.astype(np.int64) >> 2 * (of_bin.order - COVERAGE_ORDER)
+            total += np.bincount(pixels, weights=of_bin.counts, minlength=total.size).astype(
+                np.int64
+            )
     return total

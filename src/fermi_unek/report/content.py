@@ -206,7 +206,7 @@ def _plain(values: np.ndarray) -> list[Any]:
 
 def _filled(values: Sequence[Any]) -> bool:
     """Whether any text or number of nested lists says something."""
-    return any(_filled(one) if isinstance(one, list) else bool(one) for one in values)
+    return any(_filled(item) if isinstance(item, list) else bool(item) for item in values)
 
 
 def _stacked(table: Table, names: Sequence[str], significant: int) -> list[Any]:

@@ -42,11 +42,11 @@ def photons_to_draw(sky: SkyCounts) -> tuple[np.ndarray, np.ndarray, float]:
         wanted = present
     pixels, counts = [], []
     for index in wanted:
-        one = sky.bins[index]
-        assert one is not None
-        shift = 2 * (one.order - PICTURE_ORDER)
-        pixels.append(one.pixels.astype(np.int64) >> shift)
-        counts.append(one.counts.astype(float))
+        of_bin = sky.bins[index]
+        assert of_bin is not None
+        shift = 2 * (of_bin.order - PICTURE_ORDER)
+        pixels.append(of_bin.pixels.astype(np.int64) >> shift)
+        counts.append(of_bin.counts.astype(float))
     unique, place = np.unique(np.concatenate(pixels), return_inverse=True)
     total = np.bincount(place, weights=np.concatenate(counts), minlength=unique.size)
     vectors = np.stack(healpy.pix2vec(2**PICTURE_ORDER, unique, nest=True), axis=-1)

@@ -85,20 +85,20 @@ def add_sources(
     drawn = draw_source_photons(model, np.arange(len(sources)), years, rng)
     photons = np.zeros((len(sources), N_BINS), int)
     bins: list[BinCounts | None] = []
-    for index, one in enumerate(sky.bins):
-        if one is None:
+    for index, of_bin in enumerate(sky.bins):
+        if of_bin is None:
             bins.append(None)
             continue
         inside = drawn.bins == index
         owner = drawn.sources[inside]
-        pixels = hp.vec2pix(2**one.order, *drawn.vectors[inside].T, nest=True)
-        if one.coverage is not None:
-            seen = one.coverage[pixels >> 2 * (one.order - COVERAGE_ORDER)]
+        pixels = hp.vec2pix(2**of_bin.order, *drawn.vectors[inside].T, nest=True)
+        if of_bin.coverage is not None:
+            seen = of_bin.coverage[pixels >> 2 * (of_bin.order - COVERAGE_ORDER)]
             pixels, owner = pixels[seen], owner[seen]
         photons[:, index] = np.bincount(owner, minlength=len(sources))
         new = pixels.astype(np.uint32), np.ones(len(pixels), np.uint32)
-        merged = merge_pixels([(one.pixels, one.counts), new])
-        bins.append(BinCounts(one.order, *merged, one.coverage))
+        merged = merge_pixels([(of_bin.pixels, of_bin.counts), new])
+        bins.append(BinCounts(of_bin.order, *merged, of_bin.coverage))
     return replace(sky, bins=tuple(bins), years=()), photons
 
 
@@ -108,5 +108,7 @@ def _sources_alone(sources: Table, instrument: Instrument, event_type: str) -> S
     flux = fine_flux(sources).astype(np.float32)
     dark = np.zeros((N_BINS, 0), np.float32)
     model = SkyModel(sources, (), dark, (), responses, event_type, "none")
-    rates = tuple(flux * one.exposure_at(model.vectors).T.astype(np.float32) for one in responses)
+    rates = tuple(
+        flux * response.exposure_at(model.vectors).T.astype(np.float32) for response in responses
+    )
     return replace(model, rates=rates)

@@ -50,8 +50,8 @@ def simulate_skies(
     out_dir = Path(out_dir).absolute()
     tasks = _tasks(config, out_dir)
     check_folder(out_dir, [], overwrite)
-    for one, folder in tasks if out_dir.exists() else []:
-        check_folder(folder, output_names(one), overwrite)
+    for sky_config, folder in tasks if out_dir.exists() else []:
+        check_folder(folder, output_names(sky_config), overwrite)
     if config.skies > 1:
         out_dir.mkdir(exist_ok=True)
     try:
@@ -81,11 +81,11 @@ def _tasks(config: SimulateConfig, out_dir: Path) -> list[_Task]:
         for name in ("isotropic", "exposure", "caldb")
         for path in [getattr(config, name)]
     }
-    one = config.model_copy(update={**files, "skies": 1, "scheduler": None})
+    sky_config = config.model_copy(update={**files, "skies": 1, "scheduler": None})
     if config.skies == 1:
-        return [(one, out_dir)]
+        return [(sky_config, out_dir)]
     seeds = range(config.seed, config.seed + config.skies)
-    return [(one.model_copy(update={"seed": s}), out_dir / f"sky{s:05d}") for s in seeds]
+    return [(sky_config.model_copy(update={"seed": s}), out_dir / f"sky{s:05d}") for s in seeds]
 
 
 def _simulate(task: _Task, overwrite: bool) -> tuple[Path, ...]:

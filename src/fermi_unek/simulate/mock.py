@@ -164,7 +164,12 @@ def mock_population(rng: np.random.Generator, tail: bool = True) -> Table:
         A `complete` population: CLASS1 is bll, fsrq, psr (young and millisecond), pwn, snr or
         spp; Signif_Avg is NaN.
     """
-    table = vstack([_draw_sources(one, _draw_fluxes(one, rng, tail), rng) for one in _hosts()])
+    table = vstack(
+        [
+            _draw_sources(component, _draw_fluxes(component, rng, tail), rng)
+            for component in _hosts()
+        ]
+    )
     table["Source_Name"] = np.full(len(table), "", dtype="U24")
     table["Signif_Avg"] = np.nan
     return complete(table)
@@ -214,7 +219,7 @@ def class_weights(table: Table, millisecond: np.ndarray) -> np.ndarray:
     float array (N, 5)
         Rows sum to one; named sources have one class.
     """
-    named = np.array([_CLASS_OF.get(one, "") for one in table["CLASS1"].tolist()])
+    named = np.array([_CLASS_OF.get(name, "") for name in table["CLASS1"].tolist()])
     named[millisecond] = "msp"
     weights = (named[:, None] == np.array(CLASSES)).astype(float)
     likelihood = _likelihoods(table, weights)
@@ -293,7 +298,9 @@ def _posterior(likelihood: np.ndarray, shares: np.ndarray) -> np.ndarray:
 def _hosts() -> tuple[_Hosts, ...]:
     table, weights = dr2_classes()
     order = np.argsort(np.asarray(table["Flux1000"]))
-    return tuple(_component_hosts(one, table[order], weights[order]) for one in _COMPONENTS)
+    return tuple(
+        _component_hosts(component, table[order], weights[order]) for component in _COMPONENTS
+    )
 
 
 def _component_hosts(component: _Component, table: Table, weights: np.ndarray) -> _Hosts:

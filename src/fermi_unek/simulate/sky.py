@@ -97,7 +97,9 @@ def simulate_counts(
     bins = []
     for index in range(N_BINS):
         parts = [layer.bins[index] for layer in layers]
-        merged = merge_pixels((one.pixels, one.counts) for one in parts if one is not None)
+        merged = merge_pixels(
+            (layer_bin.pixels, layer_bin.counts) for layer_bin in parts if layer_bin is not None
+        )
         bins.append(BinCounts(NATIVE_ORDERS[index], *merged, coverage))
     origin = layers[0].origin
     dated = (replace(layer, origin=origin, mission_year=year) for year, layer in enumerate(layers))

@@ -99,7 +99,7 @@ def yearly_factors(
     float64 array (N, n_years)
         Not negative, (weighted) mean of each row one. Of no row for no class.
     """
-    kinds = np.array([PROCESS_OF_CLASS.get(one, "") for one in np.asarray(classes).tolist()])
+    kinds = np.array([PROCESS_OF_CLASS.get(name, "") for name in np.asarray(classes).tolist()])
     factors = np.ones((kinds.size, n_years))
     for kind, process in processes().items():
         rows = np.flatnonzero(kinds == kind)
@@ -204,7 +204,7 @@ def _continued(
     for kind in set(PROCESS_OF_CLASS.values()) | {"steady"}:
         # a class without a process may still have a history: it wanders as the unassociated do
         process = fitted.get(kind, fitted["unassociated"])
-        mine = [PROCESS_OF_CLASS.get(one, "steady") == kind for one in classes.tolist()]
+        mine = [PROCESS_OF_CLASS.get(name, "steady") == kind for name in classes.tolist()]
         rows = np.flatnonzero(mine)
         last = (logs[rows, -1] - middle[rows]) / np.maximum(sigma[rows], 1e-9)
         noise = rng.standard_normal((rows.size, more.shape[1]))

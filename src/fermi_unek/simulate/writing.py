@@ -113,9 +113,12 @@ def _write_healpix(config: SimulateConfig, draw: Draw, folder: Path) -> np.ndarr
         factors=draw.factors,
         progress=draw.progress,
     )
-    for part, one in [("", sky), *((_of_year(year), one) for year, one in enumerate(sky.years))]:
+    for part, layer in [
+        ("", sky),
+        *((_of_year(year), layer) for year, layer in enumerate(sky.years)),
+    ]:
         write_healpix_counts(
-            one,
+            layer,
             folder / f"counts{part}.fits",
             orders,
             rng=draw.for_files,
@@ -146,11 +149,11 @@ def _write_wcs(config: SimulateConfig, draw: Draw, folder: Path) -> np.ndarray |
         progress=draw.progress,
     )
     total = None
-    for year, one in enumerate(sky.years):
-        cube = wcs_cube(one, wcs, shape, draw.for_files)
+    for year, layer in enumerate(sky.years):
+        cube = wcs_cube(layer, wcs, shape, draw.for_files)
         total = cube if total is None else total + cube
         path = folder / f"counts{_of_year(year)}.fits"
-        write_wcs_counts(one, path, wcs, shape, rng=draw.for_files, cube=cube)
+        write_wcs_counts(layer, path, wcs, shape, rng=draw.for_files, cube=cube)
     write_wcs_counts(sky, folder / "counts.fits", wcs, shape, rng=draw.for_files, cube=total)
     return vectors_to_pixels(wcs, draw.model.vectors, shape)[0] >= 0
 

@@ -57,8 +57,8 @@ def classified_from_catalog(
     real = source >= 0
     source = visible[np.maximum(source, 0)] if len(visible) else np.zeros(len(lon), int)
     doubtful = ~real & (of(np.flatnonzero(faint)) >= 0)
-    names = [str(one).strip().lower() for one in np.asarray(truth["CLASS1"])]
-    classes = np.array([CLASS_OF.get(one, UNCLASSED) for one in names] or [UNCLASSED])
+    names = [str(name).strip().lower() for name in np.asarray(truth["CLASS1"])]
+    classes = np.array([CLASS_OF.get(name, UNCLASSED) for name in names] or [UNCLASSED])
 
     def known_of(name: str) -> np.ndarray:
         if name not in truth.colnames or not len(truth):

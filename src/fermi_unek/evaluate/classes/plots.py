@@ -51,8 +51,8 @@ def _accuracy(ax: Axes, table: Table) -> None:
     high = np.minimum(np.asarray(table["flux_high"], float), 2e-8)
     middle = np.sqrt(low * high)
     ax.plot(middle, table["balanced_accuracy"], "ko-", label="balanced (even decision)")
-    for one in CLASSES[:4]:
-        ax.plot(middle, table[f"right_{one}"], ".--", label=one)
+    for name in CLASSES[:4]:
+        ax.plot(middle, table[f"right_{name}"], ".--", label=name)
     ax.set(xscale="log", xlabel="flux 1-100 GeV (cm-2 s-1)", ylabel="share right", ylim=(0, 1))
     ax.legend(fontsize=8)
 

@@ -64,17 +64,17 @@ class ClassifiedDetections:
 
     def __post_init__(self) -> None:
         n = len(self.label)
-        for one in fields(self):
-            expected = (n, len(CLASSES)) if one.name == "chances" else (n,)
-            if getattr(self, one.name).shape != expected:
+        for field in fields(self):
+            expected = (n, len(CLASSES)) if field.name == "chances" else (n,)
+            if getattr(self, field.name).shape != expected:
                 raise InputError(
-                    f"judged detections: {one.name} has shape {getattr(self, one.name).shape}, "
+                    f"judged detections: {field.name} has shape {getattr(self, field.name).shape}, "
                     f"expected {expected}"
                 )
 
     def select(self, rows: np.ndarray) -> ClassifiedDetections:
         """Some of them."""
-        return ClassifiedDetections(*(getattr(self, one.name)[rows] for one in fields(self)))
+        return ClassifiedDetections(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @property
     def classed(self) -> np.ndarray:
@@ -160,7 +160,7 @@ def even_decision(chances: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 def balanced_accuracy(truth: np.ndarray, decided: np.ndarray) -> float:
     """Mean over the four classes of the share that is right; NaN when a class is missing."""
-    shares = [_mean(decided[truth == one] == one) for one in range(4)]
+    shares = [_mean(decided[truth == number] == number) for number in range(4)]
     return float(np.mean(shares))
 
 
@@ -214,10 +214,10 @@ def fake_numbers(judged: ClassifiedDetections) -> dict[str, float]:
 def confusion_table(truth: np.ndarray, decided: np.ndarray) -> Table:
     """Rows: true class; columns: decided class, and the share that is right."""
     rows = []
-    for one in range(4):
-        mine = decided[truth == one]
+    for number in range(4):
+        mine = decided[truth == number]
         counts = {CLASSES[k]: int(np.sum(mine == k)) for k in range(4)}
-        rows.append({"true": CLASSES[one], **counts, "right": round(_mean(mine == one), 3)})
+        rows.append({"true": CLASSES[number], **counts, "right": round(_mean(mine == number), 3)})
     return Table(rows=rows)
 
 
@@ -248,8 +248,8 @@ def _calibrated(
     p = judged.chances[known]
     given = p[:, :4] / np.maximum(p[:, :4].sum(axis=1, keepdims=True), 1e-12)
     result = {
-        CLASSES[one]: (given[:, one], judged.label[known] == one, judged.lat_deg[known])
-        for one in range(4)
+        CLASSES[number]: (given[:, number], judged.label[known] == number, judged.lat_deg[known])
+        for number in range(4)
     }
     result["fake"] = (judged.chances[:, FAKE], judged.label == FAKE, judged.lat_deg)
     return result
@@ -302,8 +302,8 @@ def accuracy_table(classed: ClassifiedDetections, best: np.ndarray, even: np.nda
                 "accuracy": _mean(best[here] == truth),
                 "balanced_accuracy": balanced_accuracy(truth, even[here]),
                 **{
-                    f"right_{CLASSES[one]}": _mean(even[here][truth == one] == one)
-                    for one in range(4)
+                    f"right_{CLASSES[number]}": _mean(even[here][truth == number] == number)
+                    for number in range(4)
                 },
             }
         )

@@ -6,6 +6,7 @@ import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -44,7 +45,8 @@ def _apply(selection: Selection, kind: str, value: str, unit: str, where: str) -
     if mask:
         bits, name = int(mask[2]), mask[1].lower()
         # of a file that was cut twice the bits of both cuts are left
-        return replace(selection, **{name: (getattr(selection, name) or bits) & bits or bits})
+        changes: dict[str, Any] = {name: (getattr(selection, name) or bits) & bits or bits}
+        return replace(selection, **changes)
     ranges = _ranges(value)
     if kind == "CONVERSION_TYPE":  # how Pass 7 files and gtselect convtype say it
         if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
@@ -97,20 +99,25 @@ def _both(before: Span | None, cut: Span, scale: float) -> Span:
     return max(low, before[0]), min(high, before[1])
 
 
+def good_times(path: Path, hdus: fits.HDUList) -> np.ndarray | None:
+    """Good time intervals (N, 2), s, rising and apart; None where a file has no such table."""
+    for hdu in hdus:
+        names = {name.upper() for name in getattr(hdu, "columns", fits.ColDefs([])).names}
+        if hdu.name == "GTI" and {"START", "STOP"} <= names:
+            shift = met_shift(hdu.header)
+            ends = [column(hdu, end, "s", str(path), "s") + shift for end in ("START", "STOP")]
+            good = merged_spans((a, z) for a, z in np.transpose(ends).tolist() if z > a)
+            return np.array(good, dtype=float).reshape(-1, 2)
+    return None
+
+
 def _with_times(path: Path, selection: Selection, hdus: fits.HDUList, index: int) -> Selection:
     """The selection with its times: of the good time intervals, the cut, or TSTART and TSTOP."""
     headers = hdus[index].header, hdus[0].header
-    for hdu in hdus:
-        names = {name.upper() for name in getattr(hdu, "columns", fits.ColDefs([])).names}
-        if hdu.name != "GTI" or not {"START", "STOP"} <= names:
-            continue
-        shift = met_shift(hdu.header)
-        start, stop = (column(hdu, end, "s", str(path), "s") + shift for end in ("START", "STOP"))
-        good = [(float(a), float(z)) for a, z in zip(start, stop, strict=True) if z > a]
-        # orbits and the Anomaly leave thousands of intervals
-        spans = merged_spans(good, LONG_GAP_S)
-        seconds = sum(z - a for a, z in merged_spans(good))
-        return replace(selection, spans_met=spans, good_s=seconds)
+    good = good_times(path, hdus)
+    if good is not None:  # orbits and the Anomaly leave thousands of intervals
+        spans = merged_spans(((a, z) for a, z in good.tolist()), LONG_GAP_S)
+        return replace(selection, spans_met=spans, good_s=float(np.sum(np.diff(good))))
     if "GTI" not in hdus and ":GTI" in [
         headers[0].get(f"DSREF{n}") for n in range(1, int(headers[0].get("NDSKEYS", 0) or 0) + 1)
     ]:

@@ -30,7 +30,7 @@ from ..geometry.coverage import (
 from ..geometry.frame import lonlat_to_vectors
 from ..selection import BACK, FRONT, ZMAX_HIGH_DEG, ZMAX_LOW_DEG, Selection, Span
 from ..units import factor
-from .dss import met_seconds, read_selection
+from .dss import good_times, met_seconds, read_selection
 from .files import stream_table
 from .parts import PixelSum, SkyPart
 
@@ -172,6 +172,7 @@ def read_photons(
     years: dict[int, list[PixelSum]] = {}
     seen = np.zeros(N_COVERAGE, dtype=bool)
     tally = _Tally(path, stated)
+    good = good_times(path, hdus)
     for rows in map(lambda raw: _physical(path, table, raw), stream_table(path, table, names)):
         vectors = _vectors(rows)
         seen[hp.vec2pix(2**COVERAGE_ORDER, *vectors.T, nest=True)] = True
@@ -182,6 +183,10 @@ def read_photons(
             wanted = conversion == (0 if chosen == "front" else 1)
             tally.other += int(np.sum(keep & ~wanted))
             keep &= wanted
+        if good is not None and len(good) and "TIME" in rows:
+            during = _during(rows["TIME"], good)
+            tally.bad_times += int(np.sum(keep & ~during))
+            keep &= during
         keep = ids.fresh(rows, keep, str(path))
         tally.kept += int(keep.sum())
         number = np.searchsorted(ENERGY_EDGES_MEV, rows["ENERGY"], side="right") - 1
@@ -223,7 +228,7 @@ class _Tally:
     def __init__(self, path: Path, stated: Selection) -> None:
         self._path, self._stated = path, stated
         self._outside = {"ENERGY": 0, "TIME": 0, "RA, DEC": 0}
-        self._total = self.kept = self.other = 0
+        self._total = self.kept = self.other = self.bad_times = 0
         self.lowest, self.highest = np.inf, 0.0
 
     def add(self, rows: Mapping[str, np.ndarray], vectors: np.ndarray) -> None:
@@ -246,13 +251,26 @@ class _Tally:
             self._outside["RA, DEC"] += int(np.sum(away))
 
     def check(self) -> None:
-        """InputError where most photons lie outside of the cuts that the header states."""
+        """Say what was left out of the good time intervals.
+
+        Raises
+        ------
+        InputError
+            Most photons lie outside of the cuts that the header states.
+        """
         for name, outside in self._outside.items():
             if outside > 0.5 * self._total:
                 raise InputError(
                     f"{self._path}: {name} of {outside:,} of {self._total:,} photons contradict "
                     "the cuts in the header (DSS keywords, GTI); are the units right?"
                 )
+        if self.bad_times:
+            warnings.warn(
+                f"{self._path}: {self.bad_times:,} photons outside of the good time intervals "
+                "(GTI) are left out",
+                UnekWarning,
+                stacklevel=3,
+            )
 
 
 def _columns(path: Path, table: fits.BinTableHDU, cuts: PhotonCuts, yearly: bool) -> list[str]:
@@ -387,6 +405,12 @@ def _passes(
     if cuts.region is not None:
         keep &= inside_circle(vectors, cuts.region)
     return keep
+
+
+def _during(times: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """Bool (N,): whether times lie in intervals (M, 2), ends included as gtselect has it."""
+    place = np.maximum(np.searchsorted(good[:, 0], times, side="right") - 1, 0)
+    return (times >= good[place, 0]) & (times <= good[place, 1])
 
 
 def _add_years(

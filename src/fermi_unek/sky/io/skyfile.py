@@ -164,8 +164,8 @@ def load_sky(path: str | Path) -> SkyCounts:
             sky = _read_layer(path, hdus, "", masks)
             if old:
                 livetime = header.get("LIVETIME", float("nan"))
-                sky, *layers = (_from_version_1(layer) for layer in (sky, *layers))
-                sky = replace(sky, livetime_years=livetime)
+                sky = replace(_from_version_1(sky), livetime_years=livetime)
+                layers = tuple(map(_from_version_1, layers))
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise InputError(f"{path}: the binned sky is damaged ({error})") from error
         return replace(sky, years=tuple(layers))

@@ -118,7 +118,7 @@ def _fake_weights(numbers: np.ndarray, examples: Examples) -> tuple[float, ...]:
         return ClassCalibration().fake_weights
     told = false | bright
     fit = LogisticRegression(max_iter=1000).fit(numbers[told], false[told])
-    return tuple(float(one) for one in fit.coef_[0])
+    return tuple(float(weight) for weight in fit.coef_[0])
 
 
 def _fake_cuts(against: np.ndarray, examples: Examples) -> tuple[float, ...]:

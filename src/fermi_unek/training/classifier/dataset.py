@@ -83,7 +83,7 @@ class Examples:
 
     def select(self, rows: np.ndarray) -> Examples:
         """Some of them, by mask or index."""
-        names = [one.name for one in fields(self)[1:]]
+        names = [field.name for field in fields(self)[1:]]
         return Examples(self.features.select(rows), *(getattr(self, n)[rows] for n in names))
 
 

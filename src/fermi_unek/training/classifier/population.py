@@ -42,7 +42,7 @@ _STRETCH = {"LP_beta": 0.12, "PLEC_Expfactor": 0.12}
 
 def labels_of(classes: np.ndarray) -> np.ndarray:
     """Index of the class of each CLASS1, `UNCLASSED` for those that are not learnt."""
-    return np.array([GROUPS.get(str(one).strip().lower(), UNCLASSED) for one in classes], int)
+    return np.array([GROUPS.get(str(name).strip().lower(), UNCLASSED) for name in classes], int)
 
 
 def training_population(rng: np.random.Generator, boosted: bool = True) -> Table:
@@ -89,7 +89,7 @@ def _exchange(
     unclassed = labels_of(np.asarray(table["CLASS1"])) == UNCLASSED
     chosen = np.flatnonzero(unclassed & (rng.random(len(table)) < _EXCHANGED))
     wanted = rng.choice(len(shares), len(chosen), p=shares)
-    rows = np.array([rng.choice(np.flatnonzero(labels == one)) for one in wanted], int)
+    rows = np.array([rng.choice(np.flatnonzero(labels == label)) for label in wanted], int)
     flux = photon_flux(table[chosen])
     fresh = real[rows]
     scale(fresh, flux / photon_flux(fresh))

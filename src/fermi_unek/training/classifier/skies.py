@@ -130,20 +130,22 @@ def save_class_sky(counts: SkyCounts, truth: ClassTruth, path: str | Path) -> No
     Pixels of all years and bins follow each other, with their counts; nothing is compressed,
     which would cost as much time as a search and gain a third.
     """
-    planes = [one for year in counts.years for one in _bins_of(year)]
+    planes = [counts for year in counts.years for counts in _bins_of(year)]
     columns = {f.name: getattr(truth, f.name) for f in fields(truth)}
     with replacing(path) as temporary:
         np.savez(
             temporary,
-            length=np.array([len(one.pixels) for one in planes]),
-            pixels=np.concatenate([one.pixels for one in planes]),
-            counts=np.concatenate([np.minimum(one.counts, 65535) for one in planes]).astype("u2"),
+            length=np.array([len(counts.pixels) for counts in planes]),
+            pixels=np.concatenate([counts.pixels for counts in planes]),
+            counts=np.concatenate([np.minimum(counts.counts, 65535) for counts in planes]).astype(
+                "u2"
+            ),
             **columns,
         )
 
 
 def _bins_of(layer: SkyCounts) -> Sequence[BinCounts]:
-    return [one for one in layer.bins if one is not None]
+    return [counts for counts in layer.bins if counts is not None]
 
 
 def load_class_sky(path: str | Path) -> tuple[SkyCounts, ClassTruth]:

@@ -154,11 +154,11 @@ def _fit_errors(
     error; in units of the error, since the outermost bins are wide.
     """
     error, distance, ts = (
-        np.concatenate([values[one.real] for one, values in zip(skies, columns, strict=True)])
+        np.concatenate([values[sky.real] for sky, values in zip(skies, columns, strict=True)])
         for columns in (
-            [one.centers.error_deg for one in skies],
-            [one.distance_deg for one in skies],
-            [one.ts for one in skies],
+            [sky.centers.error_deg for sky in skies],
+            [sky.distance_deg for sky in skies],
+            [sky.ts for sky in skies],
         )
     )
     by_score, by_error = _groups(score, _STRETCH_NODES), _groups(error, _ERROR_NODES)
