@@ -16,7 +16,7 @@ DEMO_DIR ?= demo_output
 PYTEST_ARGS ?= -n auto --dist loadfile
 
 .DELETE_ON_ERROR:
-.PHONY: all setup test demo docs lint format clean
+.PHONY: all setup test demo docs lint format audit clean
 
 all: test
 
@@ -52,6 +52,12 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# known faults of what is installed (asks PyPI's advisories, so needs the network), and unsafe calls
+audit: $(STAMP)
+	$(BIN)/python -m pip install --quiet bandit pip-audit
+	$(BIN)/bandit -q -r src -ll
+	$(BIN)/pip-audit --progress-spinner off --skip-editable
 
 # the environment stays; remove .venv by hand to start over
 clean:

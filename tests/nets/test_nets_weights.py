@@ -12,7 +12,7 @@ import torch
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
-from fermi_unek.errors import InputError
+from fermi_unek.errors import InputError, OutputError
 from fermi_unek.nets import weights
 from fermi_unek.nets.localizer import Localizer
 from fermi_unek.nets.spec import ModelSpec, PatchBatch
@@ -111,7 +111,7 @@ def test_a_write_that_fails_leaves_what_was_there(network, saved, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(weights, "save", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OutputError, match="cannot be written .disk full"):
         save_localizer(network, saved, {})
     assert saved.read_bytes() == before
     assert [p.name for p in saved.parent.iterdir()] == [saved.name]

@@ -89,7 +89,7 @@ class Simbad:
             "FROM (SELECT ra, dec, radius FROM TAP_UPLOAD.places) AS places, basic "
             "WHERE CONTAINS(POINT('ICRS', basic.ra, basic.dec), "
             "CIRCLE('ICRS', places.ra, places.dec, places.radius)) = 1 "
-            f"AND basic.otype IN ({types})"
+            f"AND basic.otype IN ({types})"  # nosec B608: the package's own list
         )
         table = Table(list(cones), names=("ra", "dec", "radius"))
         with transient_errors(), warnings.catch_warnings():

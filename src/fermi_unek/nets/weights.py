@@ -27,7 +27,8 @@ DEFAULT_LOCALIZER = "localizer-v5"
 COARSE_LOCALIZER = "localizer-v5-coarse"
 """For photons that were counted in pixels wider than the network's own."""
 
-_TEMPLATES = Path(str(files("fermi_unek") / "data" / "templates"))
+_DATA = Path(str(files("fermi_unek") / "data"))
+_TEMPLATES = _DATA / "templates"
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
@@ -95,7 +96,7 @@ def load_localizer(name_or_path: str | Path | None = None) -> LocalizerFile:
     def build(shape: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
         spec = ModelSpec.from_mapping(shape)
         inside = [name for name in sorted(tensors) if name.startswith("template")]
-        template.extend(tensors.pop(name).numpy() for name in inside)
+        template[:] = [tensors.pop(name).numpy() for name in inside]
         if shape.get("template_name"):
             template.extend(load_template(str(shape["template_name"])))
         return build_network(spec)
@@ -117,8 +118,9 @@ def load_template(name: str) -> list[np.ndarray]:
         When there is none of that name.
     """
     path = _TEMPLATES / f"{name}.safetensors"
-    if not path.is_file():
+    if path not in _TEMPLATES.glob("*.safetensors"):  # a name is no way into other folders
         raise InputError(f"the network wants the diffuse template {name!r}, which is not in {path}")
+    check_shipped(path, hashlib.sha256(path.read_bytes()).hexdigest())
     tensors = load_file(path)
     return [tensors[key] for key in sorted(tensors)]
 
@@ -180,7 +182,13 @@ def read_weights(
         found = metadata.get("kind", "weights of unknown kind")
         if found != kind:
             raise InputError(f"{path} holds no {kind} but {found!r}")
-        network = build(json.loads(metadata["shape"]), tensors)
+        shape = json.loads(metadata["shape"])
+        with torch.device("meta"):  # takes no memory, whatever sizes the header claims
+            claimed = build(shape, dict(tensors)).state_dict()
+        held = {name: tensor.shape for name, tensor in tensors.items()}
+        if wrong := [name for name, tensor in claimed.items() if held.get(name) != tensor.shape]:
+            raise ValueError(f"tensor {wrong[0]} is not of the shape that its header tells")
+        network = build(shape, tensors)
         network.load_state_dict(tensors)
         history = json.loads(metadata["history"])
         calibration = json.loads(metadata["calibration"])
@@ -189,7 +197,15 @@ def read_weights(
         raise InputError(f"{path} is no weights file of a {kind}: {reason}") from error
     network.eval()
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    check_shipped(path, checksum)
     return network, calibration, {**history, "model": path.stem, "sha256": checksum}
+
+
+def check_shipped(path: Path, checksum: str) -> None:
+    """InputError where a file that ships with the package is not as it was released."""
+    sums = path.parent / "SHA256SUMS"
+    if path.parent.parent == _DATA and f"{checksum}  {path.name}" not in sums.read_text():
+        raise InputError(f"{path}: is not the file that the package was released with, see {sums}")
 
 
 def find_model(name_or_path: str | Path | None, default: str) -> Path:

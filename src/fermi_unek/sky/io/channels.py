@@ -168,8 +168,8 @@ def whole_counts(path: Path, values: np.ndarray) -> np.ndarray:
     InputError
         A negative or not a whole number, or more photons than the LAT has seen from anywhere.
     """
-    if values.size and (highest := np.nanmax(values)) > _MOST_COUNTS:
-        raise InputError(f"{path}: holds {highest:g} in a pixel, expected counts of photons")
+    if (highest := np.nanmax(values, initial=0)) > _MOST_COUNTS:
+        raise InputError(f"{path}: holds {highest:g} in a pixel, expected whole numbers of photons")
     if values.dtype.kind in "iu":
         if values.size and int(values.min()) < 0:
             raise InputError(f"{path}: holds negative values ({values.min()}), expected counts")

@@ -1,0 +1,100 @@
+"""The same answer again: many searches in one process, searches in threads, one thread and two.
+
+    python studies/trust_steady.py [--searches 50] [--threads 8]
+
+Searches the demo's field. Prints the resident memory after a tenth of the searches and after all,
+whether catalogs of searches in threads at once are those of one alone, and whether catalogs of one
+and two threads of torch are the same bytes, dates and the checksums of FITS aside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from fermi_unek import Catalog, find_sources
+from fermi_unek.errors import UnekWarning
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "src" / "fermi_unek" / "data" / "demo" / "counts.fits.gz"
+REGION = (80.0, 18.0, 6.0)
+_CHANGES = re.compile(rb"(CHECKSUM|DATASUM|DATE    )=.{70}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+
+
+def resident_mb() -> float:
+    """Memory of this process that is in use."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def catalog_digest(catalog: Catalog) -> str:
+    """SHA-256 of the file of a catalog, dates and checksums aside."""
+    with tempfile.TemporaryDirectory() as folder:
+        catalog.write(Path(folder) / "catalog.fits")
+        written = (Path(folder) / "catalog.fits").read_bytes()
+    return hashlib.sha256(_CHANGES.sub(b"", written)).hexdigest()
+
+
+def search(region: tuple[float, float, float] | None = REGION) -> Catalog:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnekWarning)
+        return find_sources(DEMO, region=region)
+
+
+def memory_of(searches: int, work: Callable[[], object] = search) -> tuple[float, float]:
+    """Resident MB after a tenth of the searches and after all of them."""
+    early = 0.0
+    for number in range(1, searches + 1):
+        work()
+        if number == max(1, searches // 10):
+            early = resident_mb()
+    return early, resident_mb()
+
+
+def digests_in_threads(threads: int) -> set[str]:
+    """Digests of the catalogs of searches at once."""
+    with ThreadPoolExecutor(threads) as pool:
+        return {catalog_digest(found) for found in pool.map(lambda _: search(), range(threads))}
+
+
+def digest_with(threads: int) -> str:
+    """Digest of the catalog that a process of its own makes with some threads."""
+    code = "import trust_steady as t; print(t.catalog_digest(t.search()))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parent,
+        env=os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--searches", type=int, default=50)
+    parser.add_argument("--threads", type=int, default=8)
+    options = parser.parse_args()
+    alone = search()
+    print(f"{len(alone.table)} sources, digest {catalog_digest(alone)[:12]}")
+    same = digests_in_threads(options.threads) == {catalog_digest(alone)}
+    print(
+        f"{options.threads} searches at once: {'the same' if same else 'OTHER'} bytes", flush=True
+    )
+    one, two = digest_with(1), digest_with(2)
+    told = "the same" if one == two else "OTHER"
+    print(f"1 and 2 threads of the libraries: {told} bytes", flush=True)
+    early, late = memory_of(options.searches)
+    print(f"resident after {max(1, options.searches // 10)} searches {early:.0f} MB, "
+          f"after {options.searches} {late:.0f} MB")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
