@@ -129,7 +129,7 @@ def about(catalog: Catalog, sky: SkyCounts | None = None) -> list[str]:
         f"Gamma-ray candidates {where}",
         ", ".join(data) or "data not named",
         _energies(header, sky),
-        f"made {header.get('date', 'on an unknown date')}",
+        f"made {str(header.get('date', 'on an unknown date')).partition('T')[0]}",
         "not a product of the Fermi-LAT collaboration",
     ]
 

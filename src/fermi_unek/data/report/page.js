@@ -384,7 +384,7 @@ function caption() {
 const fixed = (value, places) => known(value) ? value.toFixed(places) : "";
 const precise = value => known(value) ? value.toExponential(2) : "";
 const released = () => page.release;
-const associated = row => pick("fgl_assoc", row) || (pick("fgl", row) ? `(${source.fgl[row]} at ${fixed(source.separation[row], 2)}°)` : "");
+const associated = row => pick("fgl_assoc", row) || (pick("fgl", row) ? `(${source.fgl[row]})` : "");
 const COLUMNS = [
   { key: "name", label: "Name", text: true },
   { key: "probability", label: "Prob.", places: 3, down: true },
@@ -397,6 +397,7 @@ const COLUMNS = [
   { key: "flux", label: "Flux (cm⁻² s⁻¹)", title: "photon flux, 1 to 100 GeV", precise: true, down: true },
   { key: "assoc", label: "Counterpart", text: true },
   { key: "fgl", label: "4FGL (nearest)", title: "source inside the joint 95% error; else, in brackets, the nearest", text: true, value: associated },
+  { key: "separation", label: "Sep. (°)", title: "distance to the nearest source of the release", places: 3 },
   { key: "bayes", label: "P(assoc)", places: 2, down: true },
   { key: "variability", label: "Variability", places: 1, down: true },
   { key: "lon", label: "l (°)", places: 4 }, { key: "lat", label: "b (°)", places: 4 },
@@ -514,7 +515,7 @@ function card(row) {
   if (row === null) { box.replaceChildren(element("p", total ? "A row of the table or a mark on a map opens a candidate's card." : "No candidates, no cards.", "dim")); return; }
   const tags = element("p");
   const tag = (text, kind) => tags.append(element("span", text, "tag " + (kind || "")), " ");
-  if (page.release) tag(`${status[row]}: ${MEANING[status[row]]}`, status[row]);
+  if (page.release) tag(status[row] === "new" ? `new: ${MEANING.new}` : status[row], status[row]);
   if (pick("class", row)) tag(source.class[row]);
   if (flagged(row, "extended")) tag("inside an extended 4FGL source", "bad");
   if (flagged(row, "edge")) tag("near an edge of the data", "bad");
@@ -747,7 +748,7 @@ const tally = { new: 0, near: 0, associated: 0, none: 0, fake: 0 };
 status.forEach((kind, row) => { tally[kind]++; if (fake(row)) tally.fake++; });
 document.body.className = page.view[2] < 180 ? "field" : "whole";
 $("tally").textContent = `${page.found.toLocaleString()} candidate${page.found === 1 ? "" : "s"}${tally.fake ? `, ${tally.fake.toLocaleString()} of them likely fake` : ""}. ` + (page.release
-  ? `${tally.associated.toLocaleString()} associated with a source of ${page.release}, ${tally.near.toLocaleString()} near one, ${tally.new.toLocaleString()} new. Of the ${reference.name.length.toLocaleString()} ${page.release} sources in the field ${reference.near.filter(n => !n).length.toLocaleString()} have no candidate within ${page.new_beyond_deg}°.`
+  ? `${tally.associated.toLocaleString()} associated with a source of ${page.release}, ${tally.near.toLocaleString()} near one, ${tally.new.toLocaleString()} new. Of the ${reference.name.length.toLocaleString()} ${page.release} sources in the area searched, ${reference.near.filter(n => !n).length.toLocaleString()} have no candidate within ${page.new_beyond_deg}°.`
   : "Not compared with a 4FGL release.");
 options($("status"), [["", "all"], ...["new", "near", "associated"].map(kind => [kind, kind])]);
 const kinds = has("class") ? [...new Set(source.class)].sort() : [];
