@@ -193,7 +193,9 @@ def test_fakes_are_hidden_at_first_and_have_a_column(browser, pages):
     end = time.monotonic() + 10
     while not browser.run(told).startswith("30 candidates"):
         assert time.monotonic() < end
-    marked = "[...document.querySelectorAll('#table tbody td')].filter(c => c.textContent === 'fake')"
+    marked = (
+        "[...document.querySelectorAll('#table tbody td')].filter(c => c.textContent === 'fake')"
+    )
     assert browser.run(f"{marked}.length") == 3
 
 
@@ -219,7 +221,7 @@ def test_the_csv_has_the_rows_that_are_shown_with_flags_fakes_and_units(browser,
     rows = list(csv.DictReader(io.StringIO(browser.run("window.saved.text()"))))
     assert len(rows) == 27
     assert {row["Fake"] for row in rows} == {"false"}
-    assert {"Flags", "Conf_95_SemiMajor [deg]", "Flux1000 [cm-2 ph s-1]"} <= set(rows[0])
+    assert {"Flags", "Conf_95_SemiMajor [deg]", "Flux1000 [ph s-1 cm-2]"} <= set(rows[0])
     assert all(re.fullmatch(r"-?\d+\.\d{4,6}", row["RAJ2000 [deg]"]) for row in rows)
 
 

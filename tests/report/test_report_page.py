@@ -304,7 +304,7 @@ def test_positions_have_six_decimals_and_the_csv_names_units():
     for key, name in {"ra": "RAJ2000", "dec": "DEJ2000", "lon": "GLON", "lat": "GLAT"}.items():
         np.testing.assert_allclose(data["sources"][key], catalog.table[name], atol=5.1e-7)
         assert data["columns"][key] == f"{name} [deg]"
-    assert data["columns"]["flux"] == "Flux1000 [cm-2 ph s-1]"
+    assert data["columns"]["flux"] == "Flux1000 [ph s-1 cm-2]"
     assert {"fake", "flags"} <= set(data["columns"])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..catalog.build import name_neighbours, nearest
+from ..catalog.export import name_with_unit
 from ..catalog.record import Catalog
 from ..catalog.schema import COLUMNS, FLAG_IN_EXTENDED, FLAG_NEAR_EDGE, PROBABILITY_COLUMNS
 from ..progress import Progress, silent
@@ -201,10 +202,7 @@ def reference_columns(catalog: Catalog, reference: Table) -> dict[str, list[Any]
 def _csv_heads() -> dict[str, str]:
     """Short names of columns to the catalog's names with their units."""
     units = {column.name: column.unit for column in COLUMNS}
-    return {
-        short: f"{name} [{units[name]}]" if units[name] else name
-        for short, name in _IN_THE_CSV.items()
-    }
+    return {short: name_with_unit(name, units[name]) for short, name in _IN_THE_CSV.items()}
 
 
 def decimals(values: Any, places: int) -> list[Any]:

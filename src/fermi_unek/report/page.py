@@ -17,8 +17,8 @@ from ..catalog.record import Catalog
 from ..catalog.schema import NOT_A_FERMI_PRODUCT
 from ..outputs import replacing
 from ..progress import Progress, silent
-from ..sky.counts import SkyCounts
 from ..sky.bins import ENERGY_EDGES_MEV
+from ..sky.counts import SkyCounts
 from .content import page_data
 from .photons import covered_cone, observed_mev
 
