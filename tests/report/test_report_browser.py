@@ -193,10 +193,8 @@ def test_fakes_are_hidden_at_first_and_have_a_column(browser, pages):
     end = time.monotonic() + 10
     while not browser.run(told).startswith("30 candidates"):
         assert time.monotonic() < end
-    marked = (
-        "[...document.querySelectorAll('#table tbody td')].filter(c => c.textContent === 'fake')"
-    )
-    assert browser.run(f"{marked}.length") == 3
+    cells = "[...document.querySelectorAll('#table tbody td')]"
+    assert browser.run(f"{cells}.filter(cell => cell.textContent === 'fake').length") == 3
 
 
 def test_a_band_far_below_the_others_is_inside_the_axis_and_a_weak_one_a_limit(browser, pages):

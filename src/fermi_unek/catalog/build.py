@@ -71,7 +71,7 @@ def build_catalog(
     association_radius : float, optional
         See `name_neighbours`.
     coverage : bool array (12 * 4**COVERAGE_ORDER,), optional
-        NESTED Galactic mask of where was looked; the whole sky when absent.
+        NESTED Galactic mask of what was searched; the whole sky when absent.
     year_edges_met : float array (n_years + 1,), optional
         Edges of the history columns; DR3's twelve years when absent.
 
