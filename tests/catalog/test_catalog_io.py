@@ -268,7 +268,7 @@ def test_a_coverage_that_is_no_moc_is_refused(tmp_path):
     write_catalog(made(1, coverage=disc(80.0, 18.0, 10.0)), path)
     with fits.open(path, mode="update") as hdus:
         hdus["COVERAGE"] = fits.BinTableHDU(Table({"PIXEL": [1, 2]}), name="COVERAGE")
-    with pytest.raises(InputError, match="c.fits: cannot be read as a catalog"):
+    with pytest.raises(InputError, match="c.fits: COVERAGE is no MOC"):
         read_catalog(path)
 
 

@@ -6,7 +6,6 @@ Run by ``pytest -m fermitools`` where they are installed; skipped elsewhere.
 from __future__ import annotations
 
 import gzip
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -17,23 +16,24 @@ from astropy.table import Table
 from fermi_unek.catalog.export import export_file
 from fermi_unek.plugins.fermipy import find_sources
 
-pytestmark = [
-    pytest.mark.fermitools,
-    pytest.mark.skipif(find_spec("pyLikelihood") is None, reason="no Fermitools"),
-]
+pytestmark = pytest.mark.fermitools
 
 
 @pytest.fixture(scope="module")
 def field(shared_data, tmp_path_factory):
     """Photons, livetime and pointing of a simulated field, with a configuration without sources."""
+    pytest.importorskip("pyLikelihood", reason="no Fermitools")
     folder = tmp_path_factory.mktemp("field")
     source = shared_data / "fermitools"
     for name in ("fit_photons", "fit_ltcube", "spacecraft"):
         (folder / f"{name}.fits").write_bytes(
             gzip.decompress((source / f"{name}.fits.gz").read_bytes())
         )
-    (folder / "diffuse").symlink_to(shared_data / "diffuse")
     config = yaml.safe_load((source / "fermipy.yaml").read_text())
+    for key in ("evfile", "ltcube", "scfile"):
+        config["data"][key] = str(folder / config["data"][key])
+    for key in ("galdiff", "isodiff"):
+        config["model"][key] = str(shared_data / config["model"][key])
     config["model"]["catalogs"] = []
     return folder, config
 
@@ -55,7 +55,7 @@ def test_the_whole_chain_finds_the_bright_sources_and_its_catalog_is_a_model(
     field, shared_data, monkeypatch
 ):
     folder, _ = field
-    monkeypatch.chdir(folder)  # names in the configuration are relative
+    monkeypatch.chdir(folder)
     gta = analysis(field, "seeds")
     gta.setup()
     gta.optimize()

@@ -126,7 +126,7 @@ def read_catalog(path: str | Path) -> Catalog:
                 edges = np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
             else:
                 edges = _edges_from_header(path, sources)
-            coverage = _read_coverage(hdus["COVERAGE"]) if "COVERAGE" in hdus else None
+            coverage = _read_coverage(hdus["COVERAGE"], path) if "COVERAGE" in hdus else None
             header = _read_header(hdus[0].header)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: cannot be read as a catalog ({error})") from error
@@ -257,15 +257,19 @@ def _time_keywords() -> dict[str, HeaderValue]:
     return {"TIMEUNIT": "s", "TIMESYS": "TT", "MJDREFI": _MJDREFI, "MJDREFF": _MJDREFF}
 
 
-def _read_coverage(hdu: fits.BinTableHDU) -> np.ndarray:
+def _read_coverage(hdu: fits.BinTableHDU, path: str | Path) -> np.ndarray:
     if "START" not in hdu.columns.names:
         file = BytesIO()
         fits.HDUList([fits.PrimaryHDU(), hdu.copy()]).writeto(file)
-        return moc_to_mask(MOC.from_fits(BytesIO(file.getvalue())))
+        try:
+            return moc_to_mask(MOC.from_fits(BytesIO(file.getvalue())))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: COVERAGE is no MOC ({error})") from error
     # ranges [START, STOP) of Galactic pixels, as catalogs had before it was a MOC
     if hdu.header.get("ORDER") != COVERAGE_ORDER:
         raise InputError(
-            f"coverage is of HEALPIX order {hdu.header.get('ORDER')}, expected {COVERAGE_ORDER}"
+            f"{path}: coverage is of HEALPIX order {hdu.header.get('ORDER')}, expected "
+            f"{COVERAGE_ORDER}"
         )
     mask = np.zeros(N_COVERAGE, dtype=bool)
     for start, stop in zip(hdu.data["START"], hdu.data["STOP"], strict=True):

@@ -12,13 +12,14 @@ from functools import cached_property
 import healpy as hp
 import numpy as np
 
+from ..sky.binning import orders_by_energy
 from ..sky.bins import COVERAGE_ORDER
 from ..sky.counts import BinCounts, SkyCounts
 
-PIXEL_ORDERS = (8, 8, 9, 10, 10, 11)
+PIXEL_ORDERS = orders_by_energy(8, 8, 9, 10, 10, 11)
 """Finest HEALPIX order per energy bin: 0.23, 0.11, 0.057 and 0.029 deg, a third of the PSF."""
 
-CHILD_ORDERS = (9, 9, 10, 12, 12, 13)
+CHILD_ORDERS = orders_by_energy(9, 9, 10, 12, 12, 13)
 """Order at which the PSF is averaged over a pixel close to a source."""
 
 _MOST_LEVELS = 4  # between the two, where the input's pixels are very coarse
