@@ -250,11 +250,12 @@ def test_json_inside_a_script_holds_no_tag_and_reads_back():
         embedded_json({"a": float("nan")})
 
 
-def test_the_header_is_listed_under_headings():
+def test_the_header_is_listed_under_headings_and_without_folders():
     header = {"model name": "v1", "setting seed": 0, "event type": "front", "date": "now"}
+    header |= {"setting exposure": "/home/me/cubes/a.fits"}
     assert grouped(header) == {
         "Run": [("event type", "front"), ("date", "now")],
-        "Settings": [("seed", 0)],
+        "Settings": [("seed", 0), ("exposure", "a.fits")],
         "Model": [("name", "v1")],
     }
 

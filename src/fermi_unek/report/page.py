@@ -20,6 +20,7 @@ from ..progress import Progress, silent
 from ..sky.bins import ENERGY_EDGES_MEV
 from ..sky.counts import SkyCounts
 from .content import page_data
+from .lines import without_folders
 from .photons import covered_cone, observed_mev
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def about(catalog: Catalog, sky: SkyCounts | None = None) -> list[str]:
     )
     header = catalog.header
     files = [key for key, value in header.items() if _is_input_file(key, value)]
-    data = [key.removeprefix("input ") for key in files]
+    data = [without_folders(key.removeprefix("input ")) for key in files]
     if len(data) > MOST_FILES:
         data = [f"{len(data):,} files"]
     if "event type" in header:
@@ -169,7 +170,8 @@ def grouped(header: Mapping[str, object]) -> dict[str, list[tuple[str, object]]]
     for key, value in header.items():
         first, _, rest = key.partition(" ")
         heading = GROUPS.get(first) if rest else None
-        groups[heading or "Run"].append((rest if heading else key, value))
+        value = without_folders(value) if isinstance(value, str) else value
+        groups[heading or "Run"].append((without_folders(rest if heading else key), value))
     return {heading: entries for heading, entries in groups.items() if entries}
 
 
