@@ -244,3 +244,16 @@ def test_text_of_catalogs_stays_text_in_the_browser(browser, tmp_path):
     assert browser.console == []
     assert browser.run("document.querySelectorAll('main img').length") == 0
     assert "<img src=x" in browser.run("document.getElementById('card').innerText")
+
+
+def test_a_catalog_of_fakes_alone_opens_without_a_card(browser, tmp_path):
+    write_page(tmp_path / "a.html", build_catalog(candidates(3, fake=3)))
+    browser.open(tmp_path / "a.html")
+    assert browser.console == []
+    told = browser.run("document.getElementById('shown').textContent")
+    assert told.startswith("0 of 3 candidates; 3 likely fake hidden")
+    assert browser.run("document.getElementById('card-name').textContent") == "No candidate chosen"
+    browser.run("document.getElementById('field-map').focus()")
+    browser.press("ArrowLeft", "Enter")
+    assert browser.run("document.activeElement.id") == "card-name"
+    assert browser.console == []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Table
@@ -63,6 +64,7 @@ def draw_sky(
     figure = Figure(figsize=(9, 9), layout="constrained")
     lon_deg, lat_deg, radius_deg = covered_cone(sky.coverage)
     vectors, counts, lowest_mev = photons_to_draw(sky)
+    place: Place
     if whole := radius_deg > WIDEST_FIELD_DEG:
         figure.set_size_inches(13, 7.5)
         axes = figure.add_subplot(projection="mollweide")
@@ -72,7 +74,7 @@ def draw_sky(
         wcs, n_pixels = field_wcs(lon_deg, lat_deg, radius_deg)
         axes = figure.add_subplot(projection=wcs)
         image = _draw_field(axes, wcs, n_pixels, vectors, counts)
-        place, size = (lambda lon, lat: wcs.wcs_world2pix(lon, lat, 0)), 5.0
+        place, size = partial(_in_pixels, wcs), 5.0
         _draw_errors(axes, place, found)
     _mark(axes, place, size, found, true)
     title = f"{counts.sum():,.0f} photons above {lowest_mev / 1000:g} GeV"
@@ -99,7 +101,7 @@ def _mark(axes: Axes, place: Place, size: float, found: Table, true: Positions |
         chance = np.asarray(rows["Probability"], float)
         colors = to_rgba_array([FOUND] * len(rows), chance**2 if len(found) > MANY else None)
         where = place(np.asarray(rows["GLON"], float), np.asarray(rows["GLAT"], float))
-        style = {"s": size**2, "marker": "D", "linewidths": 0.8, "zorder": 1.8}
+        style: dict[str, Any] = {"s": size**2, "marker": "D", "linewidths": 0.8, "zorder": 1.8}
         hollow = what == "likely fake"
         axes.scatter(*where, ec=colors, fc="none" if hollow else colors, **style)
         style |= {"label": f"{len(rows):,} {what}"}
@@ -114,7 +116,11 @@ def _draw_errors(axes: Axes, place: Place, found: Table) -> None:
     known = np.isfinite(r95)
     centers = np.stack(place(np.asarray(found["GLON"], float), np.asarray(found["GLAT"], float)))
     width = 2.0 * r95[known] / FIELD_PIXEL_DEG
-    shape = {"units": "xy", "offsets": centers.T[known], "offset_transform": axes.transData}
+    shape: dict[str, Any] = {
+        "units": "xy",
+        "offsets": centers.T[known],
+        "offset_transform": axes.transData,
+    }
     circles = EllipseCollection(
         width, width, 0 * width, ec=FOUND, fc="none", lw=1.0, zorder=1.7, **shape
     )
@@ -169,7 +175,7 @@ def _draw_whole_sky(
     image, _, _ = np.histogram2d(_east_left(lon), lat, bins=edges, weights=counts)
     middle = np.radians((edges[1][1:] + edges[1][:-1]) / 2.0)
     brightness = (image / np.cos(middle)).T
-    shape = {"cmap": "Greys", "norm": _stretch(brightness), "rasterized": True}
+    shape: dict[str, Any] = {"cmap": "Greys", "norm": _stretch(brightness), "rasterized": True}
     drawn = axes.pcolormesh(np.radians(edges[0]), np.radians(edges[1]), brightness, **shape)
     ticks = np.arange(-120, 121, 60)
     box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1}
@@ -178,6 +184,11 @@ def _draw_whole_sky(
     axes.grid(alpha=0.3)
     axes.set(xlabel="Galactic longitude", ylabel="Galactic latitude")
     return drawn, "photons in 0.25 square degrees"
+
+
+def _in_pixels(wcs: WCS, lon_deg: np.ndarray, lat_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    x, y = wcs.wcs_world2pix(lon_deg, lat_deg, 0)
+    return x, y
 
 
 def _on_the_sky(lon_deg: np.ndarray, lat_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

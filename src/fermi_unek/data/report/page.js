@@ -117,7 +117,7 @@ function equalArea(width, view) {
 
 /* The photons behind the maps --------------------------------------------------------------- */
 let brightness = null;
-function looker() {
+function brightnessAt() {
   const grid = page.backdrop;
   if (grid.kind === "car") {
     return v => {
@@ -141,7 +141,7 @@ function backdrop(projection) {
   const canvas = document.createElement("canvas");
   canvas.width = width; canvas.height = height;
   const context = canvas.getContext("2d"), image = context.createImageData(width, height);
-  const look = brightness ? looker() : null;
+  const look = brightness ? brightnessAt() : null;
   const values = new Int16Array(width * height).fill(-1), histogram = new Uint32Array(256);
   for (let y = 0, at = 0; y < height; y++) {
     for (let x = 0; x < width; x++, at++) {
@@ -593,15 +593,15 @@ function stamp({ canvas, label }, values, n, k, row, most) {
     });
   }
   const sum = values.reduce((a, v) => a + Math.max(v, 0), 0);
-  const told = `${band(k)} GeV: ${sum.toLocaleString()}`;
-  label.textContent = told; canvas.setAttribute("aria-label", `Photons, ${band(k)} GeV: ${sum} in all, at most ${values.reduce((a, v) => Math.max(a, v))} in a pixel`);
+  const summary = `${band(k)} GeV: ${sum.toLocaleString()}`;
+  label.textContent = summary; canvas.setAttribute("aria-label", `Photons, ${band(k)} GeV: ${sum} in all, at most ${values.reduce((a, v) => Math.max(a, v))} in a pixel`);
   canvas.onpointermove = event => {
     const box = canvas.getBoundingClientRect();
     const column = clamp(Math.floor((event.clientX - box.left) / box.width * n), 0, n - 1), line = clamp(n - 1 - Math.floor((event.clientY - box.top) / box.height * n), 0, n - 1);
     const value = values[line * n + column];
     label.textContent = value < 0 ? "not observed" : `${value} photon${value === 1 ? "" : "s"} here`;
   };
-  canvas.onpointerleave = () => { label.textContent = told; };
+  canvas.onpointerleave = () => { label.textContent = summary; };
 }
 
 /* Charts: text of SVG made from numbers and fixed words only --------------------------------------- */
