@@ -159,7 +159,7 @@ class Vizier:
             empty=True,
         )
 
-    def _send(self, send: Callable, empty: bool) -> Objects:
+    def _send(self, send: Callable[..., Any], empty: bool) -> Objects:
         from astroquery import cache_conf
         from astroquery.vizier import VizierClass
 

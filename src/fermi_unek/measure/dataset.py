@@ -82,7 +82,7 @@ class ModelledSource:
         self._shape_at = None
 
     @property
-    def parameters(self) -> list:
+    def parameters(self) -> list[Parameter]:
         """gammapy's parameters of spectrum and position."""
         return [*self._values.parameters, self.lon, self.lat]
 
