@@ -109,7 +109,8 @@ td, th { padding: 2px 8px; text-align: right; border-bottom: 1px solid #ddd }
 th { position: sticky; top: 0; background: #eee }"""
 
 COLUMNS = {
-    "Source_Name": "Name", "RAJ2000": "RA (°)", "DEJ2000": "Dec (°)", "GLON": "l (°)", "GLAT": "b (°)",
+    "Source_Name": "Name", "RAJ2000": "RA (°)", "DEJ2000": "Dec (°)",
+    "GLON": "l (°)", "GLAT": "b (°)",
     "Conf_95_SemiMajor": "r95 (°)", "Probability": "Probability", "CLASS1": "Class", "Fake": "Fake",
     "ASSOC_FGL": "4FGL association", "Nearest_FGL": "Nearest 4FGL", "Sep_FGL": "Sep. (°)",
     "Flags": "Flags",

@@ -111,7 +111,11 @@ def _click_type(kind: Any) -> click.ParamType[Any]:
         return click.Choice(get_args(kind))
     if get_origin(kind) is tuple:
         return _click_type(_plain_type(get_args(kind)[0]))
-    types_of: dict[Any, click.ParamType[Any]] = {int: click.INT, float: click.FLOAT, Path: click.Path()}
+    types_of: dict[Any, click.ParamType[Any]] = {
+        int: click.INT,
+        float: click.FLOAT,
+        Path: click.Path(),
+    }
     return types_of.get(kind, click.STRING)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import astropy.units as u
 import numpy as np
 from gammapy.datasets import Dataset
-from gammapy.modeling import Parameters
+from gammapy.modeling import Parameter, Parameters
 from gammapy.modeling.models import (
     DatasetModels,
     FoVBackgroundModel,
