@@ -317,7 +317,7 @@ _GAMMAPY: Mapping[str, tuple[tuple[tuple[str, str], ...], Callable[..., Spectrum
 def _read_yaml(path: Path) -> list[Spectrum]:
     try:
         content = yaml.safe_load(decoded(path))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a YAML file, or damaged ({reason})") from None
     models = content.get("components") if isinstance(content, dict) else None
