@@ -99,6 +99,8 @@ def build_catalog(
     if reference is not None:
         header["reference catalog"] = str(reference.meta.get("RELEASE", "a table"))
         _flag_extended(table, reference)
+        if association_radius is not None:
+            header["association radius"] = association_radius
         name_neighbours(table, reference, association_radius)
     return Catalog(table, header | _software(), coverage, edges)
 
