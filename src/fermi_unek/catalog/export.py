@@ -195,11 +195,11 @@ def _votable(table: Table, header: dict[str, HeaderValue]) -> votable.tree.VOTab
         warnings.simplefilter("ignore")  # of names that need another ID; they get one
         body = votable.tree.TableElement.from_table(tree, plain)
     body.name = "sources"
-    for one in body.fields:
-        if one.name in UCDS:
-            one.ucd = UCDS[one.name]
-        if one.name in ("RAJ2000", "DEJ2000", "ra", "dec"):
-            one.ref = "ICRS"
+    for field in body.fields:
+        if field.name in UCDS:
+            field.ucd = UCDS[field.name]
+        if field.name in ("RAJ2000", "DEJ2000", "ra", "dec"):
+            field.ref = "ICRS"
     resource.tables.append(body)
     return tree
 
