@@ -314,3 +314,29 @@ def test_associations_of_the_catalog_stand_unless_the_page_compares_with_another
     assert page_data(catalog, reference=release)["sources"]["fgl_assoc"] == ["4FGL by a radius"]
     catalog.header["reference catalog"] = "4FGL-DR3"
     assert "fgl_assoc" not in page_data(catalog, reference=release)["sources"]
+
+
+def luminance(color):
+    """Relative luminance of `#rgb` or `#rrggbb`, as WCAG 2 defines it."""
+    digits = color[1:] if len(color) == 7 else "".join(2 * digit for digit in color[1:])
+    shares = np.array([int(digits[k : k + 2], 16) / 255 for k in (0, 2, 4)])
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(*colors):
+    """Contrast of two colors, 1 to 21, as WCAG 2 defines it."""
+    dark, light = sorted(map(luminance, colors))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1])
+def test_words_and_marks_stand_out_from_all_that_lies_behind_them(full_page, theme):
+    assert contrast("#000", "#ffffff") == pytest.approx(21)
+    style = full_page.read_text(encoding="utf-8").partition("<style>")[2].partition("</style>")[0]
+    rules = re.findall(r":root \{(.*?)\}", style, re.S)
+    color = dict(re.findall(r"--([\w-]+): (#\w+);", rules[theme]))
+    for name in ("ink", "dim", "new", "known", "bad"):
+        assert all(contrast(color[name], color[behind]) >= 4.5 for behind in ("page", "pale")), name
+    for name in ("new", "known", "missed", "seen", "chosen", "field"):
+        assert all(contrast(color[name], color[behind]) >= 3 for behind in ("halo", "empty")), name
