@@ -52,12 +52,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     The name keeps the suffix, by which some writers choose the format. When the block
     raises, what was written is removed and `path` stays as it was.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, or the folder has been removed meanwhile.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -67,17 +74,21 @@ def staging(path: str | Path) -> Iterator[Path]:
     """A temporary folder beside `path`, whose files are moved into `path` on success.
 
     `path` is made when it does not exist; other files in it stay. When the block raises,
-    the temporary folder is removed and `path` stays as it was.
+    the temporary folder is removed and `path` stays as it was. Raises as `replacing`.
     """
     path = Path(path)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    temporary = path.parent  # until it is made
     try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         yield temporary
         path.mkdir(exist_ok=True)
         for written in sorted(temporary.iterdir()):
             os.replace(written, path / written.name)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary != path.parent:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _check_name(path: Path, overwrite: bool) -> None:

@@ -72,7 +72,7 @@ def local_services(given: Sequence[str | Path]) -> list[Service]:
     InputError
         When a file is missing, cannot be read, or has no columns of position.
     """
-    return [service for one in given for service in _services_of(str(one))]
+    return [service for name in given for service in _services_of(str(name))]
 
 
 def column_name(name: str) -> str:

@@ -111,27 +111,25 @@ def read_catalog(path: str | Path) -> Catalog:
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file, expected a catalog written by fermi-unek")
+    with open_fits(Path(path)) as hdus:
+        sources = sources_hdu(hdus)
+        if sources is None:
+            raise InputError(
+                f"{path}: has no table {SOURCES_HDU}, expected a catalog written by fermi-unek"
+            )
+        table = Table.read(sources, mask_invalid=False)
+        for index, column in enumerate(table.itercols(), start=1):
+            # astropy passes over TCOMM
+            column.description = sources.header.get(f"TCOMM{index}")
+        table = _tidied(table)
+        if "Hist_Start" in hdus:
+            edges = np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
+        else:
+            edges = _edges_from_header(path, sources)
+        coverage = _read_coverage(hdus["COVERAGE"], path) if "COVERAGE" in hdus else None
+        header = _read_header(hdus[0].header)
     try:
-        with open_fits(Path(path)) as hdus:
-            sources = sources_hdu(hdus)
-            if sources is None:
-                raise InputError(
-                    f"{path}: has no table {SOURCES_HDU}, expected a catalog written by fermi-unek"
-                )
-            table = Table.read(sources, mask_invalid=False)
-            for index, column in enumerate(table.itercols(), start=1):
-                # astropy passes over TCOMM
-                column.description = sources.header.get(f"TCOMM{index}")
-            if "Hist_Start" in hdus:
-                edges = np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
-            else:
-                edges = _edges_from_header(path, sources)
-            coverage = _read_coverage(hdus["COVERAGE"], path) if "COVERAGE" in hdus else None
-            header = _read_header(hdus[0].header)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as a catalog ({error})") from error
-    try:
-        return Catalog(_with_neighbours(_tidied(table), header), header, coverage, edges)
+        return Catalog(_with_neighbours(table, header), header, coverage, edges)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -14,6 +14,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from ..errors import InputError
+from ..sky.io.files import open_fits
 
 RELEASES = {
     "3FGL": "gll_psc_v16.fit",
@@ -72,22 +73,19 @@ def load_release(name: str | Path) -> Table:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, changed_ns: int) -> Table:
-    try:
-        with fits.open(path, memmap=False) as hdus:
-            data = hdus[1].data if len(hdus) > 1 else np.zeros(0)
-            names = getattr(data, "names", None) or []
-            missing = [c for c in REQUIRED if c not in names]
-            if missing:
-                raise InputError(
-                    f"{path}: HDU 1 is no LAT source table, it has no column {', '.join(missing)}"
-                )
-            table = native_table(data)
-            shapes = "ExtendedSources" in hdus and native_table(hdus["ExtendedSources"].data)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: cannot be read as a FITS catalog ({error})") from error
-    if shapes:
-        extents = np.asarray(shapes["Model_SemiMajor"], float).tolist()
-        table.meta["EXTENTS"] = dict(zip(shapes["Source_Name"].tolist(), extents, strict=True))
+    with open_fits(path) as hdus:
+        data = hdus[1].data if len(hdus) > 1 else np.zeros(0)
+        names = getattr(data, "names", None) or []
+        missing = [c for c in REQUIRED if c not in names]
+        if missing:
+            raise InputError(
+                f"{path}: HDU 1 is no LAT source table, it has no column {', '.join(missing)}"
+            )
+        table = native_table(data)
+        if "ExtendedSources" in hdus:
+            shapes = native_table(hdus["ExtendedSources"].data)
+            extents = np.asarray(shapes["Model_SemiMajor"], float).tolist()
+            table.meta["EXTENTS"] = dict(zip(shapes["Source_Name"].tolist(), extents, strict=True))
     return table
 
 
@@ -107,7 +105,7 @@ def native_table(data: fits.FITS_rec) -> Table:
 
 def release_hdu(name: str, hdu: str) -> Table:
     """Another HDU of one of `RELEASES`, as `native_table`."""
-    with fits.open(release_path(name)) as hdus:
+    with open_fits(release_path(name)) as hdus:
         return native_table(hdus[hdu].data)
 
 

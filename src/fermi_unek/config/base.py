@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import reprlib
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -213,7 +214,7 @@ def load_yaml(path: str | Path, model: type[AnyConfig]) -> AnyConfig:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is no YAML ({' '.join(str(error).split())})") from None
     if values is None:
         values = {}
@@ -239,7 +240,7 @@ def _one_line(error: ValidationError, model: type[Config], called: Callable[[str
     if first["type"] == "missing":
         return f"{called(key)} is missing"
     given = first["input"]
-    shown = given if isinstance(given, (str, int, float, bool, type(None))) else str(given)
+    shown = given if isinstance(given, (str, int, float, bool, type(None))) else reprlib.repr(given)
     return f"{called(key)} is {shown!r}: {message[:1].lower()}{message[1:]}"
 
 

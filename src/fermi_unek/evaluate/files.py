@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from astropy.io import fits
 from astropy.table import Table
 
 from ..catalog.io import read_catalog
 from ..catalog.releases import later_releases, load_release
 from ..errors import InputError
 from ..outputs import check_folder, staging
+from ..sky.io.files import open_fits
 from .classes import CLASS_FILES, catalog_class_scores, write_class_scores
 from .compare import Comparison, compare, comparison_text
 from .extended import EXTENSION
@@ -76,15 +76,12 @@ def read_truth_table(path: str | Path) -> Table:
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file, expected the truth.fits of a simulation")
-    try:
-        with fits.open(path) as hdus:
-            table = Table.read(hdus, hdu=1, mask_invalid=False)
-            # the header has a keyword of the same name: whether there are any
-            table.meta.pop(EXTENSION, None)
-            if EXTENSION in hdus:
-                table.meta[EXTENSION] = Table.read(hdus, hdu=EXTENSION, mask_invalid=False)
-    except (OSError, ValueError, TypeError, IndexError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as a table of true sources ({error})") from error
+    with open_fits(Path(path)) as hdus:
+        table = Table.read(hdus, hdu=1, mask_invalid=False)
+        # the header has a keyword of the same name: whether there are any
+        table.meta.pop(EXTENSION, None)
+        if EXTENSION in hdus:
+            table.meta[EXTENSION] = Table.read(hdus, hdu=EXTENSION, mask_invalid=False)
     missing = [name for name in TRUTH_COLUMNS if name not in table.colnames]
     if missing:
         raise InputError(

@@ -18,6 +18,7 @@ from scipy.special import gamma as gamma_function
 from ..errors import InputError
 from ..sky.geometry.coverage import icrs_to_galactic
 from ..sky.geometry.frame import vectors_to_lonlat
+from ..sky.io.files import open_fits
 from .instrument import (
     FINE_ENERGIES_MEV,
     PSF_X,
@@ -90,7 +91,7 @@ def instrument_from_caldb(
     }
     if by_position:
         relative = _relative_exposure(files["aeff"], cube)
-        tables = {n: replace(one, relative_exposure=relative) for n, one in tables.items()}
+        tables = {n: replace(table, relative_exposure=relative) for n, table in tables.items()}
     return Instrument(irf, tables["front"], tables["back"])
 
 
@@ -173,7 +174,7 @@ def _grid(row: fits.FITS_record) -> tuple[np.ndarray, np.ndarray]:
 
 def _effective_area(path: Path, event_type: str, cosines: np.ndarray) -> np.ndarray:
     """Effective area (energy, inclination) in cm2, bilinear in log energy and cosine."""
-    with fits.open(path) as hdus:
+    with open_fits(path) as hdus:
         row = hdus[f"EFFECTIVE AREA_{event_type}"].data[0]
         log_energy, centres = _grid(row)
         table = row["EFFAREA"].astype(float) * 1e4
@@ -186,7 +187,7 @@ def _effective_area(path: Path, event_type: str, cosines: np.ndarray) -> np.ndar
 
 def _efficiency(path: Path, event_type: str) -> tuple[np.ndarray, np.ndarray]:
     """Factors of livetime-weighted and plain livetime in the exposure, per energy."""
-    with fits.open(path) as hdus:
+    with open_fits(path) as hdus:
         rows = hdus[f"EFFICIENCY_PARAMS_{event_type}"].data["EFFICIENCY_PARS"].astype(float)
     factors = []
     for a0, b0, a1, break1, a2, break2 in rows:
@@ -208,7 +209,7 @@ def _psf(
     path: Path, event_type: str, cosines: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Inclination-averaged PSF: scale (energy,) in deg, density (energy, x) per unit x area."""
-    with fits.open(path) as hdus:
+    with open_fits(path) as hdus:
         row = hdus[f"RPSF_{event_type}"].data[0]
         log_energy, centres = _grid(row)
         table = {name: row[name].astype(float) for name in row.array.names[4:]}
@@ -232,7 +233,7 @@ def _dispersion(
     path: Path, event_type: str, cosines: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """Quantiles (energy, 65) of reconstructed over true energy, averaged over inclination."""
-    with fits.open(path) as hdus:
+    with open_fits(path) as hdus:
         row = hdus[f"ENERGY DISPERSION_{event_type}"].data[0]
         log_energy, centres = _grid(row)
         table = {name: row[name].astype(float) for name in row.array.names[4:]}

@@ -84,20 +84,20 @@ def read_population(path: str | Path) -> Table:
                 f"{path}: no table with a column SpectrumType, expected a source list like 4FGL"
             )
         table = Table.read(hdus, hdu=number, mask_invalid=False)
-    _in_units(path, table)
-    _add_missing(table)
-    names: tuple[str, ...] = COLUMNS
-    if "PLEC_Expfactor" not in table.colnames:
-        later = dict(zip(("PLEC_Index", "PLEC_Expfactor"), PLEC_COLUMNS_DR3, strict=True))
-        names = tuple(later.get(name, name) for name in COLUMNS)
-    missing = [name for name in names if name not in table.colnames]
-    if missing:
-        raise InputError(f"{path}: the source list has no column {', '.join(missing)}")
-    clean = select_columns(table, names)
-    if "Extended_Source_Name" in table.colnames:
-        extended = np.char.strip(np.asarray(table["Extended_Source_Name"]).astype(str)) != ""
-        clean = clean[~extended]
-    return complete(_usable(path, clean))
+        _in_units(path, table)
+        _add_missing(table)
+        names: tuple[str, ...] = COLUMNS
+        if "PLEC_Expfactor" not in table.colnames:
+            later = dict(zip(("PLEC_Index", "PLEC_Expfactor"), PLEC_COLUMNS_DR3, strict=True))
+            names = tuple(later.get(name, name) for name in COLUMNS)
+        missing = [name for name in names if name not in table.colnames]
+        if missing:
+            raise InputError(f"{path}: the source list has no column {', '.join(missing)}")
+        clean = select_columns(table, names)
+        if "Extended_Source_Name" in table.colnames:
+            extended = np.char.strip(np.asarray(table["Extended_Source_Name"]).astype(str)) != ""
+            clean = clean[~extended]
+        return complete(_usable(path, clean))
 
 
 def _lists_sources(hdu: fits.BinTableHDU) -> bool:

@@ -62,12 +62,10 @@ def transfer(
 def repeat_pixels(pixels: np.ndarray, counts: np.ndarray) -> Iterator[np.ndarray]:
     """One int64 pixel a photon, about a million photons at a time."""
     ends = np.cumsum(counts, dtype=np.int64)
-    start = 0
-    while start < len(pixels):
-        before = int(ends[start]) - int(counts[start])
-        stop = max(start + 1, int(np.searchsorted(ends, before + _CHUNK)))
-        yield np.repeat(np.asarray(pixels[start:stop], np.int64), counts[start:stop])
-        start = stop
+    total = int(ends[-1]) if len(ends) else 0
+    for start in range(0, total, _CHUNK):
+        photons = np.arange(start, min(start + _CHUNK, total))
+        yield np.asarray(pixels, np.int64)[np.searchsorted(ends, photons, side="right")]
 
 
 def places_in_pixels(

@@ -14,6 +14,7 @@ from ..units import column, factor
 from .photons import PhotonCuts
 from .rebin import RebinPlan, plan_rebin
 
+_MOST_COUNTS = 1e7  # of a pixel and channel; Vela has a few million in all its years
 _WHOLE_TOLERANCE = 1e-3
 _HEALPIX_UNSEEN = -1.6375e30
 
@@ -165,8 +166,10 @@ def whole_counts(path: Path, values: np.ndarray) -> np.ndarray:
     Raises
     ------
     InputError
-        A negative or not a whole number.
+        A negative or not a whole number, or more photons than the LAT has seen from anywhere.
     """
+    if values.size and (highest := np.nanmax(values)) > _MOST_COUNTS:
+        raise InputError(f"{path}: holds {highest:g} in a pixel, expected counts of photons")
     if values.dtype.kind in "iu":
         if values.size and int(values.min()) < 0:
             raise InputError(f"{path}: holds negative values ({values.min()}), expected counts")

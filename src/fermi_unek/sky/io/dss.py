@@ -31,7 +31,12 @@ def read_selection(path: Path, hdus: fits.HDUList, index: int) -> Selection:
     """
     selection = Selection()
     for header in (hdus[0].header, hdus[index].header):
-        for number in range(1, int(header.get("NDSKEYS", 0) or 0) + 1):
+        cards = len(header["DSTYP*"])
+        if header.get("NDSKEYS", cards) != cards:
+            raise InputError(
+                f"{path}: NDSKEYS says {header['NDSKEYS']} DSS cuts, the header has {cards} (DSTYP)"
+            )
+        for number in range(1, cards + 1):
             kind = str(header.get(f"DSTYP{number}", "")).upper().replace(" ", "")
             value = str(header.get(f"DSVAL{number}", "")).strip()
             unit = str(header.get(f"DSUNI{number}", "") or "")
@@ -42,6 +47,8 @@ def read_selection(path: Path, hdus: fits.HDUList, index: int) -> Selection:
 def _apply(selection: Selection, kind: str, value: str, unit: str, where: str) -> Selection:
     mask = re.match(r"BIT_MASK\((EVENT_CLASS|EVENT_TYPE),(\d+)", kind)
     if mask:
+        if value.replace(" ", "") != "1:1":
+            raise InputError(f"{where}: its value is {value!r}, expected 1:1")
         bits = int(mask[2])
         # of a file that was cut twice the bits of both cuts are left
         if mask[1] == "EVENT_CLASS":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import codecs
 import gzip
 import hashlib
+import math
 import os
 import re
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,15 +19,23 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from ...errors import InputError, OutputError
+from ...errors import InputError
 from ...outputs import check_file, replacing
 
 _GZIP = b"\x1f\x8b"
 _FITS = b"SIMPLE"
+_BLOCK = 2880
 _BLOCK_BYTES = 32 * 2**20
 _MOST_UNPACKED_BYTES = 16 * 2**30
 _MOST_COMPRESSION = 2000  # of a compressed image, whose blank tiles shrink most
-_BROKEN = (OSError, EOFError, zlib.error, fits.VerifyError)
+_STANDARD = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU, fits.TableHDU, fits.BinTableHDU)
+_MOST_AXES = 999  # of an image, and columns of a table, in the FITS standard
+_BITPIX = (8, 16, 32, 64, -32, -64)
+# what astropy and numpy raise where a header or the data are not what they should be
+_BROKEN = (
+    OSError, EOFError, zlib.error, fits.VerifyError, ArithmeticError, AssertionError,
+    AttributeError, LookupError, TypeError, ValueError,
+)  # fmt: skip
 
 
 def resolve_inputs(inputs: Sequence[str | Path] | str | Path) -> tuple[Path, ...]:
@@ -119,8 +128,8 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
     Raises
     ------
     InputError
-        Not a FITS file, truncated or corrupt (also when that shows only later, while data are
-        read inside the ``with`` block).
+        Not a FITS file, truncated or corrupt, or larger than the memory (also when that shows only
+        later: what goes wrong inside the ``with`` block, which is for reading, is the file's).
     """
     _check_file(path)
     try:
@@ -130,26 +139,30 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if not magic.startswith(_GZIP) and magic != _FITS:
         raise InputError(f"{path}: not a FITS file, or damaged at its start")
-    try:
-        total = _unpacked_bytes(path) if magic.startswith(_GZIP) else path.stat().st_size
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            hdus = fits.open(path, mode="readonly", memmap=False)
-            len(hdus)  # reads every header
-            _check_sizes(path, hdus, total)
-        broken = [str(one.message) for one in caught if issubclass(one.category, AstropyWarning)]
-        broken = [text for text in broken if re.search("truncated|corrupt|Error validating", text)]
-        if broken:
-            raise InputError(
-                f"{path}: the file is truncated or corrupt ({broken[0].split(':')[0]})"
-            )
-    except (*_BROKEN, ValueError, TypeError) as error:
-        raise InputError(f"{path}: the file is truncated or corrupt ({error})") from error
-    with hdus:
+    with ExitStack() as stack:
         try:
+            total = _unpacked_bytes(path) if magic.startswith(_GZIP) else path.stat().st_size
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                _check_counts(path)
+                hdus = stack.enter_context(fits.open(path, mode="readonly", memmap=False))
+                len(hdus)  # reads every header
+                _check_sizes(path, hdus, total)
+            told = [
+                str(each.message) for each in caught if issubclass(each.category, AstropyWarning)
+            ]
+            told = [text for text in told if re.search("truncated|corrupt|Error validating", text)]
+            if told:
+                raise InputError(
+                    f"{path}: the file is truncated or corrupt ({told[0].split(':')[0]})"
+                )
             yield hdus
         except _BROKEN as error:
-            raise InputError(f"{path}: the file is truncated or corrupt ({error})") from error
+            kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+            reason = " ".join(f"{kind}{error}".split())
+            raise InputError(f"{path}: the file is truncated or corrupt ({reason})") from error
+        except MemoryError as error:
+            raise InputError(f"{path}: is corrupt, or larger than the memory") from error
 
 
 def _unpacked_bytes(path: Path) -> int:
@@ -166,9 +179,33 @@ def _unpacked_bytes(path: Path) -> int:
     return total
 
 
+def _check_counts(path: Path) -> None:
+    """InputError where a header counts more axes or columns than FITS has: astropy lists them."""
+    with _open_raw(path) as file:
+        while True:
+            try:
+                header = fits.Header.fromfile(file)
+            except EOFError:
+                return
+            counts = (header["NAXIS"], header.get("TFIELDS", 0))
+            if not (
+                header["BITPIX"] in _BITPIX and all(n in range(_MOST_AXES + 1) for n in counts)
+            ):
+                raise InputError(
+                    f"{path}: the file is truncated or corrupt (BITPIX, NAXIS or TFIELDS that no "
+                    "FITS file has)"
+                )
+            axes = [header[f"NAXIS{number}"] for number in range(1, counts[0] + 1)]
+            values = header.get("PCOUNT", 0) + math.prod(axes) if axes else 0
+            size = abs(header["BITPIX"]) // 8 * header.get("GCOUNT", 1) * values
+            file.seek(-(-size // _BLOCK) * _BLOCK, os.SEEK_CUR)
+
+
 def _check_sizes(path: Path, hdus: fits.HDUList, total: int) -> None:
     """InputError where headers claim more than the file holds, before memory is taken for it."""
     for hdu in hdus:
+        if not isinstance(hdu, _STANDARD):
+            raise InputError(f"{path}: the file is truncated or corrupt (it holds no standard HDU)")
         name = hdu.name or type(hdu).__name__
         if isinstance(hdu, fits.CompImageHDU):
             claimed = int(np.prod(hdu.shape, dtype=float)) * abs(hdu.header["BITPIX"]) // 8
@@ -248,16 +285,13 @@ def write_fits(hdus: Sequence[Any], path: str | Path, *, overwrite: bool = False
         The file exists and `overwrite` is false, or it cannot be written.
     """
     path = check_file(path, overwrite)
-    try:
-        with replacing(path) as temporary:
-            if path.suffix != ".gz":
-                fits.HDUList(list(hdus)).writeto(temporary)
-                return path
-            with (
-                open(temporary, "wb") as raw,
-                gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as zipped,
-            ):
-                fits.HDUList(list(hdus)).writeto(zipped)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with replacing(path) as temporary:
+        if path.suffix != ".gz":
+            fits.HDUList(list(hdus)).writeto(temporary)
+            return path
+        with (
+            open(temporary, "wb") as raw,
+            gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as zipped,
+        ):
+            fits.HDUList(list(hdus)).writeto(zipped)
     return path

@@ -152,6 +152,8 @@ def _index_column(path: Path, table: fits.BinTableHDU, n_pixels: int) -> str | N
     kind = str(header.get("INDXSCHM", "")).strip().upper()
     named = next((name for name in names if name.upper() in _INDEX_NAMES), None)
     listed = kind in ("EXPLICIT", "LOCAL", "PARTIAL", "SPARSE")
+    if not listed and kind not in ("", "IMPLICIT"):
+        raise InputError(f"{path}: INDXSCHM is {kind}, expected IMPLICIT or EXPLICIT")
     if listed and named is None:
         # healpy has the numbers in the first column, whatever its name
         named = names[0] if re.fullmatch(r"1?[IJK]", table.columns[0].format) else None

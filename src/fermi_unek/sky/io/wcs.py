@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from ..geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 from ..geometry.resample import repeat_pixels
 from .channels import unobserved
 from .parts import PixelCounts
+
+_NUMBER = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]")
 
 
 class WcsCells:
@@ -87,12 +90,17 @@ def celestial_wcs(path: Path, header: fits.Header) -> WCS:
     InputError
         Other axes, or neither Galactic nor equatorial.
     """
+    # wcslib takes zero for what is no number
+    for key, value in header.items():
+        if _NUMBER.fullmatch(key) and (type(value) not in (int, float) or not np.isfinite(value)):
+            raise InputError(f"{path}: {key} is {value!r}, expected a number")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FITSFixedWarning)
             wcs = WCS(header, naxis=2)
     except (ValueError, KeyError, MemoryError) as error:  # wcslib raises all of these
-        raise InputError(f"{path}: the WCS of the image cannot be read ({error})") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: the WCS of the image cannot be read ({reason})") from error
     if wcs.wcs.lng != 0 or wcs.wcs.lat != 1 or wcs.wcs.lngtyp not in ("GLON", "RA"):
         raise InputError(
             f"{path}: the first two axes are {wcs.wcs.ctype[0]!r} and {wcs.wcs.ctype[1]!r}, "
