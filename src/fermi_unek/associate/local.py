@@ -116,7 +116,7 @@ def read_table(path: Path) -> Table:
             with open_fits(path) as hdus:
                 tables = [i for i, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU)]
                 if not tables:
-                    raise ValueError("it holds no table")
+                    raise InputError(f"{path}: cannot be read as a catalog (it holds no table)")
                 return Table.read(hdus, hdu=tables[0])
         text = decoded(path)
         if form == "votable":
