@@ -109,9 +109,10 @@ td, th { padding: 2px 8px; text-align: right; border-bottom: 1px solid #ddd }
 th { position: sticky; top: 0; background: #eee }"""
 
 COLUMNS = {
-    "Source_Name": "Name", "RAJ2000": "RA", "DEJ2000": "Dec", "GLON": "GLON", "GLAT": "GLAT",
-    "Conf_95_SemiMajor": "r95", "Probability": "Probability", "CLASS1": "Class", "Fake": "Fake",
-    "ASSOC_FGL": "4FGL association", "Nearest_FGL": "Nearest 4FGL", "Sep_FGL": "Separation",
+    "Source_Name": "Name", "RAJ2000": "RA (°)", "DEJ2000": "Dec (°)",
+    "GLON": "l (°)", "GLAT": "b (°)",
+    "Conf_95_SemiMajor": "r95 (°)", "Probability": "Probability", "CLASS1": "Class", "Fake": "Fake",
+    "ASSOC_FGL": "4FGL association", "Nearest_FGL": "Nearest 4FGL", "Sep_FGL": "Sep. (°)",
     "Flags": "Flags",
 }  # fmt: skip
 
@@ -199,7 +200,7 @@ def table_of(catalog: Catalog, most: int = 500) -> str:
         return "<p>None.</p>"
     rows = catalog.table[order]
     shown = Table({new: np.asarray(rows[old]) for old, new in COLUMNS.items()})
-    for name in ("RA", "Dec", "GLON", "GLAT", "r95", "Probability", "Separation"):
+    for name in (name for name in shown.colnames if "(°)" in name or name == "Probability"):
         shown[name] = [f"{value:.3f}" if np.isfinite(value) else "" for value in shown[name]]
     return "\n".join(shown.pformat(html=True, max_lines=-1, max_width=-1))
 

@@ -35,7 +35,6 @@ from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
 from fermi_unek.simulate.truth import truth_table
 from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.geometry.grid import GridConfig
-from fermi_unek.sky.io.parts import counted_coarsely
 from fermi_unek.sky.recount import counted_in_orders
 from fermi_unek.training.localizer.skies import COARSE_ORDERS
 
@@ -98,7 +97,7 @@ def comparisons(options: argparse.Namespace) -> Iterator[tuple[Change, TruthComp
             drawn[photons] = model, simulate_counts(model, change.years, rng, region)
         model, sky = drawn[photons]
         sky = change.recount(sky)
-        coarse = options.model is None and counted_coarsely(sky)
+        coarse = options.model is None and sky.counted_coarsely
         localizer = load_localizer(COARSE_LOCALIZER if coarse else options.model)
         found = find_candidates(sky, localizer, threshold=0.02, region=region, config=change.search)
         catalog = build_catalog(found, coverage=searched_area(sky, region))

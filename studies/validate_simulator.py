@@ -30,7 +30,7 @@ from fermi_unek.catalog import load_release
 from fermi_unek.diffuse.named import DiffuseModel, by_name, read_isotropic
 from fermi_unek.irf import caldb
 from fermi_unek.irf.caldb import instrument_from_caldb
-from fermi_unek.irf.exposure import with_exposure
+from fermi_unek.irf.exposure import read_exposure
 from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, Instrument, load_instrument
 from fermi_unek.simulate.extended import extended_model, extended_table, split_compact
 from fermi_unek.simulate.mock import CLASSES, dr2_classes, mock_population
@@ -204,7 +204,8 @@ class Sky:
     @cached_property
     def p8r2_of_seven_years(self) -> Instrument:
         """With the exposure of the 3FHL catalog, FRONT and BACK from 10 GeV on."""
-        return with_exposure(self.p8r2, self.data / EXPCUBE, EXPCUBE_YEARS, "all")
+        exposure = replace(read_exposure(self.data / EXPCUBE), response=self.p8r2)
+        return exposure.instrument(EXPCUBE_YEARS, "all")
 
     def model(self, instrument: Instrument, diffuse: DiffuseModel, event_type: str) -> SkyModel:
         return build_sky_model(

@@ -39,6 +39,13 @@ def test_the_3fhl_file_has_sources_only_and_takes_the_name_it_is_given(shared_da
     assert plain.name == "gll_psch_v13"
 
 
+def test_units_in_the_heads_of_a_csv_file_are_obeyed(tmp_path):
+    (tmp_path / "a.csv").write_text("Name,RA [hourangle],DEC [deg],note [?]\nA,10,30.5,x\n")
+    (service,) = local_services([tmp_path / "a.csv"])
+    assert service.objects.ra_deg == pytest.approx([150.0])
+    assert service.objects.dec_deg == pytest.approx([30.5])
+
+
 @pytest.mark.parametrize("suffix", ["fits", "vot", "csv", "ecsv"])
 def test_a_table_of_any_form_is_a_catalog(tmp_path, suffix):
     path = tmp_path / f"my-list.{suffix}"

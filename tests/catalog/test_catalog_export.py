@@ -75,10 +75,21 @@ def test_a_csv_file_has_a_column_a_number_and_blanks_for_nothing(tmp_path, catal
         rows = list(csv.DictReader(file))
     table = read_catalog(catalog_file).table
     assert [row["Source_Name"] for row in rows] == list(table["Source_Name"])
-    assert float(rows[1]["RAJ2000"]) == pytest.approx(table["RAJ2000"][1], rel=1e-7)
-    assert rows[0]["Flux1000"] == ""
-    assert {"Counts_Band_1", "Counts_Band_6", "Unc_Flux_Band_6_2"} <= set(rows[0])
+    assert float(rows[1]["RAJ2000 [deg]"]) == pytest.approx(table["RAJ2000"][1], rel=1e-9)
+    assert rows[0]["Flux1000 [ph s-1 cm-2]"] == ""
+    assert {"Counts_Band_1", "Unc_Flux_Band_6_2 [ph s-1 cm-2]"} <= set(rows[0])
     assert "nan" not in (tmp_path / "c.csv").read_text().lower()
+
+
+def test_numbers_of_a_csv_file_have_seven_digits_and_times_and_places_ten(tmp_path):
+    third = np.array([1 / 3])
+    table = Table({"Unc": third, "ra": 300 + third, "Time_Peak": 5e8 + third, "n": [3]})
+    table["Unc"].unit, table["Time_Peak"].unit = "erg / (cm2 s)", "s"
+    write_table(table, tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text().splitlines() == [
+        "Unc [erg s-1 cm-2],ra,Time_Peak [s],n",
+        "0.3333333,300.3333333,500000000.3,3",
+    ]
 
 
 def test_an_ecsv_file_comes_back_with_units_and_header(tmp_path, catalog_file):

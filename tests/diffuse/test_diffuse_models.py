@@ -343,7 +343,7 @@ def test_unknown_or_absent_shared_models_are_refused(tmp_path):
         diffuse.templates_model(tmp_path, "A")
     with pytest.raises(ConfigError, match="none of"):
         diffuse.by_name("v06")
-    with pytest.raises(ConfigError, match="needs the shared data"):
+    with pytest.raises(ConfigError, match="needs the Fermi diffuse files"):
         diffuse.by_name("v07")
     folder = tmp_path / "diffuse"
     folder.mkdir()

@@ -70,14 +70,15 @@ def small_sky(seed: int = 3, beta: float = 0.0):
     return simulate_counts(sky_model(beta), 10.0, np.random.default_rng(seed), REGION)
 
 
-def catalog_of(places, near_edge=False):
+def catalog_of(places, near_edge=False, reference=None):
     lon, lat = np.array(places, float).reshape(-1, 2).T
     n = len(lon)
     return build_catalog(
         Candidates(
             lon, lat, np.full(n, 0.9), np.full(n, 0.05), np.full(n, 0.04), np.zeros(n),
             np.full(n, near_edge),
-        )
+        ),
+        reference=reference,
     )  # fmt: skip
 
 

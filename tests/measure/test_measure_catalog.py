@@ -5,6 +5,7 @@ from __future__ import annotations
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from gammapy.catalog import SourceCatalog4FGL
 from measure_samples import (
     FLUXES,
@@ -17,7 +18,7 @@ from measure_samples import (
     small_sky,
 )
 
-from fermi_unek.catalog import Candidates, build_catalog, write_catalog
+from fermi_unek.catalog import Candidates, build_catalog, load_release, write_catalog
 from fermi_unek.config import RefitConfig
 from fermi_unek.measure import refit_catalog
 from fermi_unek.measure.columns import significance
@@ -107,6 +108,17 @@ def test_names_order_and_classes_stay(refitted):
 def test_the_header_tells_how_it_was_refitted(refitted):
     assert "flat" in refitted.header["refit diffuse model"]
     assert refitted.header["refit fake_ts"] == "16.0"
+
+
+def test_4fgl_neighbours_are_those_of_the_position_as_refitted():
+    release = load_release("4FGL-DR2")
+    before = catalog_of([SHIFTED], reference=release)
+    after = refit_catalog(before, small_sky(), diffuse=flat_sky())
+    fgl = SkyCoord(release["GLON"], release["GLAT"], unit="deg", frame="galactic")
+    index, separation, _ = after.positions.match_to_catalog_sky(fgl)
+    assert abs(after.table["Sep_FGL"][0] - before.table["Sep_FGL"][0]) > 1e-3
+    assert after.table["Sep_FGL"][0] == pytest.approx(separation.deg[0], rel=1e-4)
+    assert after.table["Nearest_FGL"][0] == release["Source_Name"][index[0]]
 
 
 def test_an_empty_catalog_stays_empty():

@@ -30,6 +30,12 @@ GALACTIC_CENTRE, NEIGHBOUR = (359.95, -0.05), (0.12, -0.09)
 pytestmark = pytest.mark.filterwarnings("ignore::fermi_unek.errors.UnekWarning")
 
 
+@pytest.fixture(autouse=True)
+def diffuse_files(monkeypatch, shared_data):
+    """The diffuse models by name are those of the shared data."""
+    monkeypatch.setenv("FERMI_UNEK_DATA", str(shared_data))
+
+
 def refit_files(tmp_path, places, inputs, config):
     write_catalog(catalog_of(places), tmp_path / "found.fits")
     refit_to_file(tmp_path / "found.fits", inputs, tmp_path / "new.fits", config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 from fermi_unek.errors import InputError, OutputError
 from fermi_unek.nets import weights
 from fermi_unek.nets.localizer import Localizer
-from fermi_unek.nets.spec import ModelSpec, PatchBatch
+from fermi_unek.nets.spec import ARCHITECTURES, ModelSpec, PatchBatch
 from fermi_unek.nets.weights import load_localizer, load_template, save_localizer
 from fermi_unek.sky.binning import BINNING, Binning
 
@@ -197,3 +198,14 @@ def test_weights_with_tensors_missing_are_refused(network, tmp_path):
     save_file(tensors, path, metadata=header())
     with pytest.raises(InputError, match="is no weights file of a localizer"):
         load_localizer(path)
+
+
+def test_a_second_architecture_is_loaded_beside_the_first(network, saved, tmp_path, monkeypatch):
+    class Wide(Localizer):
+        """The same layers under another key."""
+
+    monkeypatch.setitem(ARCHITECTURES, "wide", Wide)
+    other = Wide(replace(SPEC, architecture="wide"))
+    path = save_localizer(other, tmp_path / "wide.safetensors", {})
+    assert type(load_localizer(path).network) is Wide
+    assert type(load_localizer(saved).network) is Localizer

@@ -54,3 +54,33 @@ def candidates(n, near_edge=0, fake=0):
 def catalog_of(n, **options):
     """Catalog of `candidates`."""
     return build_catalog(candidates(n), **options)
+
+
+def small_sky(**more):
+    """Photons scattered around the first of `candidates`."""
+    rng = np.random.default_rng(0)
+    lat = rng.uniform(-6, 6, 4000) + 1.0
+    return sky_with(10.0 + rng.uniform(-6, 6, 4000), lat, **more)
+
+
+def measured(catalog):
+    """The catalog with what a refit, a classification and an association fill."""
+    for name, value in {
+        "Signif_Avg": 12.0,
+        "Flux1000": 2e-10,
+        "Unc_Flux1000": 2e-11,
+        "Variability_Index": 21.0,
+        "Pivot_Energy": 2000.0,
+        "PL_Flux_Density": 5e-14,
+        "PL_Index": 2.2,
+        "nuFnu_Band": [4e-13, 4e-13, 4e-13, 1.5e-17, 4e-13, 4e-13],
+        "Flux_Band": [1e-10, 1e-10, 1e-10, 4e-15, 1e-10, 1e-10],
+        "Unc_Flux_Band": 2e-11,
+        "Sqrt_TS_Band": [5.0, 5.0, 5.0, 2.0, 0.5, 5.0],
+        "Prob_BLL": 0.5,
+        "ASSOC1": "a counterpart of a long name",
+        "ASSOC_PROB_BAY": 0.9,
+        "CLASS1": "bll",
+    }.items():
+        catalog.table[name][:] = value
+    return catalog

@@ -32,18 +32,39 @@ def test_a_sky_covered_all_over_on_both_sides_or_nowhere_is_the_whole_sky():
 
 
 @pytest.mark.parametrize("coverage", [None, cone_mask(350.0, 10.0, 5.0)])
-@pytest.mark.parametrize("found", [NONE, (np.array([350.0, 1.0]), np.array([10.0, 12.0]))])
-def test_fields_and_whole_skies_are_drawn_with_and_without_candidates(tmp_path, coverage, found):
+@pytest.mark.parametrize("lon", [[], [350.0, 351.0, 352.0]])
+def test_fields_and_whole_skies_are_drawn_with_and_without_candidates(tmp_path, coverage, lon):
     from PIL import Image
 
     sky = sky_with(350.0, 10.0, coverage=coverage)
-    draw_sky(sky, tmp_path / "a.png", found=found, true=found)
-    picture = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).astype(int)
-    # the marker in the legend alone is a handful of reddish pixels
-    red = picture[..., 0] - picture[..., 1] > 60
-    assert min(picture.shape[:2]) > 500
-    assert red.sum() > 0
-    assert list(tmp_path.iterdir()) == [tmp_path / "a.png"]
+    lon, one = np.array(lon), np.ones(len(lon))
+    lat = lon - 340.0
+    made = Candidates(lon, lat, one, one * 0.3, one * 0.1, one, one > 2, fake=lon == 351.0)
+    table = build_catalog(made).table
+    colors = []
+    for name, found in (("a.png", table), ("b.png", table[:0])):
+        draw_sky(sky, tmp_path / name, found=found, true=(lon, lat) if len(lon) else NONE)
+        picture = np.asarray(Image.open(tmp_path / name).convert("RGB")).astype(int)
+        assert min(picture.shape[:2]) > 500
+        red, blue = (
+            np.count_nonzero(picture[..., a] - picture[..., b] > 60) for a, b in ((0, 2), (2, 0))
+        )
+        colors.append((red > 0, blue > 0))
+    assert colors == [(bool(len(lon)), bool(len(lon))), (False, bool(len(lon)))]
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "a.png", tmp_path / "b.png"]
+
+
+def test_of_many_candidates_the_improbable_are_drawn_faintly(tmp_path):
+    from PIL import Image
+
+    shares = []
+    for probability in (0.25, 0.95):
+        lon, one = np.linspace(0, 350, 400), np.ones(400)
+        made = Candidates(lon, lon / 10, one * probability, one, one, one, one > 2)
+        draw_sky(sky_with(350.0, 10.0), tmp_path / "a.png", found=build_catalog(made).table)
+        picture = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).astype(int)
+        shares.append(np.count_nonzero(picture[..., 0] - picture[..., 2] > 100))
+    assert shares[1] > 20 * shares[0] > 0
 
 
 def test_a_source_lies_in_the_pixel_that_the_frame_says():

@@ -48,7 +48,7 @@ def list_pairs(found: Sequence[Found]) -> Table:
         place (index), kind, catalog, name, class, ra, dec, error95, separation (degrees) and
         probability; equally probable ones in the order of the services.
     """
-    parts = [_pairs_of(one) for one in found]
+    parts = [_pairs_of(service) for service in found]
     table = vstack(parts) if parts else _blank_pairs(0)
     order = np.lexsort((np.arange(len(table)), -table["probability"], table["place"]))
     return table[order]
@@ -102,8 +102,8 @@ def fill(
     _fill_counterparts(table, probable[probable["kind"] == "counterpart"], rows)
     _fill_gamma(table, probable[probable["kind"] == "gamma"], rows)
     _fill_chance(table, found, rows)
-    for one in found:
-        _fill_service(table, one, rows)
+    for service in found:
+        _fill_service(table, service, rows)
 
 
 def _clear(table: Table) -> None:
@@ -138,7 +138,9 @@ def _fill_counterparts(table: Table, pairs: Table, rows: np.ndarray) -> None:
     leader = np.zeros(len(rows), int)
     leader[place] = first
     chosen = pairs[leader[np.asarray(pairs["place"])]]
-    here, there = (SkyCoord(one["ra"], one["dec"], unit="deg") for one in (chosen, pairs))
+    here, there = (
+        SkyCoord(objects["ra"], objects["dec"], unit="deg") for objects in (chosen, pairs)
+    )
     other = pairs[here.separation(there).deg > REPEAT_DEG]
     place, first = np.unique(np.asarray(other["place"]), return_index=True)
     table["ASSOC2"][rows[place]] = _fitting(other["name"][first], table["ASSOC2"])
@@ -160,7 +162,7 @@ def _fill_gamma(table: Table, pairs: Table, rows: np.ndarray) -> None:
 
 def _fill_chance(table: Table, found: Sequence[Found], rows: np.ndarray) -> None:
     """How often a shifted position has a counterpart as probable as ASSOC1, in any service."""
-    by_chance = [one.matching.by_chance for one in found if one.kind == "counterpart"]
+    by_chance = [service.matching.by_chance for service in found if service.kind == "counterpart"]
     if not by_chance:
         return
     stacked = np.stack(by_chance)

@@ -72,7 +72,7 @@ def local_services(given: Sequence[str | Path]) -> list[Service]:
     InputError
         When a file is missing, cannot be read, or has no columns of position.
     """
-    return [service for one in given for service in _services_of(str(one))]
+    return [service for name in given for service in _services_of(str(name))]
 
 
 def column_name(name: str) -> str:
@@ -116,19 +116,28 @@ def read_table(path: Path) -> Table:
             with open_fits(path) as hdus:
                 tables = [i for i, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU)]
                 if not tables:
-                    raise ValueError("it holds no table")
+                    raise InputError(f"{path}: cannot be read as a catalog (it holds no table)")
                 return Table.read(hdus, hdu=tables[0])
         text = decoded(path)
         if form == "votable":
             if "<!ENTITY" in text:
                 raise ValueError("it declares entities, which no VOTable needs")
             return Table.read(path, format=form)
-        return Table.read(text.splitlines(), format=form, **_dialect(text, form))
+        return _with_units(Table.read(text.splitlines(), format=form, **_dialect(text, form)))
     except InputError:
         raise
     except Exception as error:  # the readers raise whatever comes
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read as a {form} table ({reason})") from error
+
+
+def _with_units(table: Table) -> Table:
+    """Columns named `RAJ2000 [deg]`, as `export` names them in CSV files, with their units."""
+    for head in list(table.colnames):
+        if (found := re.fullmatch(r"(\S+) \[(.+)\]", head)) and found[1] not in table.colnames:
+            table.rename_column(head, found[1])
+            table[found[1]].unit = found[2]
+    return table
 
 
 def _dialect(text: str, form: str) -> dict[str, str]:

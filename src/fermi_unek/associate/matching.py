@@ -133,10 +133,10 @@ def match_counterparts(
         family = families_of(around.objects.class_)
         names = sorted(set(family))
     latitude = galactic_latitude(places.ra_deg, places.dec_deg)
-    weight = np.stack([real * prior(one, latitude, priors) for one in names] or [real * 0.0])
+    weight = np.stack([real * prior(name, latitude, priors) for name in names] or [real * 0.0])
     none_at_all = np.clip(1.0 - 0.95 * weight.sum(axis=0), 1e-6, 1.0)
     rho = np.stack(
-        [local_density(places, around, family == one, latitude) for one in names]
+        [local_density(places, around, family == name, latitude) for name in names]
         or [np.ones(len(places))]
     )
     number = np.searchsorted(names, family) if names else np.zeros(0, int)
@@ -182,7 +182,7 @@ def _within_reach(
     # beyond ten degrees the tangent plane of `_offsets` is no longer one, and nothing is that wide
     reach = np.minimum(places.semimajor95_deg + objects.error95_deg[index].max(), 10.0)
     near = cKDTree(objects.vectors[index]).query_ball_point(places.vectors, _chord(reach))
-    place = np.repeat(np.arange(len(places)), [len(one) for one in near])
+    place = np.repeat(np.arange(len(places)), [len(neighbours) for neighbours in near])
     return place, index[np.fromiter(chain.from_iterable(near), int, count=len(place))]
 
 
@@ -265,7 +265,7 @@ def shifted_places(places: Places, reach_deg: np.ndarray) -> tuple[Places, np.nd
     moved = np.cos(steps) * vectors[:, None, :] + np.sin(steps) * east[:, None, :]
     ra, dec = vectors_to_lonlat(moved.reshape(-1, 3))
     rest = (places.semimajor95_deg, places.semiminor95_deg, places.angle_deg)
-    return Places(ra, dec, *(np.repeat(one, SHIFTS) for one in rest)), possible
+    return Places(ra, dec, *(np.repeat(column, SHIFTS) for column in rest)), possible
 
 
 def drop_repeats(objects: Objects, radius_deg: float = REPEAT_DEG) -> Objects:

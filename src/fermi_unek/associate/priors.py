@@ -55,7 +55,7 @@ _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in nam
 def families_of(classes: np.ndarray) -> np.ndarray:
     """Family of each class of an array (M,), "other" for those of none."""
     lower = np.char.strip(np.char.lower(np.asarray(classes, dtype=str)))
-    return np.array([_FAMILY_OF.get(one, "other") for one in lower], dtype="U10")
+    return np.array([_FAMILY_OF.get(name, "other") for name in lower], dtype="U10")
 
 
 def check_chosen(chosen: Mapping[str, float]) -> None:

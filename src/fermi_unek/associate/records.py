@@ -68,7 +68,7 @@ class Places:
 
     def select(self, keep: np.ndarray) -> Places:
         """The places of a bool mask (N,) or of an index array."""
-        return Places(*(getattr(self, one.name)[keep] for one in fields(self)))
+        return Places(*(getattr(self, field.name)[keep] for field in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Objects:
 
     def select(self, keep: np.ndarray) -> Objects:
         """The objects of a bool mask (M,) or of an index array."""
-        return Objects(*(getattr(self, one.name)[keep] for one in fields(self)))
+        return Objects(*(getattr(self, field.name)[keep] for field in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,6 @@ class Answer:
 
 
 def _check_lengths(record: Places | Objects, what: str) -> None:
-    shapes = {one.name: np.shape(getattr(record, one.name)) for one in fields(record)}
+    shapes = {field.name: np.shape(getattr(record, field.name)) for field in fields(record)}
     if len(set(shapes.values())) > 1 or len(next(iter(shapes.values()))) != 1:
         raise InputError(f"{what} need arrays of one length, got {shapes}")

@@ -60,7 +60,9 @@ def read_votable(content: bytes) -> list[Table]:
             raise TransientError(f"an answer that is no VOTable ({start!r})") from error
         _check_status(tree)
         return [
-            one.to_table(use_names_over_ids=True) for one in tree.iter_tables() if len(one.array)
+            table.to_table(use_names_over_ids=True)
+            for table in tree.iter_tables()
+            if len(table.array)
         ]
 
 

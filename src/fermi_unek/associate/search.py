@@ -162,29 +162,29 @@ def _header(
     header[f"{HEADER} least probability"] = min_probability
     for family, value in priors.items():
         header[f"{HEADER} prior {family}"] = value
-    header[f"{HEADER} services"] = ", ".join(one.name for one in found) or "none"
+    header[f"{HEADER} services"] = ", ".join(service.name for service in found) or "none"
     header[f"{HEADER} missing"] = ", ".join(failures) or "none"
     for name, reason in failures.items():
         header[f"{HEADER} missing {name}"] = f"no column Match_{name}: {reason}"
-    for one in found:
-        header[f"{HEADER} {one.name}"] = describe(one, n_places, min_probability)
+    for service in found:
+        header[f"{HEADER} {service.name}"] = describe(service, n_places, min_probability)
     return header
 
 
-def describe(one: Found, n_places: int, min_probability: float) -> str:
+def describe(service: Found, n_places: int, min_probability: float) -> str:
     """One line on a service: its objects, their age, and matches beside those by chance."""
-    around = one.answer.surroundings
+    around = service.answer.surroundings
     assert around is not None
-    parts = [f"{len(one.objects)} objects"]
+    parts = [f"{len(service.objects)} objects"]
     if around.asked:
         days = (datetime.now(UTC) - datetime.fromisoformat(around.asked)).total_seconds() / 86400
         parts.append(f"asked {around.asked} ({max(days, 0.0):.1f} days old)")
     parts += [around.note] if around.note else []
-    _, best = one.matching.best(n_places)
+    _, best = service.matching.best(n_places)
     for what, least in (("inside r95", 0.0), (f"P >= {min_probability:g}", min_probability)):
         # an object inside has a probability above 0; NaN compares as False
         hits = int(np.count_nonzero(best > 0 if least == 0.0 else best >= least))
-        shifted = one.matching.by_chance
+        shifted = service.matching.by_chance
         passed = shifted > 0 if least == 0.0 else shifted >= least
         lucky = np.where(np.isnan(shifted), np.nan, passed)
         with warnings.catch_warnings():

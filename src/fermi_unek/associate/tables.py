@@ -84,7 +84,7 @@ def text(column: Column) -> np.ndarray:
     """Values (N,) as text with single blanks and none at the ends; masked ones are blank."""
     values = np.ma.filled(np.ma.asarray(column).astype(object), "")
     decoded = [v.decode("ascii", "replace") if isinstance(v, bytes) else str(v) for v in values]
-    return np.array([" ".join(one.split()) for one in decoded], dtype=str).reshape(len(values))
+    return np.array([" ".join(value.split()) for value in decoded], dtype=str).reshape(len(values))
 
 
 def numbers(column: Column) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -159,7 +160,7 @@ class Vizier:
             empty=True,
         )
 
-    def _send(self, send: Callable, empty: bool) -> Objects:
+    def _send(self, send: Callable[..., Any], empty: bool) -> Objects:
         from astroquery import cache_conf
         from astroquery.vizier import VizierClass
 

@@ -71,7 +71,7 @@ def build_catalog(
     association_radius : float, optional
         See `name_neighbours`.
     coverage : bool array (12 * 4**COVERAGE_ORDER,), optional
-        NESTED Galactic mask of where was looked; the whole sky when absent.
+        NESTED Galactic mask of what was searched; the whole sky when absent.
     year_edges_met : float array (n_years + 1,), optional
         Edges of the history columns; DR3's twelve years when absent.
 
@@ -99,6 +99,8 @@ def build_catalog(
     if reference is not None:
         header["reference catalog"] = str(reference.meta.get("RELEASE", "a table"))
         _flag_extended(table, reference)
+        if association_radius is not None:
+            header["association radius"] = association_radius
         name_neighbours(table, reference, association_radius)
     return Catalog(table, header | _software(), coverage, edges)
 
@@ -215,8 +217,8 @@ def members_of_extended(table: Table, reference: Table) -> np.ndarray:
     extents = reference.meta.get("EXTENTS", {})
     sizes = [extents.get(row["Extended_Source_Name"], np.nan) for row in extended]
     centres, places = (
-        lonlat_to_vectors(np.asarray(one["GLON"], float), np.asarray(one["GLAT"], float))
-        for one in (extended, table)
+        lonlat_to_vectors(np.asarray(rows["GLON"], float), np.asarray(rows["GLAT"], float))
+        for rows in (extended, table)
     )
     inside: np.ndarray = centres @ places.T >= np.cos(np.radians(sizes))[:, None]
     return inside

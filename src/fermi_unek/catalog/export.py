@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from astropy import units as u
 from astropy.io import votable
-from astropy.table import Table
+from astropy.table import Column, Table
 
 from ..errors import OutputError
 from ..outputs import check_file, replacing
@@ -134,7 +134,11 @@ def write_table(
     told = {str(k): v for k, v in dict(header or {}).items()}
     with replacing(path) as temporary:
         if path.suffix.lower() == ".csv":
-            _flat(table).write(temporary, format="ascii.csv")
+            flat = _flat(table)
+            formats = {name: _csv_format(flat[name]) for name in flat.colnames}
+            flat.write(
+                temporary, format="ascii.csv", formats={k: f for k, f in formats.items() if f}
+            )
         elif path.suffix.lower() == ".ecsv":
             plain = table.copy()
             plain.meta = {"notice": NOT_A_FERMI_PRODUCT} | told
@@ -144,15 +148,30 @@ def write_table(
 
 
 def _flat(table: Table) -> Table:
-    """One column a number (Flux_Band becomes Flux_Band_1, Flux_Band_2, ...), NaN blank."""
+    """One column a number (Flux_Band: `Flux_Band_1 [unit]`, `Flux_Band_2 [unit]`), NaN blank."""
     flat = Table()
     for name in table.colnames:
         values = np.asarray(table[name])
         if values.dtype.kind == "f":
             values = np.ma.masked_invalid(values)
         for index in np.ndindex(values.shape[1:]):
-            flat["_".join([name, *(str(i + 1) for i in index)])] = values[(slice(None), *index)]
+            numbered = "_".join([name, *(str(i + 1) for i in index)])
+            flat[name_with_unit(numbered, table[name].unit)] = values[(slice(None), *index)]
     return flat
+
+
+def name_with_unit(name: str, unit: u.UnitBase | str | None) -> str:
+    """Head of a CSV column: `RAJ2000 [deg]`."""
+    return f"{name} [{u.Unit(unit).to_string('fits')}]" if unit else name
+
+
+def _csv_format(column: Column) -> str | None:
+    """Seven significant digits; ten of what they would blur: places on the sky, and seconds."""
+    if column.dtype.kind != "f":
+        return None
+    name, _, unit = column.name.partition(" ")
+    exact = unit == "[s]" or UCDS.get(name, "").startswith(("pos.eq.", "pos.galactic."))
+    return ".10g" if exact else ".7g"
 
 
 def _votable(table: Table, header: dict[str, HeaderValue]) -> votable.tree.VOTableFile:
@@ -176,11 +195,11 @@ def _votable(table: Table, header: dict[str, HeaderValue]) -> votable.tree.VOTab
         warnings.simplefilter("ignore")  # of names that need another ID; they get one
         body = votable.tree.TableElement.from_table(tree, plain)
     body.name = "sources"
-    for one in body.fields:
-        if one.name in UCDS:
-            one.ucd = UCDS[one.name]
-        if one.name in ("RAJ2000", "DEJ2000", "ra", "dec"):
-            one.ref = "ICRS"
+    for field in body.fields:
+        if field.name in UCDS:
+            field.ucd = UCDS[field.name]
+        if field.name in ("RAJ2000", "DEJ2000", "ra", "dec"):
+            field.ref = "ICRS"
     resource.tables.append(body)
     return tree
 

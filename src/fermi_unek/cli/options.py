@@ -105,13 +105,17 @@ def _plain_type(annotation: Any) -> Any:
     return annotation
 
 
-def _click_type(kind: Any) -> click.ParamType:
+def _click_type(kind: Any) -> click.ParamType[Any]:
     """What click knows of a type: enough for help and completion."""
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
     if get_origin(kind) is tuple:
         return _click_type(_plain_type(get_args(kind)[0]))
-    types_of: dict[Any, click.ParamType] = {int: click.INT, float: click.FLOAT, Path: click.Path()}
+    types_of: dict[Any, click.ParamType[Any]] = {
+        int: click.INT,
+        float: click.FLOAT,
+        Path: click.Path(),
+    }
     return types_of.get(kind, click.STRING)
 
 

@@ -77,7 +77,10 @@ def smear(maps: np.ndarray, beam_profiles: Sequence[tuple[np.ndarray, np.ndarray
     if len(maps) != len(beam_profiles):
         raise InputError(f"{len(maps)} maps but {len(beam_profiles)} PSF profiles")
     return np.stack(
-        [_smeared(one, *profile) for one, profile in zip(maps, beam_profiles, strict=True)]
+        [
+            _smeared(healpix_map, *profile)
+            for healpix_map, profile in zip(maps, beam_profiles, strict=True)
+        ]
     )
 
 

@@ -91,7 +91,7 @@ def instrument_from_caldb(
     }
     if by_position:
         relative = _relative_exposure(files["aeff"], cube)
-        tables = {n: replace(one, relative_exposure=relative) for n, one in tables.items()}
+        tables = {n: replace(table, relative_exposure=relative) for n, table in tables.items()}
     return Instrument(irf, tables["front"], tables["back"])
 
 

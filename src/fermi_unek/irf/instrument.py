@@ -21,17 +21,23 @@ from astropy.coordinates import SkyCoord
 from ..errors import InputError
 from ..sky.bins import ENERGY_EDGES_MEV
 
-_SUBDIVISIONS = (3, 4, 4, 7, 6, 18)
-FINE_EDGES_MEV = np.concatenate(
-    [[200.0, np.sqrt(200.0 * 300.0)]]
-    + [
-        np.geomspace(low, high, n, endpoint=False)
-        for low, high, n in zip(
-            ENERGY_EDGES_MEV[:-1], ENERGY_EDGES_MEV[1:], _SUBDIVISIONS, strict=True
-        )
+_PER_E_FOLD, _MOST = 5.8, 18
+
+
+def _fine_edges(edges: np.ndarray) -> np.ndarray:
+    """Fine bins of true energy whose edges hold those of the bins, and reach a half beyond."""
+    numbers = np.minimum(np.rint(_PER_E_FOLD * np.diff(np.log(edges))), _MOST).astype(int)
+    inside = [
+        np.geomspace(low, high, number, endpoint=False)
+        for low, high, number in zip(edges[:-1], edges[1:], numbers, strict=True)
     ]
-    + [[1.0e6, 1.5e6]]
-)
+    below = edges[0] * 2.0 / 3.0
+    return np.concatenate(
+        [[below, np.sqrt(below * edges[0])], *inside, [edges[-1], 1.5 * edges[-1]]]
+    )
+
+
+FINE_EDGES_MEV = _fine_edges(ENERGY_EDGES_MEV)
 """Edges of the true-energy bins of the simulation, MeV; the six bins' edges are among them."""
 
 FINE_ENERGIES_MEV = np.sqrt(FINE_EDGES_MEV[:-1] * FINE_EDGES_MEV[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,8 +12,10 @@ from astropy.table import Column, Table
 from scipy.stats import norm
 
 from ..catalog import Catalog
-from ..catalog.build import RATIO_95_TO_68
+from ..catalog.build import RATIO_95_TO_68, name_neighbours
+from ..catalog.releases import RELEASES, load_release
 from ..catalog.spectra import MEV_TO_ERG
+from ..errors import UnekWarning
 from ..sky.bins import ENERGY_EDGES_MEV, N_BINS
 from . import flags, sed
 from .region import Region
@@ -58,6 +61,8 @@ def refitted(
         _fill_position(table, result)
         _fill_spectrum(table, result)
         _fill_bands(table, result)
+    if any(result.ellipse_deg is not None for result in results):
+        _name_neighbours_anew(table, catalog)
     if results:
         judged = flags.judge(
             results,
@@ -68,6 +73,22 @@ def refitted(
     if fake_ts is not None:
         table["Fake"][:] = np.asarray(table["Fake"]) | (np.asarray(table["TS"]) < fake_ts)
     return replace(catalog, table=table)
+
+
+def _name_neighbours_anew(table: Table, catalog: Catalog) -> None:
+    """4FGL's neighbours of the positions as they are now, by the rule of before."""
+    release = str(catalog.header.get("reference catalog", "none"))
+    if release in RELEASES:
+        radius = catalog.header.get("association radius")
+        table["ASSOC_FGL"][:] = ""
+        name_neighbours(table, load_release(release), None if radius is None else float(radius))
+    elif release != "none":
+        warnings.warn(
+            f"positions have moved, but {release} is no release of the package: ASSOC_FGL, "
+            "Nearest_FGL and Sep_FGL are those of the positions before",
+            UnekWarning,
+            stacklevel=2,
+        )
 
 
 def significance(ts: float) -> float:

@@ -135,7 +135,7 @@ def refit_catalog(
     regions = divide(vectors, np.array([state.amplitude for state in states]))
     make = partial(make_task, states=states, counts=counts, response=response, diffuse=diffuse)
     results = _fit_all(regions, make, config, progress)
-    flat = [one for of_region in results for one in of_region]
+    flat = [result for of_region in results for result in of_region]
     after = refitted(catalog, flat, regions, fake_ts=config.fake_ts)
     told = _provenance(config, sky, diffuse)
     return replace(after, header={**catalog.header, **told})

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import astropy.units as u
 import numpy as np
 from gammapy.datasets import Dataset
-from gammapy.modeling import Parameters
+from gammapy.modeling import Parameter, Parameters
 from gammapy.modeling.models import (
     DatasetModels,
     FoVBackgroundModel,
@@ -82,7 +82,7 @@ class ModelledSource:
         self._shape_at = None
 
     @property
-    def parameters(self) -> list:
+    def parameters(self) -> list[Parameter]:
         """gammapy's parameters of spectrum and position."""
         return [*self._values.parameters, self.lon, self.lat]
 

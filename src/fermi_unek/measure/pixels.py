@@ -12,13 +12,14 @@ from functools import cached_property
 import healpy as hp
 import numpy as np
 
+from ..sky.binning import orders_by_energy
 from ..sky.bins import COVERAGE_ORDER
 from ..sky.counts import BinCounts, SkyCounts
 
-PIXEL_ORDERS = (8, 8, 9, 10, 10, 11)
+PIXEL_ORDERS = orders_by_energy(8, 8, 9, 10, 10, 11)
 """Finest HEALPIX order per energy bin: 0.23, 0.11, 0.057 and 0.029 deg, a third of the PSF."""
 
-CHILD_ORDERS = (9, 9, 10, 12, 12, 13)
+CHILD_ORDERS = orders_by_energy(9, 9, 10, 12, 12, 13)
 """Order at which the PSF is averaged over a pixel close to a source."""
 
 _MOST_LEVELS = 4  # between the two, where the input's pixels are very coarse
@@ -71,14 +72,14 @@ class BinPixels:
         return np.stack(hp.pix2vec(nside, inside, nest=True), axis=-1)
 
 
-def _whole(one: BinCounts, order: int, pixels: np.ndarray) -> np.ndarray:
+def _whole(counts: BinCounts, order: int, pixels: np.ndarray) -> np.ndarray:
     """Whether all of each pixel lies in the coverage of a bin."""
-    if one.coverage is None:
+    if counts.coverage is None:
         return np.ones(len(pixels), dtype=bool)
     levels = 2 * (COVERAGE_ORDER - order)
     if levels <= 0:
-        return one.coverage[pixels >> -levels]
-    return one.coverage[(pixels[:, None] << levels) + np.arange(1 << levels)].all(axis=1)
+        return counts.coverage[pixels >> -levels]
+    return counts.coverage[(pixels[:, None] << levels) + np.arange(1 << levels)].all(axis=1)
 
 
 class PixelCounts:
@@ -110,15 +111,15 @@ class PixelCounts:
     @cached_property
     def _bins(self) -> list[tuple[np.ndarray, np.ndarray]]:
         pairs = zip(self.sky.bins, self.orders, strict=True)
-        return [_coarser(one, order) for one, order in pairs]
+        return [_coarser(counts, order) for counts, order in pairs]
 
     def pixels(self, index: int, centre: np.ndarray, radius_deg: float) -> BinPixels:
         """Pixels of a bin in a disc that were observed whole; none where the bin is absent."""
-        order, one = self.orders[index], self.sky.bins[index]
+        order, counts = self.orders[index], self.sky.bins[index]
         pixels = np.zeros(0, np.int64)
-        if one is not None:
+        if counts is not None:
             pixels = np.sort(hp.query_disc(2**order, centre, np.radians(radius_deg), nest=True))
-            pixels = pixels[_whole(one, order, pixels)]
+            pixels = pixels[_whole(counts, order, pixels)]
         vectors = np.stack(hp.pix2vec(2**order, pixels, nest=True), axis=-1)
         return BinPixels(index, order, pixels, vectors)
 
@@ -131,10 +132,10 @@ class PixelCounts:
         return np.where(occupied[place] == pixels.pixels, counts[place], 0.0)
 
 
-def _coarser(one: BinCounts | None, order: int) -> tuple[np.ndarray, np.ndarray]:
+def _coarser(counts: BinCounts | None, order: int) -> tuple[np.ndarray, np.ndarray]:
     """Occupied pixels of an order, and the photons in each."""
-    if one is None or not len(one.pixels):
+    if counts is None or not len(counts.pixels):
         return np.zeros(0, np.int64), np.zeros(0)
-    parents = one.pixels.astype(np.int64) >> 2 * (one.order - order)
+    parents = counts.pixels.astype(np.int64) >> 2 * (counts.order - order)
     starts = np.flatnonzero(np.concatenate([[True], parents[1:] != parents[:-1]]))
-    return parents[starts], np.add.reduceat(one.counts.astype(float), starts)
+    return parents[starts], np.add.reduceat(counts.counts.astype(float), starts)

@@ -74,30 +74,34 @@ class Response:
     @cached_property
     def fractions(self) -> tuple[np.ndarray, ...]:
         """Per component, fractions (E, 6) of true-energy bins reconstructed in each bin."""
-        return tuple(one.tables.fractions_within(self.intervals_mev) for one in self.components)
+        return tuple(
+            component.tables.fractions_within(self.intervals_mev) for component in self.components
+        )
 
     def counts_per_flux(self, vectors: np.ndarray) -> np.ndarray:
         """Expected counts (N, E, 6) per photon flux in each true-energy bin, cm2 s."""
         parts = zip(self.components, self.fractions, strict=True)
-        return np.sum([one.exposure(vectors).T[:, :, None] * f for one, f in parts], axis=0)
+        return np.sum(
+            [component.exposure(vectors).T[:, :, None] * f for component, f in parts], axis=0
+        )
 
     def grouping(self, vector: np.ndarray) -> Grouping:
         """Parts of the energy bins with the PSF of each, for spectra seen from one place."""
         weight = FINE_ENERGIES_MEV ** (1.0 - _GROUPING_INDEX)
         shares = [
-            weight[:, None] * one.exposure(vector[None]) * fraction
-            for one, fraction in zip(self.components, self.fractions, strict=True)
+            weight[:, None] * component.exposure(vector[None]) * fraction
+            for component, fraction in zip(self.components, self.fractions, strict=True)
         ]
         member = _group_members(np.sum(shares, axis=0))
         profiles = sum(
-            np.einsum("kbg,kb,ka->bga", member, share, one.tables.psf_profiles, optimize=True)
-            for one, share in zip(self.components, shares, strict=True)
+            np.einsum("kbg,kb,ka->bga", member, share, component.tables.psf_profiles, optimize=True)
+            for component, share in zip(self.components, shares, strict=True)
         )
         total = np.einsum("kbg,kb->bg", member, np.sum(shares, axis=0))
         with np.errstate(invalid="ignore", divide="ignore"):
             profiles = np.where(total[..., None] > 0, profiles / total[..., None], 0.0)
-        for one, width in zip(profiles, self.blur_deg, strict=True):
-            one[:] = blurred_profiles(one, float(width))
+        for profile, width in zip(profiles, self.blur_deg, strict=True):
+            profile[:] = blurred_profiles(profile, float(width))
         return Grouping(member, profiles)
 
 
@@ -206,7 +210,9 @@ def build_response(
             )
         live = cubes[0].years * scales[0] if years is None else years
         parts = cubes[0].response.parts(sky.event_type)
-        components = [Component(one, None, np.full(FINE_ENERGIES_MEV.size, live)) for one in parts]
+        components = [
+            Component(tables, None, np.full(FINE_ENERGIES_MEV.size, live)) for tables in parts
+        ]
     elif psf:
         if len(files) not in (0, len(psf)):
             raise InputError(
@@ -228,7 +234,7 @@ def build_response(
     else:
         live = _years(sky, years)
         components = [
-            Component(one, None, np.full(FINE_ENERGIES_MEV.size, live)) for one in package
+            Component(tables, None, np.full(FINE_ENERGIES_MEV.size, live)) for tables in package
         ]
     return Response(tuple(components), observed_intervals(sky), counts.blur_deg)
 
@@ -247,7 +253,7 @@ def _split(
     exposure: ExposureFile, scale: float, package: tuple[ResponseTables, ...]
 ) -> list[Component]:
     """One map of FRONT and BACK events, shared out as the package's exposures are."""
-    means = np.array([one.exposure_per_year.mean(axis=1) for one in package])
+    means = np.array([tables.exposure_per_year.mean(axis=1) for tables in package])
     return [
         Component(tables, exposure, share * scale)
         for tables, share in zip(package, means / means.sum(axis=0), strict=True)

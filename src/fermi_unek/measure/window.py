@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..sky.binning import by_energy
 from ..sky.bins import N_BINS
 from .dataset import ModelledSource, WindowDataset
 from .pixels import BinPixels
@@ -15,10 +16,10 @@ from .spectra import fine_flux
 from .state import SourceState
 from .templates import PointImages
 
-WINDOW_DEG = (5.0, 4.0, 3.0, 2.2, 1.6, 1.2)
+WINDOW_DEG = by_energy(5.0, 4.0, 3.0, 2.2, 1.6, 1.2)
 """Radius of the pixels that are fitted, per energy bin: some three times what holds 68%."""
 
-_EXTENT_DEG = (9.0, 7.0, 5.0, 3.5, 2.5, 2.0)  # of a source's light on its neighbours
+_EXTENT_DEG = by_energy(9.0, 7.0, 5.0, 3.5, 2.5, 2.0)  # of a source's light on its neighbours
 _BRIGHT, _BRIGHT_FACTOR = 3000.0, 2.5  # photons from which the light reaches further
 
 POSITION_SLACK_DEG = 0.3

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..sky.binning import BINNING
+from ..sky.binning import BINNING, by_energy
 
 N_CLASSES = 5
 """bll, fsrq, psr, pwn, fake."""
@@ -89,8 +89,8 @@ class ClassifierShape:
     members: int = 1
     finder: bool = False
     stamp_pixels: int = 12
-    stamp_deg: tuple[float, ...] = (5.0, 4.0, 2.7, 1.6, 1.0, 0.8)
-    core_deg: tuple[float, ...] = (1.1, 0.8, 0.42, 0.22, 0.12, 0.1)
+    stamp_deg: tuple[float, ...] = by_energy(5.0, 4.0, 2.7, 1.6, 1.0, 0.8)
+    core_deg: tuple[float, ...] = by_energy(1.1, 0.8, 0.42, 0.22, 0.12, 0.1)
 
     @property
     def outputs(self) -> int:

@@ -85,7 +85,7 @@ def fill_report(
     with stage("writing the report"):
         write_regions(catalog, folder / "catalog.reg")
         if sky is not None:
-            draw_sky(sky, folder / "field.png", found=positions(catalog.table), true=true)
+            draw_sky(sky, folder / "field.png", found=catalog.table, true=true)
         write_page(folder / "report.html", catalog, sky, reference, progress=progress)
 
 

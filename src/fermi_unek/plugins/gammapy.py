@@ -44,7 +44,7 @@ def register() -> None:
 
 def _register(registry: Registry, newest: Any) -> None:
     # by tag: a reloaded module has other classes of the same names
-    registry[:] = [one for one in registry if getattr(one, "tag", None) != newest.tag]
+    registry[:] = [catalog for catalog in registry if getattr(catalog, "tag", None) != newest.tag]
     registry.append(newest)
 
 
@@ -59,7 +59,7 @@ class SourceTable(Table):
     def to_models(self) -> Models:
         """One `SkyModel` a row, in order; see `SourceCatalogObjectUNEK.spectral_model`."""
         sources = [SourceCatalogObjectUNEK(table_row_to_dict(row)) for row in self]
-        return Models([one.sky_model() for one in sources])
+        return Models([source.sky_model() for source in sources])
 
 
 class UNEKSourceEstimator(Estimator):
@@ -180,7 +180,7 @@ class SourceCatalogObjectUNEK(SourceCatalogObject4FGL):
             u.Quantity(self.data[f"Conf_95_{name}"], "deg")
             for name in ("SemiMinor", "SemiMajor", "PosAng")
         )
-        if not all(np.isfinite(one.value) for one in (minor, major, angle)):
+        if not all(np.isfinite(axis.value) for axis in (minor, major, angle)):
             return PointSkyRegion(self.position)
         # regions lays the width along right ascension; the angle then is that from the north
         return EllipseSkyRegion(self.position, width=2 * minor, height=2 * major, angle=angle)
@@ -216,7 +216,9 @@ class SourceCatalogUNEK(SourceCatalog4FGL):
     def __init__(self, filename: str | Path) -> None:
         super().__init__(str(filename))
         # astropy masks what is NaN or blank in a file, which gammapy then shows as 0 or "--"
-        for name in [one for one in self.table.colnames if hasattr(self.table[one], "mask")]:
+        for name in [
+            column for column in self.table.colnames if hasattr(self.table[column], "mask")
+        ]:
             column = self.table[name]
             self.table[name] = column.filled("" if column.dtype.kind in "US" else np.nan)
 

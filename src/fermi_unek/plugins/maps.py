@@ -47,7 +47,9 @@ def read_datasets(datasets: Sequence[Any], config: FindConfig) -> SkyCounts:
         coarser than the network or outside of it, everything masked.
     """
     with tempfile.TemporaryDirectory(prefix="fermi_unek-") as folder:
-        cubes = [_write_cubes(one, Path(folder), index) for index, one in enumerate(datasets)]
+        cubes = [
+            _write_cubes(dataset, Path(folder), index) for index, dataset in enumerate(datasets)
+        ]
         paths = [path for several in cubes for path in several]
         if not paths:
             raise InputError("no dataset was given, or their masks leave nothing of the counts")
@@ -57,10 +59,10 @@ def read_datasets(datasets: Sequence[Any], config: FindConfig) -> SkyCounts:
                 sky = read_photons(paths, config)
             except InputError as error:
                 raise InputError(str(error).replace(f"{folder}/", "")) from error
-    for one in caught:
-        text = str(one.message).replace(f"{folder}/", "")
+    for warning in caught:
+        text = str(warning.message).replace(f"{folder}/", "")
         if _DOUBLED not in text:
-            warnings.warn(text, one.category, stacklevel=3)
+            warnings.warn(text, warning.category, stacklevel=3)
     origin = {key.replace(f"{folder}/", ""): value for key, value in sky.origin.items()}
     return replace(sky, origin=origin)
 

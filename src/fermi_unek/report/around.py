@@ -14,6 +14,7 @@ from ..sky.bins import COVERAGE_ORDER, ENERGY_EDGES_MEV, NATIVE_PIXELS, PATCH_DE
 from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import PatchFrame, lonlat_to_vectors
 from ..sky.geometry.patches import PatchCutter
+from .photons import observed_mev
 
 STAMP_PIXELS = tuple(n * 5 // 16 for n in NATIVE_PIXELS)
 """Pixels along the side of a stamp per energy bin, of the network's own size."""
@@ -136,7 +137,7 @@ def light_curves(sky: SkyCounts, lon_deg: np.ndarray, lat_deg: np.ndarray) -> Li
         np.array([layer.livetime_years for layer in sky.years]),
         counts,
         background,
-        float(ENERGY_EDGES_MEV[wanted[0]]),
+        observed_mev(sky, wanted)[0],
     )
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from astropy.table import Table
 
 from ..catalog.build import name_neighbours, nearest
+from ..catalog.export import name_with_unit
 from ..catalog.record import Catalog
-from ..catalog.schema import FLAG_IN_EXTENDED, FLAG_NEAR_EDGE, PROBABILITY_COLUMNS
+from ..catalog.schema import COLUMNS, FLAG_IN_EXTENDED, FLAG_NEAR_EDGE, PROBABILITY_COLUMNS
 from ..progress import Progress, silent
 from ..sky.bins import ENERGY_EDGES_MEV
 from ..sky.counts import SkyCounts
@@ -74,6 +75,17 @@ _NUMBERS = {
     "assoc_chance": "ASSOC_CHANCE",
     "npred": "Npred",
 }
+_IN_THE_CSV = {
+    "name": "Source_Name",
+    **{key: _POSITIONS[key] for key in ("ra", "dec", "lon", "lat")},
+    **_ELLIPSE,
+    **{"probability": "Probability", "fake": "Fake", "flags": "Flags", "class": "CLASS1"},
+    **{key: _NUMBERS[key] for key in ("signif", "flux", "flux_error", "variability")},
+    **{"fgl_assoc": "ASSOC_FGL", "fgl": "Nearest_FGL", "separation": "Sep_FGL"},
+    **{"assoc": "ASSOC1", "bayes": "ASSOC_PROB_BAY"},
+}
+"""Columns of the CSV file that the page saves, in their order."""
+
 _FORMS = {
     "PL": ("Flux_Density", "Index"),
     "LP": ("Flux_Density", "Index", "beta"),
@@ -107,8 +119,8 @@ def page_data(
         Of numbers, text, lists and None only, ready for JSON; None where nothing was measured.
     """
     table = _most_probable(catalog.table)
-    if reference is not None:
-        # the catalog's own columns may be of another release
+    release = "" if reference is None else str(reference.meta.get("RELEASE", "reference"))
+    if reference is not None and release != catalog.header.get("reference catalog"):
         table = table.copy()
         name_neighbours(table, reference)
     lon, lat = (np.asarray(table[name], float) for name in ("GLON", "GLAT"))
@@ -117,7 +129,9 @@ def page_data(
         "energies_gev": (ENERGY_EDGES_MEV / 1000.0).tolist(),
         "new_beyond_deg": NEW_BEYOND_DEG,
         "found": len(catalog),
-        "release": "" if reference is None else str(reference.meta.get("RELEASE", "reference")),
+        "flags": {"edge": FLAG_NEAR_EDGE, "extended": FLAG_IN_EXTENDED},
+        "columns": _csv_heads(),
+        "release": release,
         "sources": source_columns(table),
         "reference": None if reference is None else reference_columns(catalog, reference),
         "backdrop": None,
@@ -141,13 +155,12 @@ def source_columns(table: Table) -> dict[str, list[Any]]:
         if name in table.colnames:
             columns[short] = [str(text) for text in table[name]]
     for short, name in _POSITIONS.items():
-        columns[short] = decimals(table[name], 4)
+        columns[short] = decimals(table[name], 6)
     for short, name in _ELLIPSE.items():
         columns[short] = decimals(table[name], 1 if short == "angle" else 4)
     columns["probability"] = decimals(table["Probability"], 4)
     columns["separation"] = decimals(table["Sep_FGL"], 4)
-    for short, flag in (("edge", FLAG_NEAR_EDGE), ("extended", FLAG_IN_EXTENDED)):
-        columns[short] = (np.asarray(table["Flags"]) & flag != 0).astype(int).tolist()
+    columns["flags"] = np.asarray(table["Flags"]).astype(int).tolist()
     columns["fake"] = np.asarray(table["Fake"]).astype(int).tolist()
     columns["counts"] = decimals(table["Counts_Band"], 1)
     for short, name in _NUMBERS.items():
@@ -165,7 +178,7 @@ def source_columns(table: Table) -> dict[str, list[Any]]:
 
 
 def reference_columns(catalog: Catalog, reference: Table) -> dict[str, list[Any]]:
-    """Sources of a 4FGL release that lie where was looked, and whether one was found near."""
+    """Sources of a 4FGL release in the field of a catalog, and whether one was found near."""
     lon, lat = (np.asarray(reference[name], float) for name in ("GLON", "GLAT"))
     inside = catalog.covers(lon, lat)
     rows = reference[inside]
@@ -184,6 +197,12 @@ def reference_columns(catalog: Catalog, reference: Table) -> dict[str, list[Any]
         if name in rows.colnames:
             columns[short] = [str(text).strip() for text in rows[name]]
     return columns
+
+
+def _csv_heads() -> dict[str, str]:
+    """Short names of columns to the catalog's names with their units."""
+    units = {column.name: column.unit for column in COLUMNS}
+    return {short: name_with_unit(name, units[name]) for short, name in _IN_THE_CSV.items()}
 
 
 def decimals(values: Any, places: int) -> list[Any]:

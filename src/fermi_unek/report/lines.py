@@ -74,8 +74,13 @@ def _provenance_lines(catalog: Catalog) -> list[str]:
         if key.startswith("version "):
             versions.append(f"{key.removeprefix('version ')} {value}")
         else:
-            lines.append(re.sub(r"/(?:[^/\s]+/)+", "", f"{key}: {value}"))
+            lines.append(without_folders(f"{key}: {value}"))
     return lines + ([f"made with: {', '.join(versions)}"] if versions else [])
+
+
+def without_folders(text: str) -> str:
+    """Text with the names of files and not where they lay on the machine of whoever wrote it."""
+    return re.sub(r"/(?:[^/\s]+/)+", "", text)
 
 
 def describe_sky(sky: SkyCounts) -> str:

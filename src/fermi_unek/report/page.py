@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,9 +17,11 @@ from ..catalog.record import Catalog
 from ..catalog.schema import NOT_A_FERMI_PRODUCT
 from ..outputs import replacing
 from ..progress import Progress, silent
+from ..sky.bins import ENERGY_EDGES_MEV
 from ..sky.counts import SkyCounts
 from .content import page_data
-from .lines import summary_line
+from .lines import without_folders
+from .photons import covered_cone, observed_mev
 
 if TYPE_CHECKING:
     from ..evaluate import Comparison
@@ -32,6 +35,9 @@ CAPTIONS = {
     "missed": "Sources of the release above 10 sigma without a detection.",
 }
 """What the figures of `evaluate.compare_plots` show, by the names of their files."""
+
+MOST_FILES = 3
+"""Input files that the head of a page names; of more it gives the number."""
 
 GROUPS = {
     "setting": "Settings",
@@ -71,12 +77,15 @@ def write_page(
         Wraps the cutting of stamps.
     """
     data = page_data(catalog, sky, reference, progress=progress)
-    text = render(catalog, data, None if reference is None else _compared(catalog, reference))
+    comparison = None if reference is None else _compared(catalog, reference)
+    text = render(catalog, data, comparison, about(catalog, sky))
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def render(catalog: Catalog, data: Mapping[str, Any], comparison: Comparison | None = None) -> str:
+def render(
+    catalog: Catalog, data: Mapping[str, Any], comparison: Comparison | None, about: Sequence[str]
+) -> str:
     """The HTML text of `page_data`'s data, with the figures of a comparison where there is one."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -88,8 +97,10 @@ def render(catalog: Catalog, data: Mapping[str, Any], comparison: Comparison | N
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["digest"] = _digest
     return environment.get_template("page.html").render(
-        summary=summary_line(catalog),
+        title=about[0],
+        about=about[1:],
         notice=NOT_A_FERMI_PRODUCT,
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script=(folder / "page.js").read_text(encoding="utf-8"),
@@ -98,6 +109,52 @@ def render(catalog: Catalog, data: Mapping[str, Any], comparison: Comparison | N
         figures=[] if comparison is None else _figures(comparison),
         provenance=grouped(catalog.header),
     )
+
+
+def about(catalog: Catalog, sky: SkyCounts | None = None) -> list[str]:
+    """Field, data, energies, date, and whose product it is not: what a page is headed with."""
+    lon, lat, radius = covered_cone(catalog.coverage)
+    where = (
+        "in the whole sky"
+        if radius >= 180.0
+        else f"within {radius:.1f}° of l {lon:.2f}°, b {lat:+.2f}°"
+    )
+    header = catalog.header
+    files = [key for key, value in header.items() if _is_input_file(key, value)]
+    data = [without_folders(key.removeprefix("input ")) for key in files]
+    if len(data) > MOST_FILES:
+        data = [f"{len(data):,} files"]
+    if "event type" in header:
+        data.append(f"event type {header['event type']}")
+    return [
+        f"Gamma-ray candidates {where}",
+        ", ".join(data) or "data not named",
+        _energies(header, sky),
+        f"made {str(header.get('date', 'on an unknown date')).partition('T')[0]}",
+        "not a product of the Fermi-LAT collaboration",
+    ]
+
+
+def _is_input_file(key: str, value: object) -> bool:
+    return key.startswith("input ") and str(value).startswith("sha256 ")
+
+
+def _energies(header: Mapping[str, object], sky: SkyCounts | None) -> str:
+    """Energies of the photons, or, without them, of the bins that the header counts some in."""
+    if sky is not None:
+        low, high = observed_mev(sky)
+        return f"{low / 1000:g} to {high / 1000:g} GeV"
+    bins = [k for k in range(len(ENERGY_EDGES_MEV) - 1) if header.get(f"photons bin {k}")]
+    if not bins:
+        return "energies not recorded"
+    low, high = ENERGY_EDGES_MEV[[bins[0], bins[-1] + 1]] / 1000.0
+    return f"energy bins from {low:g} to {high:g} GeV"
+
+
+def _digest(text: str) -> str:
+    """By which the page's own rule (Content-Security-Policy) knows its style and its script."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return "sha256-" + base64.b64encode(digest).decode("ascii")
 
 
 def embedded_json(data: Mapping[str, Any]) -> str:
@@ -113,7 +170,8 @@ def grouped(header: Mapping[str, object]) -> dict[str, list[tuple[str, object]]]
     for key, value in header.items():
         first, _, rest = key.partition(" ")
         heading = GROUPS.get(first) if rest else None
-        groups[heading or "Run"].append((rest if heading else key, value))
+        value = without_folders(value) if isinstance(value, str) else value
+        groups[heading or "Run"].append((without_folders(rest if heading else key), value))
     return {heading: entries for heading, entries in groups.items() if entries}
 
 

@@ -50,4 +50,19 @@ def photons_to_draw(sky: SkyCounts) -> tuple[np.ndarray, np.ndarray, float]:
     unique, place = np.unique(np.concatenate(pixels), return_inverse=True)
     total = np.bincount(place, weights=np.concatenate(counts), minlength=unique.size)
     vectors = np.stack(healpy.pix2vec(2**PICTURE_ORDER, unique, nest=True), axis=-1)
-    return vectors.reshape(-1, 3), total, float(ENERGY_EDGES_MEV[wanted[0]])
+    return vectors.reshape(-1, 3), total, observed_mev(sky, wanted)[0]
+
+
+def observed_mev(sky: SkyCounts, bins: np.ndarray | None = None) -> tuple[float, float]:
+    """Lowest and highest energy observed in some bins, or in all that have data, MeV.
+
+    Photons may begin inside a bin: above 10 GeV, say, in the one from 7 to 20.
+    """
+    if bins is None:
+        bins = np.flatnonzero(sky.present & (sky.totals > 0))
+        bins = bins if bins.size else np.flatnonzero(sky.present)
+    edges = float(ENERGY_EDGES_MEV[bins[0]]), float(ENERGY_EDGES_MEV[bins[-1] + 1])
+    seen = [(low, high) for low, high in sky.intervals_mev if high > edges[0] and low < edges[1]]
+    if not seen:
+        return edges
+    return max(edges[0], seen[0][0]), min(edges[1], seen[-1][1])

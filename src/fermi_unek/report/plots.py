@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy.table import Table
 
 from ..outputs import replacing
 from ..sky.counts import SkyCounts
@@ -15,21 +18,35 @@ from .photons import WIDEST_FIELD_DEG, covered_cone, photons_to_draw
 if TYPE_CHECKING:
     from astropy.wcs import WCS
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import PowerNorm
 
 Positions = tuple[np.ndarray, np.ndarray]
 """Galactic longitudes and latitudes, degrees."""
+
+Place = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From Galactic longitudes and latitudes in degrees to the coordinates of axes."""
 
 FIELD_PIXEL_DEG = 0.1
 """Pixel of a field's picture: the 68% containment radius at 10 GeV."""
 
 
-def draw_sky(
-    sky: SkyCounts, path: str | Path, *, found: Positions, true: Positions | None = None
-) -> None:
-    """Picture of the counts with circles on what was found and crosses on what is true.
+FOUND, TRUE = "#b23c00", "#0b5aa5"
+"""Colors of candidates and of true sources, which the color-blind tell apart."""
 
-    A field is drawn in its tangent plane, north (Galactic) up and east left; anything
-    wider than 40 degrees in radius as a whole sky in Mollweide's projection.
+
+MANY = 300
+"""Candidates above which the improbable ones are drawn fainter."""
+
+
+def draw_sky(
+    sky: SkyCounts, path: str | Path, *, found: Table, true: Positions | None = None
+) -> None:
+    """Picture of the counts with the candidates and, where they are known, what is true.
+
+    A field is drawn around its middle, north (Galactic) up and east left; anything wider than 40
+    degrees in radius as a whole sky in Mollweide's projection. Candidates of a field have the
+    circle of their 95% error; what is likely fake is hollow.
 
     Parameters
     ----------
@@ -37,26 +54,77 @@ def draw_sky(
         The photons. Those above 1 GeV are drawn, or all where there are none.
     path : path
         Picture file; the suffix gives the format (png, pdf, svg).
-    found, true : (lon, lat) arrays in Galactic degrees
-        Candidates, and true sources where they are known. Either may be empty.
+    found : Table
+        Of a catalog; may have no rows.
+    true : (lon, lat) arrays in Galactic degrees, optional
+        May be empty.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 8), layout="constrained")
+    figure = Figure(figsize=(9, 9), layout="constrained")
     lon_deg, lat_deg, radius_deg = covered_cone(sky.coverage)
     vectors, counts, lowest_mev = photons_to_draw(sky)
-    if radius_deg > WIDEST_FIELD_DEG:
-        figure.set_size_inches(13, 7)
+    place: Place
+    if whole := radius_deg > WIDEST_FIELD_DEG:
+        figure.set_size_inches(13, 7.5)
         axes = figure.add_subplot(projection="mollweide")
-        _draw_whole_sky(axes, vectors, counts, found, true)
+        image = _draw_whole_sky(axes, vectors, counts)
+        place, size = _on_the_sky, 2.5
     else:
         wcs, n_pixels = field_wcs(lon_deg, lat_deg, radius_deg)
         axes = figure.add_subplot(projection=wcs)
-        _draw_field(axes, wcs, n_pixels, (vectors, counts), found, true)
-    axes.set_title(f"{counts.sum():,.0f} photons above {lowest_mev / 1000:g} GeV")
-    axes.legend(loc="upper right", framealpha=0.9)
+        image = _draw_field(axes, wcs, n_pixels, vectors, counts)
+        place, size = partial(_in_pixels, wcs), 5.0
+        _draw_errors(axes, place, found)
+    _mark(axes, place, size, found, true)
+    title = f"{counts.sum():,.0f} photons above {lowest_mev / 1000:g} GeV"
+    axes.set_title(title + ("" if whole else "; circles: 95% errors"), pad=14)
+    figure.colorbar(image[0], ax=axes, shrink=0.7, label=image[1])
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside lower center", ncols=3)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=130)
+
+
+def _mark(axes: Axes, place: Place, size: float, found: Table, true: Positions | None) -> None:
+    """Marks of true sources, likely fakes and candidates, those that are there."""
+    from matplotlib.colors import to_rgba_array
+
+    if true is not None and len(true[0]):
+        label = f"{len(true[0]):,} true sources"
+        axes.scatter(*place(*true), s=(3 * size) ** 2, c=TRUE, marker="+", zorder=1.9, label=label)
+    fake = np.asarray(found["Fake"], dtype=bool)
+    for rows, what in ((found[fake], "likely fake"), (found[~fake], "candidates")):
+        if not len(rows):
+            continue
+        # of thousands the improbable ones are faint, so that the sky is seen
+        chance = np.asarray(rows["Probability"], float)
+        colors = to_rgba_array([FOUND] * len(rows), chance**2 if len(found) > MANY else None)
+        where = place(np.asarray(rows["GLON"], float), np.asarray(rows["GLAT"], float))
+        style: dict[str, Any] = {"s": size**2, "marker": "D", "linewidths": 0.8, "zorder": 1.8}
+        hollow = what == "likely fake"
+        axes.scatter(*where, ec=colors, fc="none" if hollow else colors, **style)
+        style |= {"label": f"{len(rows):,} {what}"}
+        axes.scatter([], [], ec=FOUND, fc="none" if hollow else FOUND, **style)
+
+
+def _draw_errors(axes: Axes, place: Place, found: Table) -> None:
+    """Circles of the area of the 95% error ellipses."""
+    from matplotlib.collections import EllipseCollection
+
+    r95 = np.sqrt(np.asarray(found["Conf_95_SemiMajor"] * found["Conf_95_SemiMinor"], float))
+    known = np.isfinite(r95)
+    centers = np.stack(place(np.asarray(found["GLON"], float), np.asarray(found["GLAT"], float)))
+    width = 2.0 * r95[known] / FIELD_PIXEL_DEG
+    shape: dict[str, Any] = {
+        "units": "xy",
+        "offsets": centers.T[known],
+        "offset_transform": axes.transData,
+    }
+    circles = EllipseCollection(
+        width, width, 0 * width, ec=FOUND, fc="none", lw=1.0, zorder=1.7, **shape
+    )
+    axes.add_collection(circles)
 
 
 def field_wcs(lon_deg: float, lat_deg: float, radius_deg: float) -> tuple[WCS, int]:
@@ -81,50 +149,50 @@ def field_image(wcs: WCS, n_pixels: int, vectors: np.ndarray, counts: np.ndarray
 
 
 def _draw_field(
-    axes: Axes,
-    wcs: WCS,
-    n_pixels: int,
-    photons: tuple[np.ndarray, np.ndarray],
-    found: Positions,
-    true: Positions | None,
-) -> None:
+    axes: Axes, wcs: WCS, n_pixels: int, vectors: np.ndarray, counts: np.ndarray
+) -> tuple[ScalarMappable, str]:
+    """What was drawn, and what its color says."""
     from scipy.ndimage import gaussian_filter
 
-    image = field_image(wcs, n_pixels, *photons)
-    axes.imshow(_stretch(gaussian_filter(image, 1.0)), origin="lower", cmap="Greys")
-    if true is not None:
-        axes.plot(*wcs.wcs_world2pix(*true, 0), "+", color="tab:blue", ms=9, label="true")
-    x, y = wcs.wcs_world2pix(*found, 0)
-    axes.plot(x, y, "o", color="tab:red", ms=13, fillstyle="none", label="found")
-    occupied = np.argwhere(image > 0)
+    counted = field_image(wcs, n_pixels, vectors, counts)
+    image = gaussian_filter(counted, 1.0)
+    drawn = axes.imshow(image, origin="lower", cmap="Greys", norm=_stretch(image))
+    occupied = np.argwhere(counted > 0)
     if occupied.size:
         (low_y, low_x), (high_y, high_x) = occupied.min(axis=0), occupied.max(axis=0)
         axes.set(xlim=(low_x - 2, high_x + 2), ylim=(low_y - 2, high_y + 2))
     axes.grid(color="0.5", alpha=0.3)
     axes.set(xlabel="Galactic longitude", ylabel="Galactic latitude")
+    return drawn, f"photons in {FIELD_PIXEL_DEG:g} x {FIELD_PIXEL_DEG:g} deg, smoothed"
 
 
 def _draw_whole_sky(
-    axes: Axes,
-    vectors: np.ndarray,
-    counts: np.ndarray,
-    found: Positions,
-    true: Positions | None,
-) -> None:
+    axes: Axes, vectors: np.ndarray, counts: np.ndarray
+) -> tuple[ScalarMappable, str]:
+    """What was drawn, and what its color says."""
     lon, lat = vectors_to_lonlat(vectors)
     edges = np.linspace(-180.0, 180.0, 721), np.linspace(-90.0, 90.0, 361)
     image, _, _ = np.histogram2d(_east_left(lon), lat, bins=edges, weights=counts)
     middle = np.radians((edges[1][1:] + edges[1][:-1]) / 2.0)
-    brightness = _stretch(image / np.cos(middle)).T
-    x_edges, y_edges = np.radians(edges[0]), np.radians(edges[1])
-    axes.pcolormesh(x_edges, y_edges, brightness, cmap="Greys", rasterized=True)
-    marks = [(true, "+", "tab:blue", "true"), (found, ".", "tab:red", "found")]
-    for positions, marker, color, label in marks:
-        if positions is not None:
-            x, y = np.radians(_east_left(positions[0])), np.radians(positions[1])
-            axes.plot(x, y, marker, color=color, ms=3, alpha=0.6, label=label)
-    axes.set_xticklabels([])
+    brightness = (image / np.cos(middle)).T
+    shape: dict[str, Any] = {"cmap": "Greys", "norm": _stretch(brightness), "rasterized": True}
+    drawn = axes.pcolormesh(np.radians(edges[0]), np.radians(edges[1]), brightness, **shape)
+    ticks = np.arange(-120, 121, 60)
+    box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1}
+    axes.set_xticks(np.radians(ticks), [f"{-tick % 360}°" for tick in ticks], bbox=box)
+    axes.set_axisbelow(False)
     axes.grid(alpha=0.3)
+    axes.set(xlabel="Galactic longitude", ylabel="Galactic latitude")
+    return drawn, "photons in 0.25 square degrees"
+
+
+def _in_pixels(wcs: WCS, lon_deg: np.ndarray, lat_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    x, y = wcs.wcs_world2pix(lon_deg, lat_deg, 0)
+    return x, y
+
+
+def _on_the_sky(lon_deg: np.ndarray, lat_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.radians(_east_left(lon_deg)), np.radians(lat_deg)
 
 
 def _east_left(lon_deg: np.ndarray) -> np.ndarray:
@@ -132,7 +200,9 @@ def _east_left(lon_deg: np.ndarray) -> np.ndarray:
     return -((np.asarray(lon_deg) + 180.0) % 360.0 - 180.0)
 
 
-def _stretch(image: np.ndarray) -> np.ndarray:
-    """Square root of an image, cut at its 99.5th percentile, so that faint sources show."""
+def _stretch(image: np.ndarray) -> PowerNorm:
+    """Square root, cut at the 99.5th percentile, so that faint sources show."""
+    from matplotlib.colors import PowerNorm
+
     high = np.percentile(image, 99.5)
-    return np.sqrt(np.clip(image, 0.0, high if high > 0 else None))
+    return PowerNorm(0.5, 0.0, high if high > 0 else max(float(image.max()), 1.0), clip=True)

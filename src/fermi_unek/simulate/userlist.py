@@ -238,7 +238,7 @@ def _xml_source(source: Element, where: str) -> Spectrum:
 
 
 def _xml_values(element: Element, names: tuple[str, ...], where: str) -> tuple[float, ...]:
-    found = {one.get("name"): one for one in element.iter("parameter")}
+    found = {parameter.get("name"): parameter for parameter in element.iter("parameter")}
     values = []
     for name in names:
         if name not in found:
@@ -261,7 +261,7 @@ def _converted(convert: Callable[..., Spectrum], values: Any, where: str) -> Spe
     try:
         return convert(*values)
     except (ArithmeticError, ValueError):
-        numbers = ", ".join(f"{one:g}" for one in values)
+        numbers = ", ".join(f"{value:g}" for value in values)
         raise InputError(f"{where}: the parameters {numbers} are no spectrum") from None
 
 
@@ -321,7 +321,7 @@ def _read_yaml(path: Path) -> list[Spectrum]:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a YAML file, or damaged ({reason})") from None
     models = content.get("components") if isinstance(content, dict) else None
-    if not isinstance(models, list) or not all(isinstance(one, dict) for one in models):
+    if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
         raise InputError(f"{path}: no list 'components', expected the models of gammapy")
     skipped, points = [], []
     for number, model in enumerate(models):
@@ -350,7 +350,7 @@ def _gammapy_source(spatial: dict[str, Any], spectral: dict[str, Any], where: st
         reason = " ".join(str(error).split())
         raise InputError(f"{where}: the parameters cannot be used ({reason})") from None
     place = _place(float(position.ra.deg), float(position.dec.deg), where)
-    return {**place, **_converted(convert, [float(one) for one in values], where)}
+    return {**place, **_converted(convert, [float(value) for value in values], where)}
 
 
 def _spectral_model(spectral: dict[str, Any], where: str) -> Any:

@@ -14,6 +14,7 @@ from astropy.wcs import WCS
 from ..config import SimulateConfig
 from ..errors import ConfigError
 from ..progress import Progress, silent
+from ..sky.binning import orders_by_energy
 from ..sky.bins import MISSION_START_MET, N_BINS, YEAR_S
 from ..sky.geometry.coverage import inside_circle
 from ..sky.io.wcs import vectors_to_pixels
@@ -22,10 +23,10 @@ from .ft1 import write_ft1
 from .sky import Region, simulate_counts, simulate_photons, year_lengths
 from .skymodel import SkyModel
 
-HEALPIX_ORDERS = (8, 8, 9, 10, 11, 11)
+HEALPIX_ORDERS = orders_by_energy(8, 8, 9, 10, 11, 11)
 """HEALPIX orders of the six count files: 0.23 to 0.03 degrees, finer than the network's pixels."""
 
-COARSE_ORDERS = (7, 7, 8, 9, 10, 10)
+COARSE_ORDERS = orders_by_energy(7, 7, 8, 9, 10, 10)
 """Orders of count files as others have them: 0.46 to 0.06 degrees."""
 
 FIELD_PIXEL_DEG, SKY_PIXEL_DEG = 0.05, 0.1

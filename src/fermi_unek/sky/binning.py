@@ -85,3 +85,20 @@ class Binning:
 
 BINNING = Binning((300.0, 500.0, 1e3, 2e3, 7e3, 2e4, 1e6), (32, 32, 64, 128, 128, 128))
 """That of the shipped networks: pixels of 0.31, 0.16 and 0.08 degrees."""
+
+_LOWEST_MEV = (300.0, 500.0, 1e3, 2e3, 7e3, 2e4)
+
+
+def by_energy(*values: float) -> tuple[float, ...]:
+    """One value for each bin of `BINNING`, from those that suit bins from `_LOWEST_MEV` on.
+
+    What follows the PSF, such as radii and the sizes of pixels, is said once for these energies;
+    bins that begin elsewhere take what lies between, by the logarithm of the energy.
+    """
+    lowest = np.log(BINNING.edges_mev[:-1])
+    return tuple(np.interp(lowest, np.log(_LOWEST_MEV), values).tolist())
+
+
+def orders_by_energy(*values: int) -> tuple[int, ...]:
+    """HEALPIX orders, as `by_energy`."""
+    return tuple(int(round(value)) for value in by_energy(*values))

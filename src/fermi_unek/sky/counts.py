@@ -127,10 +127,10 @@ class SkyCounts:
             raise InputError("no energy bin has data")
         if self.event_type not in EVENT_TYPES:
             raise InputError(f"event type {self.event_type!r} is none of {EVENT_TYPES}")
-        for index, one in enumerate(self.bins):
-            if one is not None and one.order != NATIVE_ORDERS[index]:
+        for index, counts in enumerate(self.bins):
+            if counts is not None and counts.order != NATIVE_ORDERS[index]:
                 raise InputError(
-                    f"bin {index} is kept at HEALPIX order {one.order}, expected "
+                    f"bin {index} is kept at HEALPIX order {counts.order}, expected "
                     f"{NATIVE_ORDERS[index]}"
                 )
 
@@ -142,7 +142,7 @@ class SkyCounts:
     @property
     def coverage(self) -> np.ndarray | None:
         """What any bin covers: NESTED Galactic mask, None is the whole sky."""
-        masks = [one.coverage for one in self.bins if one is not None]
+        masks = [counts.coverage for counts in self.bins if counts is not None]
         total = masks[0]
         for mask in masks[1:]:
             total = unite(total, mask)

@@ -32,8 +32,8 @@ def counted_in_orders(sky: SkyCounts, orders: Sequence[int], rng: np.random.Gene
     if len(orders) != N_BINS:
         raise InputError(f"got {len(orders)} orders, expected {N_BINS}")
     bins = [
-        None if one is None else _moved(index, one, orders[index], rng)
-        for index, one in enumerate(sky.bins)
+        None if counts is None else _moved(index, counts, orders[index], rng)
+        for index, counts in enumerate(sky.bins)
     ]
     counted_in = tuple(
         Pixels() if counts is None else Pixels.of_order(order)

@@ -179,13 +179,13 @@ def time_scale(
         raise InputError(
             f"{where}: is the exposure of {exposure.label} events, the photons are {photons.label}"
         )
-    for name, one, other in (
+    for name, value, other in (
         ("event class", photons.event_class, exposure.event_class),
         ("zenith cut", _highest(photons.zenith_deg), _highest(exposure.zenith_deg)),
     ):
-        if one is not None and other is not None and one != other:
+        if value is not None and other is not None and value != other:
             warnings.warn(
-                f"{where}: made for {name} {other:g}, the photons have {one:g}; fluxes are off "
+                f"{where}: made for {name} {other:g}, the photons have {value:g}; fluxes are off "
                 "by the ratio of their exposures",
                 UnekWarning,
                 stacklevel=3,

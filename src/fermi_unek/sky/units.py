@@ -120,11 +120,13 @@ def degrees(values: Any, stated: object, where: str, *, hours: bool = False) -> 
         plain = np.ma.filled(masked.astype(float), np.nan)
         return plain * factor(text, "deg", where, "deg")
     words = [
-        " ".join((one.decode("ascii", "replace") if isinstance(one, bytes) else str(one)).split())
-        for one in np.ma.filled(masked.astype(object), "")
+        " ".join(
+            (value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)).split()
+        )
+        for value in np.ma.filled(masked.astype(object), "")
     ]
     result = np.full(len(words), np.nan)
-    given = np.array([one not in ("", "--", "nan") for one in words], dtype=bool)
+    given = np.array([word not in ("", "--", "nan") for word in words], dtype=bool)
     sexagesimal = u.hourangle if hours else u.deg
     if re.fullmatch(r"[hd]:m:s|[hd]ms", text.lower()):
         sexagesimal, text = (u.hourangle if text[0].lower() == "h" else u.deg), ""

@@ -74,15 +74,15 @@ class PatchCutter:
         runs = cell_runs(frame, self._within_deg)
         counts, masks = [], []
         known: dict[tuple[int, int], np.ndarray] = {}
-        for n, photons, one in zip(NATIVE_PIXELS, self._bins, self.sky.bins, strict=True):
-            if photons is None or one is None:
+        for n, photons, bin_counts in zip(NATIVE_PIXELS, self._bins, self.sky.bins, strict=True):
+            if photons is None or bin_counts is None:
                 counts.append(np.zeros((n, n), dtype=np.float32))
                 masks.append(np.zeros((n, n), dtype=bool))
                 continue
             counts.append(pixel_histogram(frame, photons.vectors(runs), None, n))
-            key = (n, id(one.coverage))
+            key = (n, id(bin_counts.coverage))
             if key not in known:
-                known[key] = observed_pixels(one.coverage, frame, n)
+                known[key] = observed_pixels(bin_counts.coverage, frame, n)
             masks.append(known[key])
         return Patch(frame, tuple(counts), tuple(masks))
 

@@ -74,7 +74,7 @@ def read_cube(
         event_type=event_type,
         selection=replace(selection, energy_mev=(intervals[0][0], intervals[-1][1])),
         intervals_mev=intervals,
-        counts=tuple(one.result() for one in sums),
+        counts=tuple(bin_sum.result() for bin_sum in sums),
         coverage=intersect(cells.coverage(), icrs_circles_coverage(selection.circles)),
         counted_in=cells.counted_in,
     )

@@ -149,7 +149,7 @@ def join_parts(parts: Sequence[SkyPart], region: np.ndarray | None = None) -> Sk
         else None
         for index in range(N_BINS)
     )
-    if not any(one is not None and len(one.pixels) for one in bins):
+    if not any(counts is not None and len(counts.pixels) for counts in bins):
         raise InputError(f"{where}: no events are left after the cuts ({_describe(parts)})")
     types = {part.event_type for part in parts}
     selection = _joined(parts)
@@ -244,15 +244,15 @@ def _year_layers(sky: SkyCounts, parts: Sequence[SkyPart]) -> tuple[SkyCounts, .
     for number in range(numbers[0], numbers[-1] + 1):
         bins = tuple(
             None
-            if one is None
+            if counts is None
             else _bin(
                 index,
                 merge_pixels(
                     part.years[number][index] if number in part.years else empty for part in parts
                 ),
-                one.coverage,
+                counts.coverage,
             )
-            for index, one in enumerate(sky.bins)
+            for index, counts in enumerate(sky.bins)
         )
         start = MISSION_START_MET + number * YEAR_S
         selection = sky.selection.within((start, start + YEAR_S))
@@ -271,12 +271,12 @@ def _year_layers(sky: SkyCounts, parts: Sequence[SkyPart]) -> tuple[SkyCounts, .
 
 def _warn_doubles(parts: Sequence[SkyPart]) -> None:
     """Warn of two cubes that seem to hold the same photons."""
-    for k, one in enumerate(parts):
+    for k, part in enumerate(parts):
         for other in parts[:k]:
-            if one.kind in ("photons", "sky") or not _same_photons(one, other):
+            if part.kind in ("photons", "sky") or not _same_photons(part, other):
                 continue
             warnings.warn(
-                f"{other.name} and {one.name} overlap in energy, event type, time and position; "
+                f"{other.name} and {part.name} overlap in energy, event type, time and position; "
                 "if they hold the same photons, these are counted twice",
                 UnekWarning,
                 stacklevel=3,

@@ -215,10 +215,13 @@ def read_photons(
         event_type=chosen,
         selection=_made(stated, cuts, chosen, energy_mev, needs_zenith),
         intervals_mev=() if energy_mev is None else (energy_mev,),
-        counts=tuple(one.result() for one in sums),
+        counts=tuple(bin_sum.result() for bin_sum in sums),
         coverage=icrs_circles_coverage(stated.circles) if says_where else None,
         seen=None if says_where else np.packbits(seen),
-        years={year: tuple(one.result() for one in year_sums) for year, year_sums in years.items()},
+        years={
+            year: tuple(bin_sum.result() for bin_sum in year_sums)
+            for year, year_sums in years.items()
+        },
     )
 
 

@@ -242,15 +242,15 @@ def _cut_region(
 ) -> SkyCounts:
     bins: list[BinCounts | None] = []
     known: dict[int, np.ndarray | None] = {}
-    for one in sky.bins:
-        if one is None:
+    for counts in sky.bins:
+        if counts is None:
             bins.append(None)
             continue
         vectors = np.stack(
-            hp.pix2vec(2**one.order, one.pixels.astype(np.int64), nest=True), axis=-1
+            hp.pix2vec(2**counts.order, counts.pixels.astype(np.int64), nest=True), axis=-1
         )
         keep = inside_circle(vectors, circle)
-        coverage = known.setdefault(id(one.coverage), intersect(one.coverage, disc))
-        bins.append(BinCounts(one.order, one.pixels[keep], one.counts[keep], coverage))
+        coverage = known.setdefault(id(counts.coverage), intersect(counts.coverage, disc))
+        bins.append(BinCounts(counts.order, counts.pixels[keep], counts.counts[keep], coverage))
     years = tuple(_cut_region(layer, circle, disc) for layer in sky.years)
     return replace(sky, bins=tuple(bins), years=years)

@@ -109,8 +109,8 @@ def _healpix_table(
 ) -> fits.BinTableHDU:
     rotation = None if coordsys == "GAL" else icrs_to_galactic().T
     counts = [
-        merge_pixels(transfer(one.pixels, one.counts, one.order, order, rng, rotation))
-        for one in (_bin(sky, index) for index in indices)
+        merge_pixels(transfer(counts.pixels, counts.counts, counts.order, order, rng, rotation))
+        for counts in (_bin(sky, index) for index in indices)
     ]
     disk, nested = "", None
     if region is not None:
@@ -176,7 +176,7 @@ def _filled_columns(counts: _Counts) -> list[fits.Column]:
     """A row for each filled pixel of each channel; channels count from 0."""
     rising = [np.argsort(pixels) for pixels, _ in counts]
     pixels, values = (
-        np.concatenate([one[part][rows] for one, rows in zip(counts, rising, strict=True)])
+        np.concatenate([columns[part][rows] for columns, rows in zip(counts, rising, strict=True)])
         for part in (0, 1)
     )
     channels = np.repeat(np.arange(len(counts)), [len(rows) for rows in rising])
@@ -208,9 +208,9 @@ def _disk(region: tuple[float, float, float], order: int, coordsys: str) -> tupl
 
 
 def _bin(sky: SkyCounts, index: int) -> BinCounts:
-    one = sky.bins[index]
-    assert one is not None
-    return one
+    counts = sky.bins[index]
+    assert counts is not None
+    return counts
 
 
 def _covered(masks: Sequence[np.ndarray | None], order: int, coordsys: str) -> np.ndarray:
@@ -281,9 +281,9 @@ def wcs_cube(
     indices = np.flatnonzero(sky.present).tolist()
     cube = np.zeros((len(indices), *shape), dtype=np.int32)
     for channel, index in enumerate(indices):
-        one = _bin(sky, index)
-        for photons in repeat_pixels(one.pixels, one.counts):
-            vectors = places_in_pixels(photons, one.order, one.order, rng)
+        counts = _bin(sky, index)
+        for photons in repeat_pixels(counts.pixels, counts.counts):
+            vectors = places_in_pixels(photons, counts.order, counts.order, rng)
             columns, rows = vectors_to_pixels(wcs, vectors, shape)
             inside = columns >= 0
             np.add.at(cube[channel], (rows[inside], columns[inside]), 1)

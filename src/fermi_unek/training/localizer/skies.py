@@ -25,7 +25,7 @@ from ...simulate.extended import extended_model, extended_table
 from ...simulate.photons import render_patch
 from ...simulate.population import resampled_population, scale
 from ...simulate.skymodel import SkyModel, build_sky_model
-from ...sky.binning import BINNING
+from ...sky.binning import BINNING, orders_by_energy
 from ...sky.geometry.frame import PatchFrame
 
 DATASET_YEARS = 16.0
@@ -34,7 +34,7 @@ _LOWEST_TS = 1.0
 _TRUTH_COLUMNS = ("x", "y", "ts_per_year")
 
 
-COARSE_ORDERS = ((7, 7, 8, 9, 10, 10), (9, 9, 9, 9, 9, 9))
+COARSE_ORDERS = (orders_by_energy(7, 7, 8, 9, 10, 10), (9,) * BINNING.n_bins)
 """HEALPIX orders of coarse count files: one usual convention, and about fermipy's 0.1 degrees."""
 
 
