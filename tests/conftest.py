@@ -27,6 +27,12 @@ def find_shared_data() -> Path | None:
 
 
 @pytest.fixture(scope="session")
+def shared_data_or_none() -> Path | None:
+    """As `shared_data`, for tests that have less to do without."""
+    return find_shared_data()
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Path of the shared data; the test is skipped, saying so, where they are absent."""
     path = find_shared_data()

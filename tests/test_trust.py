@@ -19,7 +19,6 @@ from astropy.io import fits
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from conftest import find_shared_data
 from fermi_unek import find_sources
 from fermi_unek.config import TrainConfig, load_yaml
 from fermi_unek.errors import ConfigError, InputError, OutputError
@@ -46,8 +45,8 @@ steady = _study("trust_steady")
 
 
 @pytest.mark.parametrize("kind", sorted(mutate.KINDS))
-def test_changed_bytes_are_refused_or_read_and_nothing_else(kind, tmp_path):
-    data = find_shared_data()
+def test_changed_bytes_are_refused_or_read_and_nothing_else(kind, shared_data_or_none, tmp_path):
+    data = shared_data_or_none
     if mutate.KINDS[kind].public and data is None:
         pytest.skip("needs the public files of the Fermitools")
     found = mutate.try_kind(kind, data, tmp_path, runs=40, seconds=2.0, seed=1)

@@ -73,7 +73,7 @@ def test_a_table_of_something_else_is_refused(tmp_path):
     with pytest.raises(InputError, match="no LAT source table"):
         load_release(tmp_path / "bare.fits")
     (tmp_path / "junk.fits").write_text("junk")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="not a FITS file"):
         load_release(tmp_path / "junk.fits")
 
 

@@ -217,7 +217,7 @@ def test_a_truth_that_cannot_be_used_is_named(tmp_path, sky):
     with pytest.raises(InputError, match="no such file"):
         read_truth_table(tmp_path / "none.fits")
     (tmp_path / "junk.fits").write_text("junk")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="not a FITS file"):
         read_truth_table(tmp_path / "junk.fits")
     Table({"GLON": [1.0], "GLAT": [1.0]}).write(tmp_path / "t.fits")
     with pytest.raises(InputError, match="has no column Flux1000, Ideal_TS"):

@@ -131,7 +131,8 @@ def _bytes(*values: int) -> np.ndarray:
 
 def _add_times(header: fits.Header, photons: Photons) -> None:
     zero = Time(_MET_ZERO["MJDREFI"], _MET_ZERO["MJDREFF"], format="mjd", scale="tt")
-    start, stop = ((zero + met * u.s).isot for met in photons.span_met)
+    # UTC, as in the archive's files, beside a TIMESYS of TT
+    start, stop = ((zero + met * u.s).utc.isot for met in photons.span_met)
     header["TELESCOP"] = "GLAST"
     header["INSTRUME"] = "LAT"
     header["OBSERVER"] = "simulated"
