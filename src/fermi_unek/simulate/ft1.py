@@ -12,6 +12,7 @@ from astropy.time import Time
 from ..sky.bins import ENERGY_EDGES_MEV
 from ..sky.geometry.coverage import icrs_to_galactic
 from ..sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
+from ..sky.io.dss import event_type_cut, write_cuts
 from ..sky.io.files import write_fits
 from ..sky.selection import BACK, FRONT
 from .sky import Photons
@@ -152,26 +153,19 @@ def _add_times(header: fits.Header, photons: Photons) -> None:
 
 def _add_selection(header: fits.Header, photons: Photons) -> None:
     """The cuts in the DSS keywords."""
-    mask = {"front": FRONT, "back": BACK, "all": FRONT | BACK}[photons.event_type]
     ra, dec, radius = 0.0, 0.0, 180.0
     if photons.region is not None and photons.region[2] < 180.0:
         radius = photons.region[2]
         centre = lonlat_to_vectors(*(np.asarray(x) for x in photons.region[:2]))
         ra, dec = (float(x) for x in vectors_to_lonlat(centre @ icrs_to_galactic()))
-    entries = [
+    cuts = [
         (f"BIT_MASK(EVENT_CLASS,{SOURCE_CLASS},P8R3)", "DIMENSIONLESS", "1:1"),
-        (f"BIT_MASK(EVENT_TYPE,{mask},P8R3)", "DIMENSIONLESS", "1:1"),
+        event_type_cut(photons.event_type),
         ("POS(RA,DEC)", "deg", f"CIRCLE({ra:.6f},{dec:.6f},{radius:g})"),
         ("ENERGY", "MeV", f"{ENERGY_EDGES_MEV[0]:g}:{ENERGY_EDGES_MEV[-1]:g}"),
         ("ZENITH_ANGLE", "deg", f"0:{ZENITH_CUT_DEG:g}"),
-        ("TIME", "s", "TABLE"),
     ]
-    for number, (kind, unit, value) in enumerate(entries, 1):
-        header[f"DSTYP{number}"] = kind
-        header[f"DSUNI{number}"] = unit
-        header[f"DSVAL{number}"] = value
-    header[f"DSREF{len(entries)}"] = ":GTI"
-    header["NDSKEYS"] = len(entries)
+    write_cuts(header, cuts)
 
 
 def _gti(photons: Photons) -> fits.BinTableHDU:

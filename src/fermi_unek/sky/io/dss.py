@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,23 @@ def read_selection(path: Path, hdus: fits.HDUList, index: int) -> Selection:
             unit = str(header.get(f"DSUNI{number}", "") or "")
             selection = _apply(selection, kind, value, unit, f"{path}: DSS cut {kind}")
     return _with_times(path, selection, hdus, index)
+
+
+def write_cuts(header: fits.Header, cuts: Sequence[tuple[str, str, str]]) -> None:
+    """Add cuts (type, unit, value) to a header, and last the one on time, which is in the GTI."""
+    cuts = [*cuts, ("TIME", "s", "TABLE")]
+    for number, (kind, unit, value) in enumerate(cuts, 1):
+        header[f"DSTYP{number}"] = kind
+        header[f"DSUNI{number}"] = unit
+        header[f"DSVAL{number}"] = value
+    header[f"DSREF{len(cuts)}"] = ":GTI"
+    header["NDSKEYS"] = len(cuts)
+
+
+def event_type_cut(event_type: str) -> tuple[str, str, str]:
+    """The cut on "front", "back" or "all" events, as `write_cuts` takes it."""
+    mask = {"front": FRONT, "back": BACK, "all": FRONT | BACK}[event_type]
+    return f"BIT_MASK(EVENT_TYPE,{mask},P8R3)", "DIMENSIONLESS", "1:1"
 
 
 def _apply(selection: Selection, kind: str, value: str, unit: str, where: str) -> Selection:

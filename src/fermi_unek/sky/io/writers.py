@@ -16,7 +16,7 @@ from ..counts import BinCounts, SkyCounts
 from ..geometry.coverage import check_circle, icrs_to_galactic, unite
 from ..geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 from ..geometry.resample import places_in_pixels, repeat_pixels, transfer
-from ..selection import BACK, FRONT
+from .dss import event_type_cut, write_cuts
 from .files import write_fits
 from .parts import merge_pixels
 from .wcs import vectors_to_pixels
@@ -331,16 +331,6 @@ def _gti(sky: SkyCounts) -> fits.BinTableHDU:
 def _add_selection(header: fits.Header, sky: SkyCounts, indices: Sequence[int]) -> None:
     """The DSS keywords of the photons in some bins."""
     low, high = ENERGY_EDGES_MEV[indices[0]], ENERGY_EDGES_MEV[indices[-1] + 1]
-    mask = {"front": FRONT, "back": BACK, "all": FRONT | BACK}[sky.event_type]
-    entries = [
-        (f"BIT_MASK(EVENT_TYPE,{mask},P8R3)", "DIMENSIONLESS", "1:1"),
-        ("ENERGY", "MeV", f"{low:g}:{high:g}"),
-        ("TIME", "s", "TABLE"),
-    ]
-    for number, (kind, unit, value) in enumerate(entries, 1):
-        header[f"DSTYP{number}"] = kind
-        header[f"DSUNI{number}"] = unit
-        header[f"DSVAL{number}"] = value
-    header[f"DSREF{len(entries)}"] = ":GTI"
-    header["NDSKEYS"] = len(entries)
+    energies = ("ENERGY", "MeV", f"{low:g}:{high:g}")
+    write_cuts(header, [event_type_cut(sky.event_type), energies])
     header["CREATOR"] = "fermi-unek"
