@@ -115,6 +115,8 @@ def _fill_candidates(table: Table, candidates: Candidates) -> None:
         table[f"Conf_{percent}_PosAng"][:] = candidates.position_angle_deg
     table["Probability"][:] = candidates.probability
     table["Flags"][:] = np.where(candidates.near_edge, FLAG_NEAR_EDGE, 0)
+    if candidates.extended is not None:
+        table["Flags"][candidates.extended > 0.5] |= FLAG_IN_EXTENDED
     if candidates.counts is not None:
         table["Counts_Band"][:] = candidates.counts
     if candidates.fake is not None:

@@ -41,6 +41,8 @@ class Candidates:
     peak, area : float arrays (N,) or None
         The localizer's raw numbers, see `detect.centers.Centers`; for the classifier, no catalog
         holds them.
+    extended : float array (N,) or None
+        Probability that an extended source shines there.
     """
 
     lon_deg: np.ndarray
@@ -56,6 +58,7 @@ class Candidates:
     ratio95: np.ndarray | None = None
     peak: np.ndarray | None = None
     area: np.ndarray | None = None
+    extended: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()

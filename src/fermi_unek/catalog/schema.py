@@ -17,7 +17,8 @@ FLAG_NEAR_EDGE = 1 << 14
 """Bit 15 of `Flags`, unused by 4FGL: within half a degree of where the data end."""
 
 FLAG_IN_EXTENDED = 1 << 10
-"""Bit 11 of `Flags`, unused by 4FGL: inside an extended source of the reference catalog."""
+"""Bit 11 of `Flags`, unused by 4FGL: inside an extended source of the reference catalog, or of what
+the network takes for one."""
 
 FLAG_IN_EXTENDED_SECONDARY = 1 << 7
 """Bit 8 of `Flags`, unused by 4FGL: inside an extended source of the reference catalog, near none

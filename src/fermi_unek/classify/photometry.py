@@ -76,7 +76,7 @@ def measure(
         Where the stamps are centred.
     neighbours : array (M, 3)
         Positions of what may shine into a stamp; candidates themselves are among them.
-    event_type : {"front", "back", "all"}
+    event_type : str
         Whose PSF.
     shape : ClassifierShape
         Sides of the stamps and radii of the apertures.

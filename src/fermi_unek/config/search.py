@@ -10,6 +10,12 @@ from pydantic import Field
 from .base import Config, IntoFolder, Writing, argument, output, setting
 from .region import Region, region_setting
 
+EventType = Literal["front", "back", "all", "psf0", "psf1", "psf2", "psf3", "psf01", "psf23", "psf"]
+"""Events that are counted as one image, by the names of `sky.selection.EVENT_TYPES`."""
+
+Layers = Literal["fb", "psf"]
+"""Events that are kept apart, by the names of `sky.selection.LAYERS`."""
+
 EXPOSURE = setting(
     None,
     "gtexpcube2 map of the photons or gtltcube file of their time (with the CALDB files of $CALDB "
@@ -27,8 +33,11 @@ MATCH_RADIUS = setting(0.3, "Greatest distance of a match.", gt=0.0, le=10.0, un
 class BinConfig(Config):
     """Which photons are taken from files."""
 
-    evtype: Literal["front", "back", "all"] | None = setting(
-        None, "Photons to take; FRONT, which the networks are trained for, unless given."
+    evtype: Literal[Layers, EventType] | None = setting(
+        None,
+        "Photons to take, as one image, or kept apart: fb, FRONT and BACK; psf, PSF2 and PSF3 "
+        "beside PSF0 and PSF1. Unless given fb where a photon file holds both, else what the files "
+        "hold.",
     )
     zmax: float | None = setting(
         None,
@@ -67,9 +76,19 @@ class SearchSettings(BinConfig):
     region: Region = region_setting()
     model: str | None = setting(
         None,
-        "Localizer, by name or weights file; unless given the shipped one that was trained for "
-        "pixels such as the photons were counted in.",
+        "Localizer, by name or weights file; the shipped one unless given.",
         metavar="NAME|FILE",
+    )
+    diffuse: str = setting(
+        "v07",
+        "Diffuse emission that the network is told of, without its level: the shipped shape (v07), "
+        "a mapcube such as gll_iem_v07.fits, or none.",
+        metavar="v07|none|FILE",
+    )
+    iso: Path | None = setting(
+        None,
+        "Isotropic spectrum, iso_*.txt, of the mapcube; the one beside it unless given.",
+        metavar="FILE",
     )
     device: Literal["cpu", "cuda"] = setting("cpu", "Where the network runs.")
     scheduler: str | None = setting(

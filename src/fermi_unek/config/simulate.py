@@ -9,7 +9,7 @@ from pydantic import Field
 
 from .base import Config, IntoFolder, setting
 from .region import Region, region_setting
-from .search import EXPOSURE
+from .search import EXPOSURE, EventType
 
 Order = Annotated[
     Annotated[int, Field(ge=0, le=12)] | Literal["coarse"], Field(union_mode="left_to_right")
@@ -68,7 +68,9 @@ class SimulateConfig(Sky, Cluster):
         True, "Whether blazars vary from year to year.", flag="--variable/--steady"
     )
     extended: bool = setting(False, "With the extended sources of 4FGL-DR2.")
-    evtype: Literal["front", "back", "all"] = setting("front", "Photons the instrument takes.")
+    evtype: EventType = setting(
+        "front", "Photons the instrument takes; one seed is one sky, whichever they are."
+    )
     isotropic: Path | None = setting(
         None,
         "Spectrum of the isotropic emission, iso_*.txt; the one that goes with the background "

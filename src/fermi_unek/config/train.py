@@ -24,6 +24,7 @@ class _Training(Config):
     lr: float = setting(2e-3, "Peak learning rate of the cosine schedule.", gt=0.0)
     threads: int = setting(0, "CPU threads torch may use; 0 leaves it to torch.", ge=0)
     seed: int = setting(0, "Of the network's start and of the order of examples.", ge=0)
+    workers: int = setting(1, "Processes that simulate and search skies.", ge=1)
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "auto takes a GPU where there is one.")
 
 
@@ -51,21 +52,15 @@ class TrainConfig(_Training):
         "Shipped network or weights file to go on from, with a fresh optimizer; else random.",
     )
     template: str = setting(
-        "", "Diffuse model of which the network keeps a template; blank for a network without."
+        "v07", "Diffuse shape that the network is told of; blank for a network without."
     )
     ten_years: float = setting(0.5, "Share of examples at ten years.", ge=0.0, le=1.0)
     absent: float = setting(0.28, "Share of examples without some energy bins.", ge=0.0, le=1.0)
     fields: float = setting(0.25, "Share of examples cut to a field.", ge=0.0, le=1.0)
-    coarse: float = setting(
-        0.5,
-        "Share of the patches whose photons are placed as coarse count files would give them.",
-        ge=0.0,
-        le=1.0,
-    )
     structure: float = setting(
         0.1,
-        "Scatter, on scales below ten degrees, of the Galactic emission of the skies about their "
-        "diffuse model.",
+        "Scatter, on scales below ten degrees, of the Galactic emission of every other sky about "
+        "its diffuse model; of the others a third.",
         ge=0.0,
         le=1.0,
     )
@@ -92,7 +87,6 @@ class TrainClassifierConfig(_Training):
     )
     skies: int = setting(10, "Simulated skies.", ge=1)
     sky_seed: int = setting(3_000_001, "Seed of the first sky; the others count on from it.", ge=0)
-    workers: int = setting(1, "Processes that simulate and search skies.", ge=1)
     epochs: int = setting(14, "Passes through the candidates.", ge=1)
     batch: int = setting(256, "Candidates in a step.", ge=1)
     weight_decay: float = setting(2e-2, "Of AdamW.", ge=0.0)

@@ -1,20 +1,24 @@
 """From the raw numbers of a centre to the probability that it is real and its position error.
 
 Fitted by `training.calibrate` on simulated skies that the network was not trained on, and kept
-in the header of the weights file.
+in the header of the weights file: a table for each choice of layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
+from ..irf.observation import Observation
 from ..nets.tables import from_header
 from ..sky.geometry.latitude import latitude_band
 from .centers import Centers
+
+USUAL_YEARS = 10.0
+"""Live time of photons that do not say it."""
 
 R68_OF_SIGMA = float(np.sqrt(-2.0 * np.log(0.32)))
 """68% radius of a two-dimensional Gaussian over its error per axis."""
@@ -25,10 +29,12 @@ R95_OF_SIGMA = float(np.sqrt(-2.0 * np.log(0.05)))
 
 @dataclass(frozen=True)
 class Calibration:
-    """Tables of one localizer.
+    """Tables of one localizer and choice of layers, for photons of some live time.
 
     Attributes
     ----------
+    years : float
+        Live time of the photons; not in the tables.
     weights : tuple of float
         Linear score of the features of `features`; empty: the raw peak is the probability.
     score_nodes : tuple of float
@@ -51,10 +57,24 @@ class Calibration:
     radius95_nodes_deg: tuple[float, ...] = ()
     stretch_nodes: tuple[float, ...] = ()
     stretch95_nodes: tuple[float, ...] = ()
+    years: float = USUAL_YEARS
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Calibration:
-        """From the header of a weights file; an empty mapping leaves everything raw.
+    def of(cls, tables: Mapping[str, Any], observed: Sequence[Observation], years: float) -> Self:
+        """That of a localizer for the layers that were `observed` and their live time.
+
+        `tables` has a mapping for each choice of layers, by `layers_name`. A choice that it lacks
+        takes one of as many layers; none at all leaves everything raw. Live time may be NaN.
+        """
+        names = [name for name in tables if name.count("+") + 1 == len(observed)]
+        name = layers_name(observed)
+        chosen = name if name in tables else names[0] if names else None
+        found = cls.from_mapping({} if chosen is None else tables[chosen])
+        return replace(found, years=years if np.isfinite(years) and years > 0 else USUAL_YEARS)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """One table from the header of a weights file; an empty mapping leaves everything raw.
 
         Raises
         ------
@@ -65,11 +85,11 @@ class Calibration:
 
     def as_mapping(self) -> dict[str, Any]:
         """For the header of a weights file."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "years"}
 
     def score(self, centers: Centers) -> np.ndarray:
         """Number (N,) that ranks centres: larger is surer; raw, the logit of the peak."""
-        every = features(centers)
+        every = features(centers, self.years)
         return every @ np.asarray(self.weights) if self.weights else every[:, 0]
 
     def probability(self, centers: Centers, lat_deg: np.ndarray) -> np.ndarray:
@@ -112,14 +132,20 @@ class Calibration:
         return np.exp(logs) * beyond
 
 
-def features(centers: Centers) -> np.ndarray:
-    """Numbers (N, 4) the score is made of: logit of the peak, log area, log error, one."""
+def layers_name(observed: Sequence[Observation]) -> str:
+    """Event types of the layers, such as "front+back"."""
+    return "+".join(layer.event_type for layer in observed)
+
+
+def features(centers: Centers, years: float = USUAL_YEARS) -> np.ndarray:
+    """Numbers (N, 5) the score is made of: logit of the peak, log area, error and years, one."""
     peak = np.clip(centers.peak, 1e-4, 1.0 - 1e-4)
     return np.column_stack(
         [
             np.log(peak / (1.0 - peak)),
             np.log(np.maximum(centers.area, 1e-4) / 0.15),
             np.log(np.maximum(centers.error_deg, 1e-3) / 0.05),
+            np.full(len(centers), np.log(years / USUAL_YEARS)),
             np.ones(len(centers)),
         ]
     )

@@ -45,6 +45,8 @@ class Centers:
         Semimajor over semiminor axis of the error ellipse; None is made a circle.
     angle_deg : float array (N,)
         Of the semimajor axis from Galactic north through east; None is made 0.
+    extended : float array (N,)
+        Probability that an extended source shines there; None is made 0.
     """
 
     vectors: np.ndarray
@@ -53,12 +55,15 @@ class Centers:
     error_deg: np.ndarray
     elongation: np.ndarray = None  # type: ignore[assignment]
     angle_deg: np.ndarray = None  # type: ignore[assignment]
+    extended: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.elongation is None:
             object.__setattr__(self, "elongation", np.ones(len(self)))
         if self.angle_deg is None:
             object.__setattr__(self, "angle_deg", np.zeros(len(self)))
+        if self.extended is None:
+            object.__setattr__(self, "extended", np.zeros(len(self)))
 
     def __len__(self) -> int:
         return len(self.peak)
@@ -92,9 +97,7 @@ def find_centers(mask: SkyMask, method: str = "kmeans", floor: float = 0.05) -> 
     if method not in METHODS:
         raise ConfigError(f"centers {method!r} is none of {METHODS}")
     voting = mask.probability > floor
-    mask = SkyMask(
-        mask.pixels[voting], mask.probability[voting], mask.votes[voting], mask.error_deg[voting]
-    )
+    mask = mask.select(voting)
     if not len(mask.pixels):
         none = np.zeros(0)
         return Centers(np.zeros((0, 3)), none, none, none)
@@ -270,7 +273,9 @@ def _summary(mask: SkyMask, smoothed: np.ndarray, member: np.ndarray, n_seeds: i
     area = np.bincount(group, probability, minlength=n_seeds) * pixel_deg2
     log_error = np.bincount(group, weight * np.log(error), minlength=n_seeds)
     error_deg = np.exp(log_error / np.maximum(total, 1e-30))
-    return Centers(mean[kept], peak[kept], area[kept], error_deg[kept])
+    lit = np.bincount(group, weight * mask.extended[inside], minlength=n_seeds)
+    extended = lit / np.maximum(total, 1e-30)
+    return Centers(mean[kept], peak[kept], area[kept], error_deg[kept], extended=extended[kept])
 
 
 def _weighted(group: np.ndarray, weight: np.ndarray, votes: np.ndarray, number: int) -> np.ndarray:

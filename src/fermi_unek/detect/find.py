@@ -7,7 +7,9 @@ import numpy as np
 import torch
 
 from ..catalog import Candidates, equatorial_position_angle
+from ..diffuse.template import DiffuseShape
 from ..errors import ConfigError
+from ..irf.instrument import Instrument
 from ..nets.weights import LocalizerFile
 from ..progress import Progress, silent
 from ..sky.bins import COVERAGE_ORDER
@@ -19,6 +21,7 @@ from .calibration import Calibration
 from .centers import METHODS, Centers, find_centers
 from .ellipses import tangent_axes
 from .refine import refine_centers
+from .scene import Scene, scene_of
 from .settings import SearchConfig
 from .skymask import sky_mask
 
@@ -31,6 +34,8 @@ def find_candidates(
     *,
     threshold: float = 0.2,
     region: tuple[float, float, float] | None = None,
+    shape: DiffuseShape | None = None,
+    instrument: Instrument | None = None,
     config: SearchConfig | None = None,
     progress: Progress = silent,
 ) -> Candidates:
@@ -45,6 +50,10 @@ def find_candidates(
         Least calibrated probability of what is listed.
     region : (lon, lat, radius) or None
         Galactic degrees; nothing outside the circle is listed.
+    shape : DiffuseShape, optional
+        What is known of the diffuse emission.
+    instrument : Instrument, optional
+        What the photons were seen through; the shipped tables unless given.
     config : SearchConfig, optional
 
     Returns
@@ -64,8 +73,9 @@ def find_candidates(
         raise ConfigError("device cuda was asked for, but torch sees no CUDA device here")
     coverage = sky.coverage
     wanted = coverage if region is None else intersect(coverage, circle_coverage(*region))
-    found = raw_centers(sky, localizer, wanted, config, progress=progress)
-    calibration = Calibration.from_mapping(localizer.calibration)
+    scene = scene_of(sky, localizer.network.spec, shape, instrument)
+    found = raw_centers(sky, localizer, scene, wanted, config, progress=progress)
+    calibration = Calibration.of(localizer.calibration, scene.observed, sky.livetime_years)
     lon, lat = vectors_to_lonlat(found.vectors)
     probability = calibration.probability(found, lat)
     listed = (probability >= threshold) & covers(coverage, found.vectors)
@@ -78,6 +88,7 @@ def find_candidates(
 def raw_centers(
     sky: SkyCounts,
     localizer: LocalizerFile,
+    scene: Scene,
     wanted: np.ndarray | None = None,
     config: SearchConfig | None = None,
     *,
@@ -85,8 +96,9 @@ def raw_centers(
 ) -> Centers:
     """Centers before calibration and threshold; `wanted` is a coverage mask or None."""
     config = config or SearchConfig()
-    mask = sky_mask(sky, localizer, covering_grid(wanted, config.grid), config, progress=progress)
-    return refine_centers(sky, find_centers(mask, config.centers), config.refine)
+    frames = covering_grid(wanted, config.grid)
+    mask = sky_mask(sky, localizer, frames, scene, config, progress=progress)
+    return refine_centers(sky, find_centers(mask, config.centers), scene.observed, config.refine)
 
 
 def _candidates(
@@ -114,6 +126,7 @@ def _candidates(
         ratio95=radius95 / radius,
         peak=found.peak[listed],
         area=found.area[listed],
+        extended=found.extended[listed],
     )
 
 

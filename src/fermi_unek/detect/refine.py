@@ -7,13 +7,15 @@ every candidate in reach, and expectation maximisation finds the most likely pla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import healpy as hp
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from ..irf.instrument import containment_deg, load_instrument, mixed_psf
+from ..irf.instrument import containment_deg
+from ..irf.observation import Observation, observations
 from ..sky.counts import BinCounts, SkyCounts
 from .centers import Centers
 from .ellipses import ellipses, offsets_deg, tangent_axes
@@ -56,6 +58,7 @@ class Refined:
 def refine_centers(
     sky: SkyCounts,
     centers: Centers,
+    observed: Sequence[Observation] = (),
     config: RefineConfig | None = None,
 ) -> Centers:
     """Centres moved towards the most likely places of their photons, with error ellipses.
@@ -63,12 +66,13 @@ def refine_centers(
     The two places, of the network and of the photons, are weighted with their information, which
     adds up to that of the centre: the network's is the same in all directions, that of the
     photons counts by `RefineConfig.photon_share`. Errors are then stretched by `doubt`.
+    `observed`, one a layer of the sky, is by the shipped tables unless given.
     """
     config = config or RefineConfig()
     if not len(centers):
         return centers
     axes = tangent_axes(centers.vectors)
-    photons = most_likely_places(sky, centers.vectors, config)
+    photons = most_likely_places(sky, centers.vectors, observed, config)
     likely = config.photon_share * photons.information
     total = likely + centers.error_deg[:, None, None] ** -2.0 * np.eye(2)
     place = offsets_deg(axes, centers.vectors, photons.vectors)[:, :, None]
@@ -83,7 +87,10 @@ def refine_centers(
 
 
 def most_likely_places(
-    sky: SkyCounts, vectors: np.ndarray, config: RefineConfig | None = None
+    sky: SkyCounts,
+    vectors: np.ndarray,
+    observed: Sequence[Observation] = (),
+    config: RefineConfig | None = None,
 ) -> Refined:
     """Places of candidates that make the photons around them most likely.
 
@@ -93,17 +100,19 @@ def most_likely_places(
     vectors : array (N, 3)
         Galactic unit vectors of all candidates, to within a tenth of a degree or so. They share
         the photons where they are near each other.
+    observed : sequence of Observation
+        Of each layer of the sky; the shipped tables unless given.
     config : RefineConfig, optional
     """
     config = config or RefineConfig()
     axes = tangent_axes(vectors)
-    responses = load_instrument().parts(sky.event_type)
     bins = []
-    for b, counts in enumerate(sky.bins):
-        profile = mixed_psf(responses, b)
-        radius = containment_deg(*profile)
-        if counts is not None and radius < config.widest_deg:
-            bins.append(_Bin(counts, vectors, axes, radius + config.margin_deg, profile))
+    for layer, seen in zip(sky.layers or (sky,), observed or observations(sky), strict=True):
+        for b, counts in enumerate(layer.bins):
+            profile = seen.psf(b)
+            radius = containment_deg(*profile)
+            if counts is not None and radius < config.widest_deg:
+                bins.append(_Bin(counts, vectors, axes, radius + config.margin_deg, profile))
     place = np.zeros((2, len(vectors)))
     for _ in range(_ROUNDS):
         weight, shift = np.zeros(len(vectors)), np.zeros_like(place)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 
 import healpy as hp
 import numpy as np
 import torch
 
-from ..diffuse.template import SkyTemplate
+from ..nets.filters import MatchedFilter
 from ..nets.precision import half_precision
-from ..nets.spec import PatchBatch, SourceNetwork
+from ..nets.spec import LayerBatch, SourceNetwork
 from ..nets.weights import LocalizerFile
 from ..parallel import map_tasks
 from ..progress import Progress, silent
@@ -22,6 +22,7 @@ from ..sky.bins import OUTPUT_PIXELS, PATCH_DEG
 from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import PatchFrame
 from ..sky.geometry.patches import Patch, PatchCutter
+from .scene import Scene
 from .settings import SearchConfig
 
 MASK_ORDER = 10
@@ -47,18 +48,26 @@ class SkyMask:
         Unit vectors: where the network places the source the pixel belongs to.
     error_deg : float32 array (P,)
         The network's own error of that place, degrees per axis.
+    extended : float32 array (P,)
+        Probability that the pixel belongs to an extended source.
     """
 
     pixels: np.ndarray
     probability: np.ndarray
     votes: np.ndarray
     error_deg: np.ndarray
+    extended: np.ndarray
+
+    def select(self, keep: np.ndarray) -> SkyMask:
+        """The pixels of an index array or mask."""
+        return SkyMask(*(getattr(self, item.name)[keep] for item in fields(self)))
 
 
 def sky_mask(
     sky: SkyCounts,
     localizer: LocalizerFile,
     frames: Sequence[PatchFrame],
+    scene: Scene,
     config: SearchConfig | None = None,
     *,
     progress: Progress = silent,
@@ -73,6 +82,8 @@ def sky_mask(
     sky : SkyCounts
     localizer : LocalizerFile
     frames : sequence of PatchFrame
+    scene : Scene
+        As `scene_of` makes it for this sky and network.
     config : SearchConfig, optional
     progress : Progress
 
@@ -82,18 +93,18 @@ def sky_mask(
         When no scheduler answers.
     """
     config = config or SearchConfig()
-    cutter, template = PatchCutter(sky), template_of(localizer)
+    cutters = [PatchCutter(layer) for layer in sky.layers or (sky,)]
     network = localizer.network.to(config.device)
     blend = MaskBlend()
     batches = [
         frames[start : start + config.batch] for start in range(0, len(frames), config.batch)
     ]
     turns = turns_of(len(batches), len(frames), config)
-    predict = partial(_predict, network, config.device)
+    predict = partial(_predict, network, config.device, scene.filters)
 
-    def cut(batch: Sequence[PatchFrame]) -> tuple[list[Patch], list[list[np.ndarray]]]:
-        expected = [template.cut(frame) for frame in batch] if template else []
-        return [cutter.cut(frame) for frame in batch], expected
+    def cut(batch: Sequence[PatchFrame]) -> tuple[Layers, Expected]:
+        expected = [scene.cut(frame) for frame in batch] if scene.templates else []
+        return [[cutter.cut(frame) for frame in batch] for cutter in cutters], expected
 
     if config.scheduler is not None:
         tasks = [(*cut(batch), shown) for batch, shown in zip(batches, turns, strict=True)]
@@ -104,16 +115,14 @@ def sky_mask(
             blend.add_all(task[0], output)
         return blend.result()
 
-    def predicted(
-        batch: Sequence[PatchFrame], shown: Sequence[int]
-    ) -> tuple[list[Patch], np.ndarray]:
-        patches, expected = cut(batch)
-        return patches, predict((patches, expected, shown))
+    def predicted(batch: Sequence[PatchFrame], shown: Sequence[int]) -> tuple[Layers, np.ndarray]:
+        layers, expected = cut(batch)
+        return layers, predict((layers, expected, shown))
 
     with _workers(config.device) as pool:
         ready = pool.map(predicted, batches, turns)
-        for patches, output in progress(ready, total=len(batches), label="searching"):
-            blend.add_all(patches, output)
+        for layers, output in progress(ready, total=len(batches), label="searching"):
+            blend.add_all(layers, output)
     return blend.result()
 
 
@@ -129,12 +138,20 @@ def turns_of(n_batches: int, n_patches: int, config: SearchConfig) -> list[tuple
     return [(config.turns[number % len(config.turns)],) for number in range(n_batches)]
 
 
-_Task = tuple[Sequence[Patch], Sequence[list[np.ndarray]], Sequence[int]]
+Layers = Sequence[Sequence[Patch]]
+"""Patches of some frames, by layer."""
+
+Expected = Sequence[Sequence[Sequence[np.ndarray]]]
+"""Templates of some frames, as `Scene.cut` gives them; empty where there are none."""
+
+Filters = Sequence[Sequence[MatchedFilter]]
+
+_Task = tuple[Layers, Expected, Sequence[int]]
 
 
-def _predict(network: SourceNetwork, device: str, task: _Task) -> np.ndarray:
-    patches, expected, turns = task
-    return run_network(network, patches, device, turns, expected)
+def _predict(network: SourceNetwork, device: str, filters: Filters, task: _Task) -> np.ndarray:
+    layers, expected, turns = task
+    return run_network(network, layers, filters, expected, device, turns)
 
 
 @contextmanager
@@ -151,12 +168,13 @@ def _workers(device: str) -> Iterator[ThreadPoolExecutor]:
 
 def run_network(
     network: SourceNetwork,
-    patches: Sequence[Patch],
+    layers: Layers,
+    filters: Filters,
+    expected: Expected = (),
     device: str = "cpu",
     turns: Sequence[int] = SearchConfig.turns,
-    template: Sequence[list[np.ndarray]] = (),
 ) -> np.ndarray:
-    """Probability, offsets and error of some patches, float32 (B, 4, n, n).
+    """Probability, offsets, error and extended emission of some patches, float32 (B, 5, n, n).
 
     Offsets and errors are in pixels of the output. What is returned is the mean over the
     patch in several orientations (see `_turned`), of which the sky has none of its own.
@@ -164,35 +182,34 @@ def run_network(
     Parameters
     ----------
     network : SourceNetwork
-    patches : sequence of B Patch
+    layers : sequences of B Patch, one a layer
+    filters : sequence of sequences of MatchedFilter
+        By layer and energy bin.
+    expected : sequence of B sequences of lists of arrays
+        The diffuse template in the patches, as `Scene.cut` gives it; empty without one.
     device : {"cpu", "cuda"}
     turns : sequence of int
-    template : sequence of B lists of arrays
-        The diffuse template in the patches, as `SkyTemplate.cut` gives it; empty without one.
     """
     bins = range(network.spec.binning.n_bins)
-    batch = PatchBatch(
-        [_stack([p.counts[b] * p.mask[b] for p in patches], device) for b in bins],
-        [_stack([p.mask[b] for p in patches], device) for b in bins],
-        [_stack([planes[b] for planes in template], device) for b in bins] if template else None,
-    )
+    batch = [
+        LayerBatch(
+            [_stack([p.counts[b] * p.mask[b] for p in patches], device) for b in bins],
+            [_stack([p.mask[b] for p in patches], device) for b in bins],
+            [MatchedFilter(*(t.to(device) for t in matched)) for matched in of_layer],
+            [_stack([p[k][b] for p in expected], device) for b in bins] if len(expected) else None,
+        )
+        for k, (patches, of_layer) in enumerate(zip(layers, filters, strict=True))
+    ]
     with torch.inference_mode(), half_precision(device):
         inputs = network.planes(batch)
         output = torch.zeros((), device=device)
         for turn in turns:
             turned = network.predict([_turned(plane, turn) for plane in inputs])
             output = output + turned_back(turned.float(), turn) / len(turns)
-        output[:, 0] = torch.sigmoid(output[:, 0])
+        output[:, ::4] = torch.sigmoid(output[:, ::4])
         output[:, 3] = torch.exp(output[:, 3].clamp(-4.0, 3.0))
     planes: np.ndarray = output.cpu().numpy()
     return planes
-
-
-def template_of(localizer: LocalizerFile) -> SkyTemplate | None:
-    """The diffuse template that a network wants cut along with the counts, if it wants one."""
-    if not localizer.template:
-        return None
-    return SkyTemplate(localizer.template, localizer.network.spec.binning)
 
 
 def _turned(plane: torch.Tensor, turn: int) -> torch.Tensor:
@@ -207,22 +224,18 @@ def turned_back(output: torch.Tensor, turn: int) -> torch.Tensor:
 
     Parameters
     ----------
-    output : Tensor (B, 4, n, n)
-        Logit, offsets in columns and rows, log error.
+    output : Tensor (B, 5, n, n)
+        Logit, offsets in columns and rows, log error, logit of extended emission.
     turn : int
         0 to 7, as the patch was turned.
     """
-    logit, columns, rows, error = output.unbind(dim=1)
     if turn & 4:
-        logit, columns, rows, error = (
-            plane.transpose(-1, -2) for plane in (logit, rows, columns, error)
-        )
+        output = output[:, [0, 2, 1, 3, 4]].transpose(-1, -2)
     axes = [axis for bit, axis in ((1, -1), (2, -2)) if turn & bit]
-    if axes:
-        logit, columns, rows, error = (p.flip(axes) for p in (logit, columns, rows, error))
-    columns = -columns if turn & 1 else columns
-    rows = -rows if turn & 2 else rows
-    return torch.stack([logit, columns, rows, error], dim=1)
+    output = output.flip(axes) if axes else output
+    signs = torch.ones(output.shape[1], device=output.device)
+    signs[1], signs[2] = (-1.0 if turn & bit else 1.0 for bit in (1, 2))
+    return output * signs[:, None, None]
 
 
 def _stack(planes: Sequence[np.ndarray], device: str) -> torch.Tensor:
@@ -237,19 +250,20 @@ class MaskBlend:
         # pages of zeros cost no memory before they are written to
         self.weight = np.zeros(npix, np.float32)
         self.probability = np.zeros(npix, np.float32)
+        self.extended = np.zeros(npix, np.float32)
         self.voters: list[np.ndarray] = []
         self.votes: list[np.ndarray] = []
 
-    def add_all(self, patches: Sequence[Patch], output: np.ndarray) -> None:
-        """Add what the network says of some patches (B, 4, 128, 128)."""
-        for patch, planes in zip(patches, output, strict=True):
-            self.add(patch, planes)
+    def add_all(self, layers: Layers, output: np.ndarray) -> None:
+        """Add what the network says of some patches (B, 5, 128, 128)."""
+        for patch, planes in zip(zip(*layers, strict=True), output, strict=True):
+            masks = [mask for layer in patch for mask in layer.mask]
+            self.add(patch[0].frame, masks, planes)
 
-    def add(self, patch: Patch, planes: np.ndarray) -> None:
-        """Add one patch's planes (4, 128, 128)."""
-        frame = patch.frame
+    def add(self, frame: PatchFrame, masks: Sequence[np.ndarray], planes: np.ndarray) -> None:
+        """Add one patch's planes (5, 128, 128); masks are those of all layers and bins."""
         pixels, x, y = patch_pixels(frame)
-        seen = _observed(patch.mask, x, y)
+        seen = _observed(masks, x, y)
         if not seen.all():
             pixels, x, y = pixels[seen], x[seen], y[seen]
         weight = _taper(x) * _taper(y)
@@ -257,9 +271,10 @@ class MaskBlend:
         share = weight * probability
         self.weight[pixels] += weight
         self.probability[pixels] += share
+        self.extended[pixels] += weight * _bilinear(planes[4], x, y)
         voting = np.flatnonzero(probability > 0.5 * _LEAST)
         columns, rows = _nearest(x[voting]), _nearest(y[voting])
-        _, dx, dy, error = planes[:, rows, columns]
+        dx, dy, error = planes[1:4, rows, columns]
         place = frame.unproject(columns + dx, rows + dy, OUTPUT_PIXELS)
         votes = np.column_stack([np.ones(len(voting)), place, np.log(error)])
         self.voters.append(pixels[voting])
@@ -282,6 +297,7 @@ class MaskBlend:
             self.probability[pixels] / self.weight[pixels],
             votes / np.linalg.norm(votes, axis=1)[:, None],
             error_deg.astype(np.float32),
+            self.extended[pixels] / self.weight[pixels],
         )
 
 

@@ -17,7 +17,12 @@ ISO_FILES = {
     "front": "iso_P8R3_SOURCE_V3_FRONT_v1.txt",
     "back": "iso_P8R3_SOURCE_V3_BACK_v1.txt",
     "all": "iso_P8R3_SOURCE_V3_v1.txt",
+    "psf": "iso_P8R3_SOURCE_V3_v1.txt",
 }
+ISO_FILES |= {f"psf{k}": f"iso_P8R3_SOURCE_V3_PSF{k}_v1.txt" for k in range(4)}
+
+_ISO_PARTS = {"psf01": ("psf0", "psf1"), "psf23": ("psf2", "psf3")}
+"""Quartiles of the PSF whose isotropic spectra are averaged: their exposures are alike."""
 
 LOWEST_NODE_MEV = 100.0
 """Nodes below this energy are left out: no bin of ours reaches there."""
@@ -55,6 +60,16 @@ def read_isotropic(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     return table[good, 0], table[good, 1]
 
 
+def isotropic_of(event_type: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Energies, MeV, and intensities of the isotropic emission of an event type (`EVENT_TYPES`)."""
+    parts = _ISO_PARTS.get(event_type, (event_type,))
+    if not set(parts) <= set(ISO_FILES):
+        raise InputError(f"event type {event_type!r} is none of {(*ISO_FILES, *_ISO_PARTS)}")
+    spectra = [read_isotropic(folder / ISO_FILES[part]) for part in parts]
+    energies = spectra[0][0]
+    return energies, np.mean([np.interp(energies, *spectrum) for spectrum in spectra], axis=0)
+
+
 def shared_v07(data_dir: str | Path, event_type: str = "front") -> DiffuseModel:
     """gll_iem_v07 rebuilt from its coarse table and a fine, PSF-blurred shape.
 
@@ -67,13 +82,11 @@ def shared_v07(data_dir: str | Path, event_type: str = "front") -> DiffuseModel:
     ----------
     data_dir : path
         The shared data directory.
-    event_type : {"front", "back", "all"}
+    event_type : str
         Which isotropic spectrum to take; the Galactic part is the same.
     """
     diffuse = Path(data_dir) / "diffuse"
-    if event_type not in ISO_FILES:
-        raise InputError(f"event type {event_type!r} is none of {tuple(ISO_FILES)}")
-    iso = read_isotropic(diffuse / ISO_FILES[event_type])
+    iso = isotropic_of(event_type, diffuse)
     front = read_isotropic(diffuse / ISO_FILES["front"])
     energies, coarse_maps = read_mapcube(diffuse / "gll_iem_v07_240x131.fits", LOWEST_NODE_MEV)
     try:
@@ -96,7 +109,7 @@ def shared_v07(data_dir: str | Path, event_type: str = "front") -> DiffuseModel:
         coarse_maps,
         *iso,
         psf_included=True,
-        origin="gll_iem_v07 at 1.5 x 1.375 deg times a fine shape; " + ISO_FILES[event_type],
+        origin=f"gll_iem_v07 at 1.5 x 1.375 deg times a fine shape; isotropic of {event_type}",
     )
 
 
@@ -184,13 +197,11 @@ def templates_model(data_dir: str | Path, which: str, event_type: str = "front")
     data_dir : path
         The shared data directory.
     which : {"O", "A"}
-    event_type : {"front", "back", "all"}
+    event_type : str
         Which isotropic spectrum to take.
     """
     if which not in ("O", "A"):
         raise InputError(f"template model {which!r} is none of 'O', 'A'")
-    if event_type not in ISO_FILES:
-        raise InputError(f"event type {event_type!r} is none of {tuple(ISO_FILES)}")
     folder = Path(data_dir) / "diffuse" / "nside128"
     try:
         exposure = np.load(folder / "fermidata_exposure.npy")
@@ -223,7 +234,7 @@ def templates_model(data_dir: str | Path, which: str, event_type: str = "front")
         f"model_{which}",
         v07_at,
         maps,
-        *read_isotropic(folder.parent / ISO_FILES[event_type]),
-        origin=f"nside 128 templates of model {which}, level of gll_iem_v07; "
-        + ISO_FILES[event_type],
+        *isotropic_of(event_type, folder.parent),
+        origin=f"nside 128 templates of model {which}, level of gll_iem_v07; isotropic of "
+        + event_type,
     )

@@ -55,7 +55,7 @@ def by_name(
         One of `MODEL_NAMES`, or "own-SEED".
     data_dir : path, optional
         Folder that holds diffuse/; all but the own model need it. None is $FERMI_UNEK_DATA.
-    event_type : {"front", "back", "all"}
+    event_type : str
         Which isotropic spectrum to take (the own model has that of FRONT).
     """
     if name == "own":
@@ -87,7 +87,7 @@ def choose(
     ----------
     background : str
         ``auto``, ``official``, a name that `by_name` knows, or a mapcube file.
-    event_type : {"front", "back", "all"}
+    event_type : str
         Whose isotropic spectrum goes with it.
     isotropic : path, optional
         Isotropic spectrum that takes the place of the model's own.
@@ -128,7 +128,7 @@ def find_official(name: str) -> Path | None:
 
 def _isotropic_beside(galactic: Path, event_type: str) -> Path:
     """The isotropic spectrum that goes with an analyst's Galactic model."""
-    name = ISO_FILES[event_type]
+    name = ISO_FILES.get(event_type, ISO_FILES["psf"])
     found = galactic.parent / name if (galactic.parent / name).is_file() else find_official(name)
     if found is None:
         raise ConfigError(f"background {galactic}: {name} is not beside it; give --isotropic FILE")

@@ -15,6 +15,8 @@ from .own import log_normal, power_law_spectrum
 STRUCTURE_SLOPE = -2.8
 """C_l slope of the structure that `vary` puts in."""
 
+_LEAST_WINDOW = 1e-3
+
 
 def vary(
     model: DiffuseModel,
@@ -57,7 +59,13 @@ def vary(
     return replace(model, maps=model.maps * factor, iso_intensity=iso)
 
 
-def smear(maps: np.ndarray, beam_profiles: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+Profile = tuple[np.ndarray, np.ndarray]
+"""Angles in rad and the PSF per sr there."""
+
+
+def smear(
+    maps: np.ndarray, beam_profiles: Sequence[Profile], included: Sequence[Profile] = ()
+) -> np.ndarray:
     """Convolve maps with radially symmetric point spread functions.
 
     Parameters
@@ -67,6 +75,9 @@ def smear(maps: np.ndarray, beam_profiles: Sequence[tuple[np.ndarray, np.ndarray
     beam_profiles : sequence of (theta_rad, profile)
         One for each map: angles in rad from 0 upwards and the PSF per sr there, of any
         normalisation; taken as zero beyond the last angle.
+    included : sequence of (theta_rad, profile)
+        The PSF that each map has been convolved with before; what the other is sharper than it
+        is not undone.
 
     Returns
     -------
@@ -76,18 +87,19 @@ def smear(maps: np.ndarray, beam_profiles: Sequence[tuple[np.ndarray, np.ndarray
     """
     if len(maps) != len(beam_profiles):
         raise InputError(f"{len(maps)} maps but {len(beam_profiles)} PSF profiles")
-    return np.stack(
-        [
-            _smeared(healpix_map, *profile)
-            for healpix_map, profile in zip(maps, beam_profiles, strict=True)
-        ]
-    )
+    lmax = 3 * hp.npix2nside(maps.shape[1]) - 1
+    windows = [beam_window(*profile, lmax) for profile in beam_profiles]
+    for window, before in zip(windows, included, strict=False):
+        window /= np.maximum(beam_window(*before, lmax), _LEAST_WINDOW)
+        np.clip(window, 0.0, 1.0, out=window)
+        np.minimum.accumulate(window, out=window)
+    return np.stack([_smeared(*pair) for pair in zip(maps, windows, strict=True)])
 
 
-def _smeared(nested: np.ndarray, theta_rad: np.ndarray, profile: np.ndarray) -> np.ndarray:
-    nside = hp.npix2nside(len(nested))
-    lmax = 3 * nside - 1
-    window = beam_window(theta_rad, profile, lmax)
+def _smeared(nested: np.ndarray, window: np.ndarray) -> np.ndarray:
+    if window[-1] == 1.0:
+        return nested.astype(np.float32)
+    nside, lmax = hp.npix2nside(len(nested)), len(window) - 1
     ring = hp.reorder(nested.astype(float), n2r=True)
     alm = hp.map2alm(ring, lmax=lmax, iter=0)
     if window[-1] > 0.3:

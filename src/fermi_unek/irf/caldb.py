@@ -40,7 +40,9 @@ SPLIT = 16
 """Parts of each inclination bin of a livetime cube; with one the PSF is up to 4% too wide."""
 
 
-def find_caldb_file(kind: str, irf: str = IRF_NAME, path: str | Path | None = None) -> Path:
+def find_caldb_file(
+    kind: str, irf: str = IRF_NAME, path: str | Path | None = None, types: str = "FB"
+) -> Path:
     """Path of a CALDB file such as ``psf_P8R3_SOURCE_V3_FB.fits``.
 
     Looked for in `path`, then below $CALDB and below $FERMI_DIR.
@@ -50,7 +52,7 @@ def find_caldb_file(kind: str, irf: str = IRF_NAME, path: str | Path | None = No
     InputError
         When it is in none of them.
     """
-    name = f"{kind}_{irf}_FB.fits"
+    name = f"{kind}_{irf}_{types}.fits"
     roots = [Path(p) for p in (path, os.environ.get("CALDB"), os.environ.get("FERMI_DIR")) if p]
     for root in roots:
         if (root / name).is_file():
@@ -82,17 +84,25 @@ def instrument_from_caldb(
     by_position : bool
         Keep how the exposure differs along each parallel, at `REFERENCE_MEV` of FRONT.
     """
-    files = {kind: find_caldb_file(kind, irf, caldb) for kind in ("aeff", "psf", "edisp")}
+    files = _files(caldb, irf, "FB")
     cube = livetime if isinstance(livetime, LivetimeCube) else read_livetime(livetime)
     per_year = livetime_per_year(cube)
-    tables = {
-        event_type: _response(files, event_type.upper(), *per_year)
-        for event_type in ("front", "back")
-    }
-    if by_position:
-        relative = _relative_exposure(files["aeff"], cube)
-        tables = {n: replace(table, relative_exposure=relative) for n, table in tables.items()}
-    return Instrument(irf, tables["front"], tables["back"])
+    relative = _relative_exposure(files["aeff"], cube) if by_position else None
+
+    def tables(files: dict[str, Path], *event_types: str) -> list[ResponseTables]:
+        found = (_response(files, name, *per_year) for name in event_types)
+        return [replace(table, relative_exposure=relative) for table in found]
+
+    front, back = tables(files, "FRONT", "BACK")
+    try:
+        quartiles = _files(caldb, irf, "PSF")
+    except InputError:  # FRONT and BACK are all that many need
+        return Instrument(irf, front, back)
+    return Instrument(irf, front, back, tuple(tables(quartiles, "PSF0", "PSF1", "PSF2", "PSF3")))
+
+
+def _files(caldb: str | Path | None, irf: str, types: str) -> dict[str, Path]:
+    return {kind: find_caldb_file(kind, irf, caldb, types) for kind in ("aeff", "psf", "edisp")}
 
 
 def _relative_exposure(aeff: Path, cube: LivetimeCube) -> np.ndarray:

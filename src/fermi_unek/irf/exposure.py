@@ -14,7 +14,13 @@ from ..sky.io.files import open_fits
 from ..sky.maps import EnergyMap, nested_vectors, read_map
 from ..sky.selection import Selection, time_scale
 from .caldb import REFERENCE_MEV, instrument_from_caldb, over_parallel, smooth_in_dec
-from .instrument import FINE_ENERGIES_MEV, Instrument, load_instrument, sin_declination
+from .instrument import (
+    FINE_ENERGIES_MEV,
+    Instrument,
+    ResponseTables,
+    load_instrument,
+    sin_declination,
+)
 from .livetime import is_livetime, read_livetime
 
 _NSIDE = 64
@@ -95,7 +101,7 @@ class ExposureFile:
         ----------
         years : float
             Live time that a map is the exposure of.
-        event_type : {"front", "back", "all"}
+        event_type : str
             Events it was made for.
         """
         if self.map is None:
@@ -153,7 +159,7 @@ def instrument_for(
     exposure, caldb : path, optional
     years : float
         Live time that a gtexpcube2 file is the exposure of.
-    event_type : {"front", "back", "all"}
+    event_type : str
         Events it was made for.
 
     Raises
@@ -196,15 +202,17 @@ def _scaled(
     factor = np.array([np.interp(log_fine, log_nodes, column) for column in ratio.T]).T
     nearest = int(np.abs(np.log(energies / REFERENCE_MEV)).argmin())
     relative = over_parallel(pixels, maps[nearest])
-    scaled = {
-        name: replace(
-            part,
-            exposure_per_year=(part.exposure_per_year * factor).astype(np.float32),
-            relative_exposure=relative,
-        )
-        for name, part in (("front", instrument.front), ("back", instrument.back))
-    }
-    return replace(instrument, front=scaled["front"], back=scaled["back"])
+
+    def scaled(part: ResponseTables) -> ResponseTables:
+        per_year = (part.exposure_per_year * factor).astype(np.float32)
+        return replace(part, exposure_per_year=per_year, relative_exposure=relative)
+
+    return replace(
+        instrument,
+        front=scaled(instrument.front),
+        back=scaled(instrument.back),
+        psf=tuple(map(scaled, instrument.psf)),
+    )
 
 
 def _filled(maps: np.ndarray, sine: np.ndarray, own: np.ndarray, sin_dec: np.ndarray) -> np.ndarray:

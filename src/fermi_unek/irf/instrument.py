@@ -20,6 +20,7 @@ from astropy.coordinates import SkyCoord
 
 from ..errors import InputError
 from ..sky.bins import ENERGY_EDGES_MEV
+from ..sky.selection import EVENT_TYPES
 
 _PER_E_FOLD, _MOST = 5.8, 18
 
@@ -161,23 +162,43 @@ class ResponseTables:
 
 @dataclass(frozen=True)
 class Instrument:
-    """Response of FRONT and BACK events of one IRF release."""
+    """Response of one IRF release: of FRONT and BACK events, and of the quartiles of the PSF.
+
+    Attributes
+    ----------
+    irf : str
+    front, back : ResponseTables
+    psf : tuple of four ResponseTables
+        PSF0 to PSF3; empty where they are not known.
+    """
 
     irf: str
     front: ResponseTables
     back: ResponseTables
+    psf: tuple[ResponseTables, ...] = ()
 
     def parts(self, event_type: str) -> tuple[ResponseTables, ...]:
-        """The tables that make up `event_type` (front, back, or all for both)."""
-        if event_type not in ("front", "back", "all"):
-            raise InputError(f"event type {event_type!r} is none of front, back, all")
-        return (self.front, self.back) if event_type == "all" else (getattr(self, event_type),)
+        """The tables that make up an event type of `EVENT_TYPES`.
+
+        Raises
+        ------
+        InputError
+            There is no such event type, or the instrument does not know it.
+        """
+        if event_type not in EVENT_TYPES:
+            raise InputError(f"event type {event_type!r} is none of {tuple(EVENT_TYPES)}")
+        if not event_type.startswith("psf"):
+            both = (self.front, self.back)
+            return both if event_type == "all" else (getattr(self, event_type),)
+        if not self.psf:
+            raise InputError(f"{self.irf}: has no response of {event_type.upper()} events")
+        return tuple(table for k, table in enumerate(self.psf) if EVENT_TYPES[event_type] & 4 << k)
 
     def save(self, path: str | Path) -> None:
         """Write the tables as an .npz file (temporary name, then moved)."""
         columns = {"irf": np.array(self.irf)}
-        for name in ("front", "back"):
-            tables = getattr(self, name)
+        quartiles = {f"psf{k}": table for k, table in enumerate(self.psf)}
+        for name, tables in {"front": self.front, "back": self.back, **quartiles}.items():
             found = {f: getattr(tables, f) for f in ResponseTables.__annotations__}
             columns |= {f"{name}.{f}": v for f, v in found.items() if v is not None}
         temporary = Path(f"{path}.part.npz")
@@ -190,11 +211,12 @@ def load_instrument(path: str | Path | None = None) -> Instrument:
     """The shipped tables, or those of a file written by `Instrument.save`."""
     source = path or str(files("fermi_unek") / "data" / "instrument_P8R3_SOURCE_V3.npz")
     with np.load(source) as columns:
-        parts = [
+        front, back, *quartiles = (
             ResponseTables(*(columns.get(f"{n}.{f}") for f in ResponseTables.__annotations__))
-            for n in ("front", "back")
-        ]
-        return Instrument(str(columns["irf"]), *parts)
+            for n in ("front", "back", "psf0", "psf1", "psf2", "psf3")
+            if f"{n}.sin_dec" in columns
+        )
+        return Instrument(str(columns["irf"]), front, back, tuple(quartiles))
 
 
 def mean_psf(response: ResponseTables, b: int, index: float = 2.4) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,40 @@ convolution of a few hundred taps, which torch does slowly for a single plane.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
+
+_RANK = 3
+
+
+class MatchedFilter(NamedTuple):
+    """Smoothing with a PSF and with a wider one, for planes (n, n).
+
+    Attributes
+    ----------
+    core, wide : Tensor (3, n, n)
+        See `banded_factors`.
+    core_signs, wide_signs : Tensor (3,)
+    noise : Tensor ()
+        Variance of counts of one a pixel after smoothing with the PSF.
+    """
+
+    core: Tensor
+    core_signs: Tensor
+    wide: Tensor
+    wide_signs: Tensor
+    noise: Tensor
+
+
+def matched_filter(core: np.ndarray, wide: np.ndarray, n_pixels: int) -> MatchedFilter:
+    """The filter of two kernels (k, k), k odd, sum one."""
+    noise = torch.tensor(float((core**2).sum()))
+    return MatchedFilter(
+        *banded_factors(core, n_pixels, _RANK), *banded_factors(wide, n_pixels, _RANK), noise
+    )
 
 
 def banded_factors(kernel: np.ndarray, n_pixels: int, rank: int = 3) -> tuple[Tensor, Tensor]:
@@ -27,7 +58,7 @@ def banded_factors(kernel: np.ndarray, n_pixels: int, rank: int = 3) -> tuple[Te
     half = kernel.shape[0] // 2
     matrices = np.zeros((len(order), n_pixels, n_pixels), np.float32)
     for r, column in enumerate(order):
-        for shift in range(-half, half + 1):
+        for shift in range(-min(half, n_pixels - 1), min(half, n_pixels - 1) + 1):
             value = np.sqrt(abs(values[column])) * vectors[half + shift, column]
             matrices[r] += np.diag(np.full(n_pixels - abs(shift), value), -shift).astype(np.float32)
     return torch.from_numpy(matrices), torch.from_numpy(np.sign(values[order]).astype(np.float32))

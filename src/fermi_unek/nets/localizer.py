@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .filters import banded_factors, smooth
+from .filters import MatchedFilter, smooth
 from .spec import ModelSpec, PatchBatch, architecture
 
-OUTPUT_PLANES = 4
-"""Mask logit, offset to the source in columns and in rows, log of the offset's error."""
+OUTPUT_PLANES = 5
+"""Mask logit, offset to the source in columns and in rows, log of the offset's error, logit of
+belonging to an extended source."""
 
-_RANK = 3
-_PLANES = 3
-_TEMPLATE_PLANES = 2
+LAYERS = 2
+PLANES = 5
+_PHOTON_PLANES = 3
 _BLOCKS = 8
 _OUTLIER_SIGMA = 2.0
 _TEMPLATE_ERROR = 0.15
@@ -36,73 +36,57 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class BinInput(nn.Module):
-    """Counts of one energy bin to three planes: stabilised counts, contrast, mask.
+    """Counts of one energy bin of a layer to five planes.
 
-    The contrast is a matched filter: counts smoothed with the PSF of the bin less counts
-    smoothed with a PSF three times wider, over the Poisson error of that background. Where a
-    template of the diffuse emission is given there are two planes more: the counts it leads one
-    to expect, and the contrast with them. Filters and scaling are buffers, kept in the weights
-    file; `fit` sets them.
-
-    Parameters
-    ----------
-    n_pixels : int
-        Pixels along the side of the planes of this bin.
+    Stabilised counts, contrast, mask, expected diffuse counts, and contrast with those. The
+    contrast is a matched filter: counts smoothed with the PSF less counts smoothed with a PSF three
+    times wider, over the Poisson error of that background. The filter is that of the observation;
+    the scaling of the counts is a buffer, kept in the weights file.
     """
 
-    core: Tensor
-    core_signs: Tensor
-    wide: Tensor
-    wide_signs: Tensor
-    noise: Tensor
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, n_pixels: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        for name in ("core", "wide"):
-            self.register_buffer(name, torch.zeros(_RANK, n_pixels, n_pixels))
-            self.register_buffer(f"{name}_signs", torch.ones(_RANK))
-        self.register_buffer("noise", torch.ones(()))
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))
 
-    def fit(self, core: np.ndarray, wide: np.ndarray, mean: float, scale: float) -> None:
-        """Set the two kernels (k, k), sum one, and mean and scale of the stabilised counts."""
-        n_pixels = self.core.shape[-1]
-        for name, kernel in (("core", core), ("wide", wide)):
-            matrices, signs = banded_factors(kernel, n_pixels, _RANK)
-            getattr(self, name).copy_(matrices)
-            getattr(self, f"{name}_signs").copy_(signs)
-        self.noise.fill_(float((core**2).sum()))
+    def fit(self, mean: float, scale: float) -> None:
+        """Set mean and scale of the stabilised counts."""
         self.mean.fill_(mean)
         self.scale.fill_(scale)
 
-    def forward(self, counts: Tensor, mask: Tensor, template: Tensor | None = None) -> Tensor:
-        """(B, n, n) counts and mask to (B, 3, n, n), with a template (B, t, t) to (B, 5, n, n)."""
+    def forward(
+        self, counts: Tensor, mask: Tensor, matched: MatchedFilter, template: Tensor | None
+    ) -> Tensor:
+        """(B, n, n) counts and mask, and a template (B, t, t) or None, to (B, 5, n, n)."""
         counts = counts * mask
         # smoothing a mask takes as long as smoothing counts; most batches share one
         shared = mask[:1] if bool((mask == mask[:1]).all()) else mask
-        core = self._mean(counts, shared, "core")
-        background = self._mean(counts, shared, "wide").clamp_min(0.0)
-        planes = [self._stable(counts), self._contrast(core, background), torch.ones_like(mask)]
-        if template is not None:
+        core = _mean(counts, shared, matched.core, matched.core_signs)
+        background = _mean(counts, shared, matched.wide, matched.wide_signs).clamp_min(0.0)
+        contrast = _contrast(core, background, matched.noise)
+        planes = [self._stable(counts), contrast, torch.ones_like(mask)]
+        if template is None:
+            planes += 2 * [torch.zeros_like(mask)]
+        else:
             expected = expected_counts(counts, mask, template)
-            planes += [self._stable(expected), self._contrast(core, expected)]
+            planes += [self._stable(expected), _contrast(core, expected, matched.noise)]
         return torch.stack(planes, dim=1) * mask[:, None]
 
     def _stable(self, counts: Tensor) -> Tensor:
         # bright sources would swamp the rest: linear near the mean, logarithmic far above
         return _asinh((2.0 * torch.sqrt(counts + 0.375) - self.mean) / self.scale)
 
-    def _contrast(self, core: Tensor, background: Tensor) -> Tensor:
-        noise = torch.sqrt((background + 0.005) * self.noise)
-        return _asinh((core - background) / noise / 3.0)
 
-    def _mean(self, counts: Tensor, mask: Tensor, name: str) -> Tensor:
-        matrices, signs = getattr(self, name), getattr(self, f"{name}_signs")
-        seen = smooth(mask, matrices, signs).clamp_min(0.05)
-        return smooth(counts, matrices, signs) / seen
+def _contrast(core: Tensor, background: Tensor, noise: Tensor) -> Tensor:
+    return _asinh((core - background) / torch.sqrt((background + 0.005) * noise) / 3.0)
+
+
+def _mean(counts: Tensor, mask: Tensor, matrices: Tensor, signs: Tensor) -> Tensor:
+    seen = smooth(mask, matrices, signs).clamp_min(0.05)
+    return smooth(counts, matrices, signs) / seen
 
 
 def _asinh(x: Tensor) -> Tensor:
@@ -156,13 +140,14 @@ def _level(seen: Tensor, share: Tensor, used: Tensor) -> Tensor:
     return (seen * used).sum(dim=(1, 2), keepdim=True) / torch.maximum(told, least)
 
 
-@architecture("unet")
+@architecture("layers")
 class Localizer(nn.Module):
-    """Multi-input U-Net over the energy bins.
+    """Multi-input U-Net over the energy bins of one or two layers of photons.
 
-    Bins of the finest pixels (128 along a side) and of half of them enter at the first level (the
-    former as 2 x 2 sub-pixels, so that all convolutions run at 64 pixels or coarser), bins of a
-    quarter at the second; the output has the finest pixels.
+    Of the first layer bins of the finest pixels (128 along a side) and of half of them enter at the
+    first level (the former as 2 x 2 sub-pixels, so that all convolutions run at 64 pixels or
+    coarser), bins of a quarter at the second. The second layer, whose PSF is wider, is shown in
+    pixels of at most half as many. The output has the finest pixels.
 
     Parameters
     ----------
@@ -178,14 +163,15 @@ class Localizer(nn.Module):
         super().__init__()
         self.spec = spec or ModelSpec()
         w0, w1, w2, w3 = self.spec.widths
-        pixels, finest = self.spec.binning.pixels, self.spec.binning.output_pixels
-        self.inputs = nn.ModuleList(BinInput(n) for n in pixels)
-        fine, middle, coarse = (pixels.count(finest // k) for k in (1, 2, 4))
-        first, second = _PLANES * (4 * fine + middle), _PLANES * coarse
-        if self.spec.template:
-            # what the template leads one to expect has no structure in the sub-pixels
-            first += (4 + 1) * fine + _TEMPLATE_PLANES * middle
-            second += _TEMPLATE_PLANES * coarse
+        binning = self.spec.binning
+        finest = binning.output_pixels
+        self.pixels = (binning.pixels, binning.blurred_pixels)
+        self.inputs = nn.ModuleList(BinInput() for _ in range(LAYERS * binning.n_bins))
+        fine, middle, coarse = (binning.pixels.count(finest // k) for k in (1, 2, 4))
+        # what a model leads one to expect has no structure in the sub-pixels
+        first = (4 * _PHOTON_PLANES + 5) * fine + PLANES * middle
+        first += PLANES * binning.blurred_pixels.count(finest // 2)
+        second = PLANES * (coarse + binning.blurred_pixels.count(finest // 4))
         self.down0 = _block(first, w0)
         self.down1 = _block(w0 + second, w1)
         self.down2 = _block(w1, w2)
@@ -200,33 +186,50 @@ class Localizer(nn.Module):
             nn.Conv2d(w0, 4 * OUTPUT_PLANES, 1),
         )
         # start from the share of pixels that belong to sources, about two percent
-        nn.init.constant_(self.head.get_parameter("2.bias")[:4], -4.0)
+        bias = self.head.get_parameter("2.bias")
+        for logit in (bias[:4], bias[-4:]):
+            nn.init.constant_(logit, -4.0)
 
     def forward(self, batch: PatchBatch) -> Tensor:
         """Source mask and offsets of a batch of patches; see `SourceNetwork.predict`."""
         return self.predict(self.planes(batch))
 
     def planes(self, batch: PatchBatch) -> list[Tensor]:
-        """Input planes of the bins, (B, 3 or 5, n_b, n_b) each, as `forward` makes them.
+        """Input planes of the layers and bins, (B, 5, n, n) each, as `forward` makes them.
 
         Turning counts and masks turns the planes: who wants a patch shown in several
-        orientations needs them once.
+        orientations needs them once. Of a layer that is absent they are zero.
         """
-        counts, masks, template = batch
-        given = [None] * len(counts) if template is None else [t.float() for t in template]
+        planes = []
+        n_bins = self.spec.binning.n_bins
         # small differences of large counts: half precision would lose them
-        with torch.autocast(counts[0].device.type, enabled=False):
-            return [
-                module(c.float(), m.float(), t)
-                for module, c, m, t in zip(self.inputs, counts, masks, given, strict=True)
-            ]
+        with torch.autocast(batch[0].counts[0].device.type, enabled=False):
+            for number, (module, n_pixels) in enumerate(
+                zip(self.inputs, sum(self.pixels, ()), strict=True)
+            ):
+                k, b = divmod(number, n_bins)
+                first = batch[0].counts[b]
+                if k >= len(batch) or not bool(batch[k].masks[b].any()):
+                    shape = (first.shape[0], PLANES, n_pixels, n_pixels)
+                    planes.append(torch.zeros(shape, device=first.device))
+                    continue
+                layer = batch[k]
+                counts, mask = _pooled(layer.counts[b].float(), layer.masks[b].float(), n_pixels)
+                template = None if layer.template is None else layer.template[b].float()
+                planes.append(module(counts, mask, layer.filters[b], template))
+        return planes
 
     def predict(self, planes: Sequence[Tensor]) -> Tensor:
-        """What `forward` returns, from the planes of the bins."""
-        x0 = self.down0(self._first_level(planes))
+        """What `forward` returns, from the planes of the layers and bins."""
+        n_bins = self.spec.binning.n_bins
         quarter = self.spec.binning.output_pixels // 4
-        coarse = [plane for plane in planes if plane.shape[-1] == quarter]
-        x1 = self.down1(torch.cat([F.max_pool2d(x0, 2), *_photons_first(coarse)], dim=1))
+        sharp, blurred = planes[:n_bins], planes[n_bins:]
+        x0 = self.down0(self._first_level(sharp, blurred))
+        coarse = [
+            *_photons_first([p for p in sharp if p.shape[-1] == quarter]),
+            *(p for p in blurred if p.shape[-1] == quarter),
+        ]
+        x1 = self.down1(torch.cat([F.max_pool2d(x0, 2), *coarse], dim=1))
         x2 = self.down2(F.max_pool2d(x1, 2))
         x3 = self.down3(F.max_pool2d(x2, 2))
         y2 = self.up2(torch.cat([_double(x3), x2], dim=1))
@@ -234,25 +237,37 @@ class Localizer(nn.Module):
         y0 = self.up0(torch.cat([_double(self.squeeze(y1)), x0], dim=1))
         return F.pixel_shuffle(self.head(y0), 2)
 
-    def _first_level(self, planes: Sequence[Tensor]) -> Tensor:
+    def _first_level(self, sharp: Sequence[Tensor], blurred: Sequence[Tensor]) -> Tensor:
         """Planes of the finest and of half as many pixels as channels at the latter."""
         finest = self.spec.binning.output_pixels
-        fine, middle = (
-            [p for p in planes if p.shape[-1] == size] for size in (finest, finest // 2)
-        )
-        photons = torch.cat([plane[:, :_PLANES] for plane in fine], dim=1)
-        channels = [F.pixel_unshuffle(photons, 2), *(plane[:, :_PLANES] for plane in middle)]
-        if fine[0].shape[1] > _PLANES:
-            expected = torch.cat([plane[:, _PLANES : _PLANES + 1] for plane in fine], dim=1)
-            contrast = torch.cat([plane[:, _PLANES + 1 :] for plane in fine], dim=1)
-            channels += [F.avg_pool2d(expected, 2), F.pixel_unshuffle(contrast, 2)]
-            channels += [plane[:, _PLANES:] for plane in middle]
+        fine, middle = ([p for p in sharp if p.shape[-1] == size] for size in (finest, finest // 2))
+        photons = torch.cat([plane[:, :_PHOTON_PLANES] for plane in fine], dim=1)
+        expected = torch.cat([plane[:, _PHOTON_PLANES : _PHOTON_PLANES + 1] for plane in fine], 1)
+        contrast = torch.cat([plane[:, _PHOTON_PLANES + 1 :] for plane in fine], dim=1)
+        channels = [
+            F.pixel_unshuffle(photons, 2),
+            *(plane[:, :_PHOTON_PLANES] for plane in middle),
+            F.avg_pool2d(expected, 2),
+            F.pixel_unshuffle(contrast, 2),
+            *(plane[:, _PHOTON_PLANES:] for plane in middle),
+            *(plane for plane in blurred if plane.shape[-1] == finest // 2),
+        ]
         return torch.cat(channels, dim=1)
+
+
+def _pooled(counts: Tensor, mask: Tensor, n_pixels: int) -> tuple[Tensor, Tensor]:
+    """Counts (B, n, n) and mask in fewer pixels; observed is what is so throughout."""
+    factor = counts.shape[-1] // n_pixels
+    if factor == 1:
+        return counts, mask
+    whole = (F.avg_pool2d(mask, factor) > 1.0 - 0.5 / factor**2).to(mask.dtype)
+    return F.avg_pool2d(counts * mask, factor) * factor**2, whole
 
 
 def _photons_first(planes: Sequence[Tensor]) -> list[Tensor]:
     """Planes of photons of all bins, then those of the template."""
-    return [plane[:, :_PLANES] for plane in planes] + [plane[:, _PLANES:] for plane in planes]
+    photons = [plane[:, :_PHOTON_PLANES] for plane in planes]
+    return photons + [plane[:, _PHOTON_PLANES:] for plane in planes]
 
 
 def _double(x: Tensor) -> Tensor:

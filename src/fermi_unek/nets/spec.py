@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..sky.binning import BINNING, Binning
+from .filters import MatchedFilter
 
 
 @dataclass(frozen=True)
@@ -21,17 +22,14 @@ class ModelSpec:
     ----------
     widths : tuple of four int
         Filters from the finest level of the network to the coarsest.
-    template : bool
-        Whether it wants a template of the diffuse emission cut along with the counts.
     binning : Binning
     architecture : str
         Key of `ARCHITECTURES`.
     """
 
     widths: tuple[int, int, int, int] = (48, 80, 112, 160)
-    template: bool = False
     binning: Binning = BINNING
-    architecture: str = "unet"
+    architecture: str = "layers"
 
     def as_mapping(self) -> dict[str, Any]:
         """For the header of a weights file."""
@@ -39,30 +37,35 @@ class ModelSpec:
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any]) -> ModelSpec:
-        """From the header of a weights file; older ones say widths and template only."""
-        binning = values.get("binning")
+        """From the header of a weights file."""
         return cls(
             tuple(values["widths"]),
-            bool(values.get("template", False)),
-            Binning.from_mapping(binning) if binning else BINNING,
+            Binning.from_mapping(values["binning"]) if "binning" in values else BINNING,
             str(values.get("architecture", "unet")),
         )
 
 
-class PatchBatch(NamedTuple):
-    """B patches as a network takes them.
+class LayerBatch(NamedTuple):
+    """B patches of the photons of one layer, and what they were seen through.
 
     Attributes
     ----------
     counts, masks : sequences of tensors (B, n_b, n_b)
         Photons per pixel of each energy bin, and one where observed, else zero.
+    filters : sequence of MatchedFilter
+        Of each energy bin, on the pixels in which the layer is shown to the network.
     template : sequence of tensors (B, t_b, t_b) or None
-        Expected diffuse emission, of any unit, where the network has a template.
+        Expected diffuse emission, of any unit, where it is known.
     """
 
     counts: Sequence[Tensor]
     masks: Sequence[Tensor]
+    filters: Sequence[MatchedFilter]
     template: Sequence[Tensor] | None = None
+
+
+PatchBatch = Sequence[LayerBatch]
+"""The layers of B patches as a network takes them, one or two, the sharper first."""
 
 
 class SourceNetwork(Protocol):
@@ -71,11 +74,12 @@ class SourceNetwork(Protocol):
     spec: ModelSpec
 
     def planes(self, batch: PatchBatch) -> list[Tensor]:
-        """Input planes per energy bin, (B, P, n_b, n_b); turning counts and masks turns them."""
+        """Input planes per layer and energy bin, (B, P, n, n); turning counts turns them."""
         ...
 
     def predict(self, planes: Sequence[Tensor]) -> Tensor:
-        """(B, 4, n, n): mask logit, offset to the source (columns, rows; pixels), its log error."""
+        """(B, 5, n, n): mask logit, offset to the source (columns, rows; pixels), its log error,
+        logit of belonging to an extended source."""
         ...
 
     def to(self, device: Any) -> Self:

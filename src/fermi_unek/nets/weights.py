@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -22,13 +20,9 @@ from ..outputs import replacing
 from . import localizer  # noqa: F401  registers the architecture
 from .spec import ModelSpec, SourceNetwork, build_network
 
-DEFAULT_LOCALIZER = "localizer-v5"
-
-COARSE_LOCALIZER = "localizer-v5-coarse"
-"""For photons that were counted in pixels wider than the network's own."""
+DEFAULT_LOCALIZER = "localizer-v6"
 
 _DATA = Path(str(files("fermi_unek") / "data"))
-_TEMPLATES = _DATA / "templates"
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
@@ -45,15 +39,11 @@ class LocalizerFile:
         Tables that turn raw numbers into probability and position error (see `detect`).
     provenance : mapping
         Name, SHA-256 and training history, for headers and `info`.
-    template : tuple of float16 arrays (12 nside_b**2,)
-        Diffuse template of each energy bin, NESTED Galactic, of any unit; empty where the network
-        wants none.
     """
 
     network: SourceNetwork
     calibration: Mapping[str, object] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
-    template: tuple[np.ndarray, ...] = ()
 
 
 def save_localizer(
@@ -61,13 +51,11 @@ def save_localizer(
     path: str | Path,
     history: Mapping[str, str],
     calibration: Mapping[str, object] | None = None,
-    template: Sequence[np.ndarray] = (),
 ) -> Path:
     """Write weights, spec, history and calibration to one file (temporary name, then moved).
 
     Kernels of convolutions are kept in half precision, in which the network may run anyway;
-    filters, scaling and running means stay as they are. A template that ships with the package is
-    named, any other kept in the file.
+    scaling and running means stay as they are.
     """
     kernels = {name for name, t in network.named_parameters() if t.ndim == 4}
     tensors = {
@@ -75,12 +63,7 @@ def save_localizer(
         for name, t in network.state_dict().items()
     }
     spec: ModelSpec = network.spec  # type: ignore[assignment]
-    shape = spec.as_mapping()
-    if len(template):
-        shape["template_name"] = name_of_template(template)
-        if not shape["template_name"]:
-            tensors |= {f"template{b}": torch.from_numpy(t) for b, t in enumerate(template)}
-    return write_weights("localizer", tensors, shape, path, history, calibration)
+    return write_weights("localizer", tensors, spec.as_mapping(), path, history, calibration)
 
 
 def load_localizer(name_or_path: str | Path | None = None) -> LocalizerFile:
@@ -91,47 +74,16 @@ def load_localizer(name_or_path: str | Path | None = None) -> LocalizerFile:
     InputError
         When there is no such model, or the file is no localizer.
     """
-    template: list[np.ndarray] = []
 
     def build(shape: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
-        spec = ModelSpec.from_mapping(shape)
-        inside = [name for name in sorted(tensors) if name.startswith("template")]
-        template[:] = [tensors.pop(name).numpy() for name in inside]
-        if shape.get("template_name"):
-            template.extend(load_template(str(shape["template_name"])))
-        return build_network(spec)
+        return build_network(ModelSpec.from_mapping(shape))
 
     path = find_model(name_or_path, DEFAULT_LOCALIZER)
     network, calibration, provenance = read_weights("localizer", build, path)
     # torch's type hints do not know the keyword
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     source_network: SourceNetwork = network  # type: ignore[assignment]
-    return LocalizerFile(source_network, calibration, provenance, tuple(template))
-
-
-def load_template(name: str) -> list[np.ndarray]:
-    """Maps of a diffuse template that ships with the package, one an energy bin.
-
-    Raises
-    ------
-    InputError
-        When there is none of that name.
-    """
-    path = _TEMPLATES / f"{name}.safetensors"
-    if path not in _TEMPLATES.glob("*.safetensors"):  # a name is no way into other folders
-        raise InputError(f"the network wants the diffuse template {name!r}, which is not in {path}")
-    check_shipped(path, hashlib.sha256(path.read_bytes()).hexdigest())
-    tensors = load_file(path)
-    return [tensors[key] for key in sorted(tensors)]
-
-
-def name_of_template(template: Sequence[np.ndarray]) -> str:
-    """Name of the shipped template that has these maps; blank where none has."""
-    for path in sorted(_TEMPLATES.glob("*.safetensors")):
-        known = load_template(path.stem)
-        if len(known) == len(template) and all(map(np.array_equal, known, template)):
-            return path.stem
-    return ""
+    return LocalizerFile(source_network, calibration, provenance)
 
 
 def write_weights(

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from astropy.table import Table
 
 from ..catalog import load_release
 from ..config import FindConfig
-from ..errors import UnekWarning
+from ..errors import ConfigError, UnekWarning
 from ..irf.exposure import ExposureFile, read_exposure
 from ..progress import stage
-from ..sky.counts import SkyCounts
+from ..sky.binning import BINNING
+from ..sky.selection import EVENT_TYPES
 
 if TYPE_CHECKING:
+    from ..diffuse.template import DiffuseShape
     from ..nets.classifier_weights import ClassifierFile
     from ..nets.weights import LocalizerFile
 
@@ -31,8 +35,8 @@ class Models:
         4FGL release in which the nearest source is looked up.
     classifier : ClassifierFile or None
         None leaves candidates without classes.
-    coarse : LocalizerFile or None
-        The localizer for photons counted in coarse pixels; None: the one serves all.
+    shape : DiffuseShape or None
+        What the localizer is told of the diffuse emission.
     exposure : ExposureFile or None
         What the classifier takes instead of the package's own table.
     """
@@ -40,12 +44,8 @@ class Models:
     localizer: LocalizerFile
     reference: Table | None
     classifier: ClassifierFile | None = None
-    coarse: LocalizerFile | None = None
+    shape: DiffuseShape | None = None
     exposure: ExposureFile | None = None
-
-    def localizer_for(self, sky: SkyCounts) -> LocalizerFile:
-        """The localizer that was trained for pixels such as the photons were counted in."""
-        return self.coarse if self.coarse is not None and sky.counted_coarsely else self.localizer
 
 
 def load_models(config: FindConfig) -> Models:
@@ -62,7 +62,7 @@ def load_models(config: FindConfig) -> Models:
         Something is given that only a classification uses, and nothing is to be classified.
     """
     from ..nets.classifier_weights import load_classifier
-    from ..nets.weights import COARSE_LOCALIZER, load_localizer
+    from ..nets.weights import load_localizer
 
     with stage("loading networks and catalogs"):
         exposure = None if config.exposure is None else read_exposure(config.exposure)
@@ -76,6 +76,37 @@ def load_models(config: FindConfig) -> Models:
             )
         reference = None if config.reference == "none" else load_release(config.reference)
         localizer = load_localizer(config.model)
-        coarse = None if config.model else load_localizer(COARSE_LOCALIZER)
+        shape = find_shape(config.diffuse, config.iso)
         classifier = load_classifier(config.classifier) if config.classify else None
-    return Models(localizer, reference, classifier, coarse, exposure)
+    return Models(localizer, reference, classifier, shape, exposure)
+
+
+def find_shape(diffuse: str, iso: Path | None = None) -> DiffuseShape | None:
+    """What a localizer is told of the diffuse emission.
+
+    Parameters
+    ----------
+    diffuse : str
+        The shape that ships with the package (v07), a mapcube file, or none.
+    iso : path, optional
+        Isotropic spectrum that goes with a file, of all event types.
+
+    Raises
+    ------
+    InputError
+        A file that cannot be used.
+    ConfigError
+        A file without an isotropic spectrum beside it, or a spectrum without a file.
+    """
+    from ..diffuse.named import choose
+    from ..diffuse.template import load_shape, shape_of
+
+    if not Path(diffuse).is_file():
+        if iso is not None:
+            raise ConfigError(
+                f"{iso}: an isotropic spectrum goes with a mapcube; name that file as --diffuse"
+            )
+        return None if diffuse == "none" else load_shape(diffuse)
+    model = choose(diffuse, "all", iso)
+    isotropic = tuple(model.isotropic(np.array(BINNING.edges_mev)).tolist())
+    return shape_of(model, dict.fromkeys(EVENT_TYPES, isotropic))

@@ -103,13 +103,14 @@ def search(
     config = config or FindConfig()
     area = searched_area(sky, config.region)
     models = models or load_models(config)
-    localizer = models.localizer_for(sky)
+    localizer = models.localizer
     with stage("finding candidates"):
         candidates = find_candidates(
             sky,
             localizer,
             threshold=config.threshold,
             region=config.region,
+            shape=models.shape,
             config=SearchConfig(
                 centers=config.centers, device=config.device, scheduler=config.scheduler
             ),
@@ -120,7 +121,7 @@ def search(
 
         with stage(f"classifying {len(candidates)} candidates"):
             candidates = classify(
-                sky,
+                _classified(sky),
                 candidates,
                 models.classifier,
                 exposure=models.exposure,
@@ -134,6 +135,12 @@ def search(
         association_radius=config.association_radius,
         coverage=area,
     )
+
+
+def _classified(sky: SkyCounts) -> SkyCounts:
+    """The photons that classes are made from: FRONT where they are apart, for which it was made."""
+    fronts = [layer for layer in sky.layers if layer.event_type == "front"]
+    return fronts[0] if fronts else sky
 
 
 def find_to_file(
@@ -217,7 +224,7 @@ def _provenance(
         if value not in (None, ())
     }
     told |= {f"photons bin {index}": int(total) for index, total in enumerate(sky.totals)}
-    told |= {"event type": sky.event_type}
+    told |= {"event type": "+".join(layer.event_type for layer in sky.layers or (sky,))}
     told |= {f"input {key}": value for key, value in _relative(sky.origin).items()}
     if config.exposure is not None:
         told |= {"exposure": f"sha256 {checksum(config.exposure)}"}

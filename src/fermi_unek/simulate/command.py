@@ -12,6 +12,7 @@ from ..diffuse.named import choose
 from ..irf.exposure import instrument_for
 from ..outputs import check_folder, staging
 from ..progress import Progress, silent
+from ..sky.selection import EVENT_TYPES
 from .extended import SHAPE_COLUMNS, extended_model, extended_table, split_compact
 from .mock import mock_population
 from .population import dr2_population, resampled_population
@@ -79,6 +80,9 @@ def simulate_to_dir(
     # each step has random numbers of its own
     seeds = np.random.SeedSequence(config.seed).spawn(4)
     for_sources, for_photons, for_files, for_curves = map(np.random.default_rng, seeds)
+    if config.evtype != "front":  # other photons of the same sky
+        other = np.random.SeedSequence([config.seed, EVENT_TYPES[config.evtype]]).spawn(2)
+        for_photons, for_files = map(np.random.default_rng, other)
     background = choose(config.background, config.evtype, config.isotropic)
     sources = find_population(config, for_sources)
     extended = None

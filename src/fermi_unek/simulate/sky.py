@@ -103,7 +103,8 @@ def simulate_counts(
         bins.append(BinCounts(NATIVE_ORDERS[index], *merged, coverage))
     origin = layers[0].origin
     dated = (replace(layer, origin=origin, mission_year=year) for year, layer in enumerate(layers))
-    return SkyCounts(tuple(bins), model.event_type, years, tuple(dated) if yearly else (), origin)
+    by_year = tuple(dated) if yearly else ()
+    return SkyCounts(tuple(bins), model.event_type, years, by_year, origin=origin)
 
 
 def year_lengths(years: float) -> list[float]:
@@ -215,7 +216,7 @@ class Photons:
         Mission elapsed time, s.
     conversion : int8 array (P,)
         0 for FRONT and 1 for BACK.
-    event_type : {"front", "back", "all"}
+    event_type : str
         What was drawn.
     span_met : (float, float)
         Begin and end of the observation, s.

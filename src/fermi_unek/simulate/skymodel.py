@@ -50,6 +50,8 @@ class SkyModel:
         FRONT, BACK, or both.
     event_type : str
     background_name : str
+    extended : float32 array (6, npix) or None
+        The part of `background` that comes from extended sources.
     """
 
     sources: Table
@@ -59,6 +61,7 @@ class SkyModel:
     responses: tuple[ResponseTables, ...]
     event_type: str
     background_name: str
+    extended: np.ndarray | None = None
 
     @cached_property
     def vectors(self) -> np.ndarray:
@@ -104,7 +107,7 @@ def build_sky_model(
         A population.
     diffuse : DiffuseModel
     instrument : Instrument
-    event_type : {"front", "back", "all"}
+    event_type : str
     extended : DiffuseModel or None
         Emission beside `diffuse` into which the PSF has not gone (`extended.extended_model`).
     """
@@ -116,16 +119,20 @@ def build_sky_model(
     resolved = unresolved_flux(sources, flux) / (4.0 * np.pi)
     rates = tuple(flux * r.exposure_at(vectors).T.astype(np.float32) for r in responses)
     background = np.zeros((N_BINS, 12 * DIFFUSE_NSIDE**2), np.float32)
-    fine = []
+    fine, lit = [], None if extended is None else np.zeros_like(background)
     for response in responses:
-        maps, at_sources = _diffuse_counts(diffuse, response, resolved, vectors)
+        maps, at_sources = _diffuse_counts(diffuse, response, resolved, vectors, instrument.front)
         background += maps
         if extended is not None:
             maps, more = _extended_counts(extended, response, vectors)
-            background += maps
+            lit += maps
             at_sources += more
         fine.append(at_sources)
-    return SkyModel(sources, rates, background, tuple(fine), responses, event_type, diffuse.name)
+    if lit is not None:
+        background += lit
+    return SkyModel(
+        sources, rates, background, tuple(fine), responses, event_type, diffuse.name, lit
+    )
 
 
 def unresolved_flux(sources: Table, flux: np.ndarray) -> np.ndarray:
@@ -184,8 +191,12 @@ def _diffuse_counts(
     response: ResponseTables,
     resolved: np.ndarray,
     vectors: np.ndarray,
+    front: ResponseTables,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Diffuse photons per year and sr: six maps after the PSF, and per true energy at sources."""
+    """Diffuse photons per year and sr: six maps after the PSF, and per true energy at sources.
+
+    A model that has been blurred has been with the PSF of FRONT events.
+    """
     npix = 12 * DIFFUSE_NSIDE**2
     places = np.array(hp.pix2vec(DIFFUSE_NSIDE, np.arange(npix), nest=True)).T
     theta, phi = hp.vec2ang(vectors)
@@ -202,8 +213,9 @@ def _diffuse_counts(
         at_sources[:, k] = (fine[near] * weights).sum(axis=0)
         for b in np.flatnonzero(response.bin_fractions[k] > 1e-4):
             maps[b] += fine * np.float32(response.bin_fractions[k, b])
-    if not diffuse.psf_included:
-        maps = smear(maps, [mean_psf(response, b) for b in range(N_BINS)])
+    if response is not front or not diffuse.psf_included:
+        before = [mean_psf(front, b) for b in range(N_BINS)] if diffuse.psf_included else []
+        maps = smear(maps, [mean_psf(response, b) for b in range(N_BINS)], before)
     return maps, at_sources
 
 

@@ -56,6 +56,11 @@ class Binning:
         return max(self.pixels)
 
     @property
+    def blurred_pixels(self) -> tuple[int, ...]:
+        """Pixels along the side of a patch of the layer of the wider PSF, half as many or so."""
+        return tuple(max(n // 2, self.output_pixels // 4) for n in self.pixels)
+
+    @property
     def orders(self) -> tuple[int, ...]:
         """HEALPIX order in which the counts of each bin are kept.
 

@@ -11,9 +11,8 @@ import numpy as np
 from ..errors import InputError
 from .bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS, NATIVE_PIXELS, PATCH_DEG
 from .geometry.coverage import unite
-from .selection import Selection, Span
+from .selection import EVENT_TYPES, Selection, Span
 
-EVENT_TYPES = ("front", "back", "all")
 _AS_GOOD_AS = 1.1
 
 
@@ -88,12 +87,15 @@ class SkyCounts:
     Attributes
     ----------
     bins : tuple of six BinCounts or None
-    event_type : {"front", "back", "all"}
+    event_type : str
+        One of `EVENT_TYPES`.
     livetime_years : float
         Calendar years of data (of 365.25 d) the photons were taken in, without gaps of more than a
         day and times the part of the pulse phase that was kept; NaN when not known.
     years : tuple of SkyCounts
         The same photons year by year, or empty when times are not known.
+    layers : tuple of SkyCounts
+        The same photons by event type, the sharper PSF first, or empty when not kept apart.
     origin : mapping
         What the counts came from: file names with checksums, cuts; text for the header that
         nothing reads back.
@@ -111,6 +113,7 @@ class SkyCounts:
     event_type: str = "front"
     livetime_years: float = float("nan")
     years: tuple[SkyCounts, ...] = ()
+    layers: tuple[SkyCounts, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
     selection: Selection = Selection()
     intervals_mev: tuple[Span, ...] = ()
@@ -126,7 +129,7 @@ class SkyCounts:
         if all(b is None for b in self.bins):
             raise InputError("no energy bin has data")
         if self.event_type not in EVENT_TYPES:
-            raise InputError(f"event type {self.event_type!r} is none of {EVENT_TYPES}")
+            raise InputError(f"event type {self.event_type!r} is none of {tuple(EVENT_TYPES)}")
         for index, counts in enumerate(self.bins):
             if counts is not None and counts.order != NATIVE_ORDERS[index]:
                 raise InputError(

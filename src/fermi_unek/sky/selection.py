@@ -12,6 +12,14 @@ from ..errors import InputError, UnekWarning
 from .bins import YEAR_S
 
 FRONT, BACK = 1, 2
+EVENT_TYPES = {"front": FRONT, "back": BACK, "all": FRONT | BACK}
+EVENT_TYPES |= {"psf0": 4, "psf1": 8, "psf2": 16, "psf3": 32, "psf01": 12, "psf23": 48, "psf": 60}
+"""Bit masks of the events that belong together in one layer of counts, by name."""
+
+LAYERS = {"fb": ("front", "back"), "psf": ("psf23", "psf01")}
+"""Layers, the sharper first, in which the photons of both conversion types, or of all quartiles of
+the PSF, are kept apart."""
+
 SOURCE_CLASS = 128
 """Event class bit of P8R3 SOURCE, which the networks are made for."""
 
@@ -66,13 +74,11 @@ class Selection:
 
     @property
     def kind(self) -> str | None:
-        """ "front", "back", "all", "psf" (PSF or energy quartiles), None when not known."""
+        """Name in `EVENT_TYPES`; "all" for other mixtures, None when not known."""
         if not self.event_type:
             return None
-        conversion = self.event_type & (FRONT | BACK)
-        if not conversion:
-            return "psf"
-        return {FRONT: "front", BACK: "back", FRONT | BACK: "all"}[conversion]
+        mask = self.event_type & (FRONT | BACK) or self.event_type
+        return {bits: name for name, bits in EVENT_TYPES.items()}.get(mask, "all")
 
     @property
     def label(self) -> str:

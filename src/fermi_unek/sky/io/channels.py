@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
 from ...errors import InputError, UnekWarning
-from ..selection import Selection, Span
+from ..selection import EVENT_TYPES, LAYERS, Selection, Span
 from ..units import column, factor
 from .photons import PhotonCuts
 from .rebin import RebinPlan, plan_rebin
@@ -112,32 +114,31 @@ def _compare(path: Path, edges: np.ndarray, cut: Span, *, uncut: bool) -> None:
 
 
 def cube_event_type(path: Path, selection: Selection, cuts: PhotonCuts) -> str:
-    """Event type of a cube's counts: front, back or all; warns unless they are FRONT.
+    """Event type of a cube's counts, of `EVENT_TYPES`; warns where it is not known.
 
     Raises
     ------
     InputError
-        FRONT or BACK were asked for and the cube says that it holds something else.
+        Others were asked for than the cube says that it holds.
     """
-    stated = selection.kind
-    asked = cuts.event_type
-    if asked in ("front", "back"):
-        if stated not in (None, asked):
+    stated, asked = selection.kind, cuts.event_type
+    wanted = LAYERS.get(asked or "", (asked or "all",))
+    bits = reduce(or_, (EVENT_TYPES[name] for name in wanted))
+    if stated is not None:
+        if EVENT_TYPES[stated] & bits != EVENT_TYPES[stated] and wanted != ("all",):
             raise InputError(
                 f"{path}: holds {selection.label} counts, {asked} cannot be selected from a cube"
             )
-        return asked
-    if stated == "front":
-        return "front"
-    if asked is None:
-        held = "a cube of unknown event type, taken as FRONT and BACK together"
-        warnings.warn(
-            f"{path}: {held if stated is None else f'a cube of {selection.label} events'}; "
-            "the models are made for FRONT, positions and probabilities are less certain",
-            UnekWarning,
-            stacklevel=3,
-        )
-    return "back" if stated == "back" else "all"
+        return stated
+    if len(wanted) == 1 and asked is not None:
+        return wanted[0]
+    warnings.warn(
+        f"{path}: a cube of unknown event type, taken as FRONT and BACK together; say what it "
+        "holds with --evtype",
+        UnekWarning,
+        stacklevel=3,
+    )
+    return "all"
 
 
 def check_cube_cuts(path: Path, selection: Selection, cuts: PhotonCuts) -> None:

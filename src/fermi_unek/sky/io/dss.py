@@ -12,7 +12,7 @@ import numpy as np
 from astropy.io import fits
 
 from ...errors import InputError, UnekWarning
-from ..selection import BACK, FRONT, LONG_GAP_S, Selection, Span, merged_spans
+from ..selection import BACK, EVENT_TYPES, FRONT, LONG_GAP_S, Selection, Span, merged_spans
 from ..units import column, factor
 
 MJDREF = 51910 + 7.428703703703703e-4
@@ -57,9 +57,8 @@ def write_cuts(header: fits.Header, cuts: Sequence[tuple[str, str, str]]) -> Non
 
 
 def event_type_cut(event_type: str) -> tuple[str, str, str]:
-    """The cut on "front", "back" or "all" events, as `write_cuts` takes it."""
-    mask = {"front": FRONT, "back": BACK, "all": FRONT | BACK}[event_type]
-    return f"BIT_MASK(EVENT_TYPE,{mask},P8R3)", "DIMENSIONLESS", "1:1"
+    """The cut on an event type of `EVENT_TYPES`, as `write_cuts` takes it."""
+    return f"BIT_MASK(EVENT_TYPE,{EVENT_TYPES[event_type]},P8R3)", "DIMENSIONLESS", "1:1"
 
 
 def _apply(selection: Selection, kind: str, value: str, unit: str, where: str) -> Selection:

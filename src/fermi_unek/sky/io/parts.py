@@ -77,7 +77,7 @@ class SkyPart:
     name : str
         File name, for messages.
     kind : {"photons", "healpix", "wcs", "sky"}
-    event_type : {"front", "back", "all"}
+    event_type : str
     selection : Selection
         Cuts made on the photons, those of this reading included.
     intervals_mev : tuple of (float, float)

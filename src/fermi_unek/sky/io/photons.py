@@ -28,7 +28,16 @@ from ..geometry.coverage import (
     inside_circle,
 )
 from ..geometry.frame import lonlat_to_vectors
-from ..selection import BACK, FRONT, ZMAX_HIGH_DEG, ZMAX_LOW_DEG, Selection, Span
+from ..selection import (
+    BACK,
+    EVENT_TYPES,
+    FRONT,
+    LAYERS,
+    ZMAX_HIGH_DEG,
+    ZMAX_LOW_DEG,
+    Selection,
+    Span,
+)
 from ..units import factor
 from .dss import good_times, met_seconds, read_selection
 from .files import stream_table
@@ -45,8 +54,9 @@ class PhotonCuts:
 
     Attributes
     ----------
-    event_type : {"front", "back", "all"} or None
-        None selects FRONT where a file holds both, since that is what the models are made for.
+    event_type : str or None
+        One of `EVENT_TYPES`, or of `LAYERS` for photons that are kept apart; None is "fb" where a
+        file holds both FRONT and BACK events, else what it holds.
     zmax_deg : float or None
         Largest zenith angle. None: 100 degrees below and 105 above 1 GeV in files that were not
         cut already.
@@ -66,8 +76,9 @@ class PhotonCuts:
     region: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
-        if self.event_type not in (None, "front", "back", "all"):
-            raise InputError(f"event type {self.event_type!r}: expected front, back or all")
+        known = (*LAYERS, *EVENT_TYPES)
+        if self.event_type not in (None, *known):
+            raise InputError(f"event type {self.event_type!r}: expected one of {known}")
         if self.zmax_deg is not None and not 0.0 < self.zmax_deg <= 180.0:
             raise InputError(f"zmax {self.zmax_deg:g}: expected degrees between 0 and 180")
         for name, pair in (("energy", self.energy_mev), ("time", self.time_met)):
@@ -156,7 +167,8 @@ def read_photons(
     table = hdus[index]
     stated = read_selection(path, hdus, index)
     names = _columns(path, table, cuts, yearly)
-    chosen = _choose_event_type(path, stated, cuts.event_type, names)
+    assert cuts.event_type in EVENT_TYPES
+    chosen = cuts.event_type
     energy_mev = _energy_range(stated, cuts)
     uncut = stated.zenith_deg is None or stated.zenith_deg[1] > ZMAX_HIGH_DEG
     needs_zenith = cuts.zmax_deg is None and uncut and "ZENITH_ANGLE" in names
@@ -177,12 +189,10 @@ def read_photons(
         vectors = _vectors(rows)
         seen[hp.vec2pix(2**COVERAGE_ORDER, *vectors.T, nest=True)] = True
         tally.add(rows, vectors)
-        conversion = _conversion(rows)
+        bits = _event_bits(rows)
         keep = _passes(rows, vectors, cuts, energy_mev, needs_zenith)
-        if chosen in ("front", "back") and conversion is not None:
-            wanted = conversion == (0 if chosen == "front" else 1)
-            tally.other += int(np.sum(keep & ~wanted))
-            keep &= wanted
+        if chosen != "all" and bits is not None:
+            keep &= (bits & EVENT_TYPES[chosen]) != 0
         if good is not None and len(good) and "TIME" in rows:
             during = _during(rows["TIME"], good)
             tally.bad_times += int(np.sum(keep & ~during))
@@ -197,15 +207,6 @@ def read_photons(
             if yearly:
                 _add_years(years, b, rows["TIME"][here], pixels)
     tally.check()
-    both = cuts.event_type is None and stated.kind in (None, "all") and chosen == "front"
-    if both and tally.other:
-        warnings.warn(
-            f"{path}: holds FRONT and BACK events; the {tally.kept:,} FRONT ones of "
-            f"{tally.kept + tally.other:,} are used, since the models are made for them (event "
-            "type 'all' takes both)",
-            UnekWarning,
-            stacklevel=2,
-        )
     if stated.energy_mev is None and energy_mev is None and tally.highest > 0:
         energy_mev = (tally.lowest, max(tally.highest, float(ENERGY_EDGES_MEV[-1])))
     says_where = bool(stated.circles) or stated.whole_sky
@@ -231,7 +232,7 @@ class _Tally:
     def __init__(self, path: Path, stated: Selection) -> None:
         self._path, self._stated = path, stated
         self._outside = {"ENERGY": 0, "TIME": 0, "RA, DEC": 0}
-        self._total = self.kept = self.other = self.bad_times = 0
+        self._total = self.kept = self.bad_times = 0
         self.lowest, self.highest = np.inf, 0.0
 
     def add(self, rows: Mapping[str, np.ndarray], vectors: np.ndarray) -> None:
@@ -294,33 +295,38 @@ def _columns(path: Path, table: fits.BinTableHDU, cuts: PhotonCuts, yearly: bool
     return needed + [name for name in optional if name in present and name not in needed]
 
 
-def _choose_event_type(
-    path: Path, stated: Selection, requested: str | None, names: list[str]
-) -> str:
-    """Which events to take; warns unless they are FRONT."""
-    known = "CONVERSION_TYPE" in names or "EVENT_TYPE" in names
-    if requested is not None:
-        if requested != "all" and not known and stated.kind != requested:
-            raise InputError(
-                f"{path}: no column CONVERSION_TYPE or EVENT_TYPE to select {requested} events by"
-            )
-        if stated.kind in ("front", "back") and requested not in (stated.kind, "all"):
-            raise InputError(
-                f"{path}: holds {stated.label} events only, {requested} were asked for"
-            )
-        return stated.kind if requested == "all" and stated.kind == "front" else requested
-    if stated.kind == "front":
-        return "front"
-    if stated.kind in (None, "all") and known:
-        return "front"
-    chosen = "back" if stated.kind == "back" else "all"
-    warnings.warn(
-        f"{path}: holds {stated.label} events, the models are made for FRONT; "
-        "positions and probabilities are less certain",
-        UnekWarning,
-        stacklevel=3,
-    )
-    return chosen
+def event_types(
+    path: Path, hdus: fits.HDUList, index: int, requested: str | None
+) -> tuple[str, ...]:
+    """Event types of a photon file that are kept apart, of `EVENT_TYPES`, by what was requested.
+
+    Raises
+    ------
+    InputError
+        The file holds no such events, or does not say which of its events are.
+    """
+    stated = read_selection(path, hdus, index)
+    columns = set(hdus[index].columns.names)
+    known = {"front", "back"} if "CONVERSION_TYPE" in columns else set()
+    known |= set(EVENT_TYPES) if "EVENT_TYPE" in columns else set()
+    held = stated.kind or "all"
+    if requested is None:
+        return LAYERS["fb"] if held == "all" and known else (held,)
+    wanted = LAYERS.get(requested, (requested,))
+    bits = EVENT_TYPES[held]
+    # photons of either conversion type are of some quartile of the PSF, and the other way round
+    apart = [
+        name
+        for name in wanted
+        if EVENT_TYPES[name] & bits or (name[:3] == "psf") != (held[:3] == "psf")
+    ]
+    if not apart:
+        raise InputError(f"{path}: holds {stated.label} events only, {requested} were asked for")
+    if missing := [name for name in apart if name not in (*known, held, "all")]:
+        raise InputError(
+            f"{path}: no column CONVERSION_TYPE or EVENT_TYPE to select {missing[0]} events by"
+        )
+    return (held,) if apart == ["all"] else tuple(apart)
 
 
 def _energy_range(stated: Selection, cuts: PhotonCuts) -> Span | None:
@@ -374,14 +380,13 @@ def _vectors(rows: Mapping[str, np.ndarray]) -> np.ndarray:
     return lonlat_to_vectors(rows["L"].astype(float), rows["B"].astype(float))
 
 
-def _conversion(rows: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """0 for FRONT and 1 for BACK events; None when the file does not say."""
+def _event_bits(rows: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Event types (N,) as `EVENT_TYPES` has them; None when the file does not say."""
+    bits = rows.get("EVENT_TYPE")
     if "CONVERSION_TYPE" in rows:
-        return rows["CONVERSION_TYPE"]
-    if "EVENT_TYPE" in rows:
-        bits = rows["EVENT_TYPE"]
-        return np.where(bits & FRONT, 0, np.where(bits & BACK, 1, -1))
-    return None
+        conversion = np.where(rows["CONVERSION_TYPE"] == 0, FRONT, BACK)
+        return conversion if bits is None else bits & ~(FRONT | BACK) | conversion
+    return bits
 
 
 def _passes(
@@ -438,7 +443,7 @@ def _made(
     return replace(
         made,
         event_class=stated.event_class if cuts.event_class is None else cuts.event_class,
-        event_type={"front": FRONT, "back": BACK}.get(chosen, stated.event_type),
+        event_type=stated.event_type if chosen == "all" else EVENT_TYPES[chosen],
         energy_mev=energy_mev,
         zenith_deg=zenith if cuts.zmax_deg is None else (0.0, cuts.zmax_deg),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from ...errors import InputError, UnekWarning
 from ...progress import Progress, silent
 from ..counts import SkyCounts
 from ..geometry.coverage import circle_coverage
-from ..selection import warn_of_cuts
+from ..layers import layer_of, with_layers
+from ..selection import LAYERS, warn_of_cuts
 from .cubes import read_cube
 from .files import checksum, open_fits, resolve_inputs
 from .parts import SkyPart, join_parts
-from .photons import PhotonCuts, PhotonIds, read_photons
+from .photons import PhotonCuts, PhotonIds, event_types, read_photons
 from .skyfile import HDUCLAS1, cut_region, load_sky
 
 
@@ -79,7 +81,7 @@ def read_sky(
     cuts = PhotonCuts(event_type, zmax_deg, event_class, energy_mev, time_met, region)
     paths = resolve_inputs(inputs)
     parts: list[SkyPart] = []
-    ids = PhotonIds()
+    ids: dict[str, PhotonIds] = defaultdict(PhotonIds)
     for path in progress(paths, total=len(paths), label="reading"):
         with open_fits(path) as hdus:
             kind, index = recognise(path, hdus)
@@ -87,18 +89,38 @@ def read_sky(
                 if len(paths) > 1:
                     raise InputError(f"{path}: a binned sky cannot be joined with other inputs")
                 return _binned_sky(path, cuts)
-            part = _read(kind, path, hdus, index, cuts, ids, rng, yearly)
-        warn_of_cuts(part.selection, str(path))
-        parts.append(replace(part, checksum=checksum(path)))
-    if ids.doubles:
+            found = _read(kind, path, hdus, index, cuts, ids, rng, yearly)
+        warn_of_cuts(found[0].selection, str(path))
+        of_file = checksum(path)
+        parts += [replace(part, checksum=of_file) for part in found]
+    doubles = sum(seen.doubles for seen in ids.values())
+    if doubles:
         warnings.warn(
-            f"{paths[0]}{f' and {len(paths) - 1} more' if paths[1:] else ''}: {ids.doubles:,} "
+            f"{paths[0]}{f' and {len(paths) - 1} more' if paths[1:] else ''}: {doubles:,} "
             "photons are there more than once (the same RUN_ID, EVENT_ID and TIME); they were "
             "counted once",
             UnekWarning,
             stacklevel=2,
         )
-    return join_parts(parts, None if region is None else circle_coverage(*region))
+    return _joined_layers(parts, None if region is None else circle_coverage(*region))
+
+
+def _joined_layers(parts: Sequence[SkyPart], region: np.ndarray | None) -> SkyCounts:
+    """One sky of the parts, those of each layer joined by themselves where all are of one pair."""
+    groups: dict[str, list[SkyPart]] = defaultdict(list)
+    for part in parts:
+        groups[layer_of(part.event_type)].append(part)
+    if not any(set(groups) <= set(pair) for pair in LAYERS.values()):
+        return join_parts(parts, region)
+    filled = {name: group for name, group in groups.items() if any(part.total for part in group)}
+    if not filled:
+        return join_parts(parts, region)
+    layers = []
+    for name, group in filled.items():
+        layer = join_parts(group, region)
+        several = len({part.event_type for part in group}) > 1
+        layers.append(replace(layer, event_type=name) if several or len(filled) > 1 else layer)
+    return with_layers(layers)
 
 
 def recognise(path: Path, hdus: fits.HDUList) -> tuple[str, int]:
@@ -153,27 +175,37 @@ def _read(
     hdus: fits.HDUList,
     index: int,
     cuts: PhotonCuts,
-    ids: PhotonIds,
+    ids: Mapping[str, PhotonIds],
     rng: np.random.Generator,
     yearly: bool | None,
-) -> SkyPart:
+) -> list[SkyPart]:
     if kind == "photons":
         if yearly is None:
             yearly = "TIME" in hdus[index].columns.names
-        return read_photons(path, hdus, index, cuts, ids, yearly=yearly)
+        return [
+            read_photons(
+                path, hdus, index, replace(cuts, event_type=name), ids[name], yearly=yearly
+            )
+            for name in event_types(path, hdus, index, cuts.event_type)
+        ]
     if yearly:
         warnings.warn(
             f"{path}: a cube does not hold the times of its photons, no yearly counts",
             UnekWarning,
             stacklevel=3,
         )
-    return read_cube(path, hdus, index, cuts, rng)
+    return [read_cube(path, hdus, index, cuts, rng)]
 
 
 def _binned_sky(path: Path, cuts: PhotonCuts) -> SkyCounts:
     """A sky written by `write_sky`, of which only a region can still be cut out."""
     sky = load_sky(path)
-    if cuts.event_type not in (None, "all", sky.event_type):
+    held = [layer.event_type for layer in sky.layers]
+    if cuts.event_type in held:
+        sky = sky.layers[held.index(cuts.event_type)]
+    elif LAYERS.get(cuts.event_type or "", ()) != tuple(held) and (
+        cuts.event_type not in (None, "all", sky.event_type)
+    ):
         raise InputError(
             f"{path}: holds {sky.event_type} counts, {cuts.event_type} cannot be selected from a "
             "binned sky"

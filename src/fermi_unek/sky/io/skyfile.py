@@ -16,6 +16,7 @@ from ...errors import InputError
 from ..bins import ENERGY_EDGES_MEV, N_BINS
 from ..counts import BinCounts, Pixels, SkyCounts
 from ..geometry.coverage import N_COVERAGE, circle_coverage, inside_circle, intersect
+from ..layers import with_layers
 from ..selection import Selection
 from .files import open_fits, write_fits
 
@@ -38,20 +39,29 @@ def write_sky(sky: SkyCounts, path: str | Path, *, overwrite: bool = False) -> P
     header = primary.header
     header["HDUCLAS1"] = (HDUCLAS1, "binned photons of fermi-unek")
     header["HDUVERS"] = _VERSION
-    header["EVTYPE"] = (sky.event_type, "front, back or all")
-    header["NYEARS"] = (len(sky.years), "layers by mission year")
+    header["EVTYPE"] = (sky.event_type, "event types")
+    header["NYEARS"] = (len(sky.years), "parts by mission year")
+    header["NLAYERS"] = (len(sky.layers), "event types that are kept apart")
     masks: list[np.ndarray] = []
-    hdus = _layer_tables(sky, "", masks)
-    for number, layer in enumerate(sky.years):
-        hdus += _layer_tables(layer, f"YEAR{number}_", masks)
+    hdus = []
+    for prefix, layer in _prefixed(sky):
+        hdus += _layer_tables(layer, prefix, masks)
+        for number, year in enumerate(layer.years):
+            hdus += _layer_tables(year, f"{prefix}YEAR{number}_", masks)
     hdus += [_runs_table(mask, f"COVER{number}") for number, mask in enumerate(masks)]
     return write_fits([primary, *hdus], path, overwrite=overwrite)
+
+
+def _prefixed(sky: SkyCounts) -> list[tuple[str, SkyCounts]]:
+    """What is written of a sky, and how the names of its tables begin; a sum of layers is not."""
+    return [(f"LAYER{k}_", layer) for k, layer in enumerate(sky.layers)] or [("", sky)]
 
 
 def _layer_tables(sky: SkyCounts, prefix: str, masks: list[np.ndarray]) -> list[fits.BinTableHDU]:
     """Tables of a layer: its origin and its bins; new masks go to `masks`."""
     tables = [_origin_table(sky, f"{prefix}ORIGIN")]
     header = tables[0].header
+    header["EVTYPE"] = sky.event_type
     if np.isfinite(sky.livetime_years):
         header["LIVETIME"] = (sky.livetime_years, "calendar years of data")
     counted = {name: getattr(sky, name) for name in _COUNTED}
@@ -135,18 +145,25 @@ def load_sky(path: str | Path) -> SkyCounts:
         old = header.get("HDUVERS", 1) == 1
         try:
             masks = _read_masks(hdus)
-            layers = tuple(
-                _read_layer(path, hdus, f"YEAR{number}_", masks)
-                for number in range(header["NYEARS"])
-            )
-            sky = _read_layer(path, hdus, "", masks)
+            prefixes = [f"LAYER{k}_" for k in range(header.get("NLAYERS", 0))] or [""]
+            skies = [_read_with_years(path, hdus, prefix, masks) for prefix in prefixes]
             if old:
                 livetime = header.get("LIVETIME", float("nan"))
-                sky = replace(_from_version_1(sky), livetime_years=livetime)
-                layers = tuple(map(_from_version_1, layers))
+                years = tuple(map(_from_version_1, skies[0].years))
+                skies = [replace(_from_version_1(skies[0]), livetime_years=livetime, years=years)]
+            return with_layers(skies)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise InputError(f"{path}: the binned sky is damaged ({error})") from error
-        return replace(sky, years=layers)
+
+
+def _read_with_years(
+    path: Path, hdus: fits.HDUList, prefix: str, masks: list[np.ndarray]
+) -> SkyCounts:
+    years = tuple(
+        _read_layer(path, hdus, f"{prefix}YEAR{number}_", masks)
+        for number in range(hdus[0].header["NYEARS"])
+    )
+    return replace(_read_layer(path, hdus, prefix, masks), years=years)
 
 
 def _read_masks(hdus: fits.HDUList) -> list[np.ndarray]:
@@ -180,7 +197,7 @@ def _read_layer(path: Path, hdus: fits.HDUList, prefix: str, masks: list[np.ndar
     return replace(
         SkyCounts(
             tuple(bins),
-            hdus[0].header["EVTYPE"],
+            table.header.get("EVTYPE", hdus[0].header["EVTYPE"]),
             table.header.get("LIVETIME", float("nan")),
             origin={key: value for key, value in table.data if key},
         ),
@@ -252,5 +269,8 @@ def _cut_region(
         keep = inside_circle(vectors, circle)
         coverage = known.setdefault(id(counts.coverage), intersect(counts.coverage, disc))
         bins.append(BinCounts(counts.order, counts.pixels[keep], counts.counts[keep], coverage))
-    years = tuple(_cut_region(layer, circle, disc) for layer in sky.years)
-    return replace(sky, bins=tuple(bins), years=years)
+    years, layers = (
+        tuple(_cut_region(part, circle, disc) for part in parts)
+        for parts in (sky.years, sky.layers)
+    )
+    return replace(sky, bins=tuple(bins), years=years, layers=layers)

@@ -20,6 +20,8 @@ from ...classify.stamps import coverage_of, cut_stamps, geometry_of
 from ...detect.calibration import Calibration
 from ...detect.centers import Centers
 from ...detect.find import raw_centers
+from ...detect.scene import scene_of
+from ...diffuse.template import load_shape
 from ...errors import InputError
 from ...nets.classifier import ClassifierShape
 from ...nets.weights import LocalizerFile
@@ -119,17 +121,18 @@ def make_examples(
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = make_class_sky(sky, skies or Path(folder) / "skies", data_dir, progress)
     counts, truth = load_class_sky(kept)
-    found = raw_centers(counts, localizer, None, progress=progress)
-    save_examples(matched_examples(counts, truth, found, localizer, sky.seed), path)
+    scene = scene_of(counts, localizer.network.spec, load_shape())
+    found = raw_centers(counts, localizer, scene, progress=progress)
+    calibration = Calibration.of(localizer.calibration, scene.observed, counts.livetime_years)
+    save_examples(matched_examples(counts, truth, found, calibration, sky.seed), path)
     return path
 
 
 def matched_examples(
-    counts: SkyCounts, truth: ClassTruth, found: Centers, localizer: LocalizerFile, seed: int
+    counts: SkyCounts, truth: ClassTruth, found: Centers, calibration: Calibration, seed: int
 ) -> Examples:
     """The examples that centres found on a sky make."""
     lat = vectors_to_lonlat(found.vectors)[1]
-    calibration = Calibration.from_mapping(localizer.calibration)
     probability = calibration.probability(found, lat)
     matched = match_centers(found, lat, truth.vectors, truth.ts)
     return examples_of(counts, truth, matched, probability, seed)

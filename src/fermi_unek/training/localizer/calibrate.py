@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,30 @@ from scipy.spatial import cKDTree
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from ...detect.calibration import R68_OF_SIGMA, R95_OF_SIGMA, Calibration, features
+from ...detect.calibration import (
+    R68_OF_SIGMA,
+    R95_OF_SIGMA,
+    USUAL_YEARS,
+    Calibration,
+    features,
+    layers_name,
+)
 from ...detect.centers import Centers
 from ...detect.ellipses import round_distance_deg
 from ...detect.find import raw_centers
+from ...detect.scene import scene_of
 from ...detect.settings import SearchConfig
+from ...diffuse.template import DiffuseShape
 from ...errors import InputError
 from ...nets.weights import LocalizerFile, load_localizer, save_localizer
+from ...parallel import map_tasks
 from ...progress import Progress, silent
 from ...simulate.sky import simulate_counts
 from ...sky.geometry.frame import vectors_to_lonlat
 from ...sky.geometry.latitude import latitude_band
+from ...sky.layers import with_layers
 from ...sky.recount import counted_in_orders
-from .skies import COARSE_ORDERS, SkyRecipe, make_sky_model
+from .skies import SkyRecipe, make_sky_models
 
 REAL_TS = 9.0
 MATCH_DEG = 0.3
@@ -55,6 +67,8 @@ class MatchedCenters:
         To the matched source, error ellipses made circles of their area; NaN where not matched.
     ts : array (N,)
         Ideal TS of the matched source; NaN where not matched.
+    years : float
+        Live time of the photons.
     """
 
     centers: Centers
@@ -62,10 +76,15 @@ class MatchedCenters:
     real: np.ndarray
     distance_deg: np.ndarray
     ts: np.ndarray
+    years: float = USUAL_YEARS
 
 
 def match_centers(
-    centers: Centers, lat_deg: np.ndarray, true_vectors: np.ndarray, true_ts: np.ndarray
+    centers: Centers,
+    lat_deg: np.ndarray,
+    true_vectors: np.ndarray,
+    true_ts: np.ndarray,
+    years: float = USUAL_YEARS,
 ) -> MatchedCenters:
     """Match centres to the true sources, brightest first, each its nearest free centre.
 
@@ -93,7 +112,8 @@ def match_centers(
         partner[near[chord.argmin()]] = source
     real = partner >= 0
     if not len(true_ts):
-        return MatchedCenters(centers, lat_deg, real, *np.full((2, len(centers)), np.nan))
+        unmatched = np.full(len(centers), np.nan)
+        return MatchedCenters(centers, lat_deg, real, unmatched, unmatched, years)
     distance = round_distance_deg(centers, true_vectors[partner])
     return MatchedCenters(
         centers,
@@ -101,6 +121,7 @@ def match_centers(
         real,
         np.where(real, distance, np.nan),
         np.where(real, true_ts[partner], np.nan),
+        years,
     )
 
 
@@ -114,7 +135,7 @@ def fit_calibration(skies: Sequence[MatchedCenters]) -> Calibration:
     InputError
         When the centres are all real or all false, or there are none.
     """
-    x = np.concatenate([features(s.centers) for s in skies])
+    x = np.concatenate([features(s.centers, s.years) for s in skies])
     real = np.concatenate([s.real for s in skies])
     band = np.concatenate([latitude_band(s.lat_deg) for s in skies])
     if real.all() or not real.any():
@@ -147,7 +168,7 @@ def fit_calibration(skies: Sequence[MatchedCenters]) -> Calibration:
 
 def _fit_errors(
     skies: Sequence[MatchedCenters], score: np.ndarray, score_nodes: np.ndarray
-) -> dict[str, tuple[float, ...]]:
+) -> dict[str, Any]:
     """Tables of the 68% and 95% radii: from how many errors the truth is off.
 
     First as a function of `score`, of all real centres, then, what that leaves, in bins of the
@@ -201,21 +222,50 @@ def match_sky(
     data_dir: str | Path | None,
     years: float,
     *,
+    shape: DiffuseShape | None = None,
     config: SearchConfig | None = None,
     progress: Progress = silent,
-) -> MatchedCenters:
-    """Simulate a whole sky, search it and match what was found to the truth.
+) -> dict[str, MatchedCenters]:
+    """Simulate a whole sky, search it in its layers, and each way in which they may be given.
 
-    Where most patches of the recipe are coarse, the whole sky is counted in coarse pixels.
+    Parameters
+    ----------
+    localizer : LocalizerFile
+    recipe : SkyRecipe
+    data_dir : path or None
+    years : float
+    shape : DiffuseShape, optional
+        What the network knows of the diffuse emission.
+    config : SearchConfig, optional
+
+    Returns
+    -------
+    dict of str to MatchedCenters
+        By `layers_name`: both layers apart, their sum, and the sharper alone.
     """
-    model = make_sky_model(recipe, data_dir)
-    sky = simulate_counts(model, years, np.random.default_rng([recipe.seed, 2]))
-    if recipe.coarse > 0.5:
-        orders = COARSE_ORDERS[int(recipe.seed % 3 == 2)]
-        sky = counted_in_orders(sky, orders, np.random.default_rng([recipe.seed, 3]))
-    found = raw_centers(sky, localizer, None, config, progress=progress)
-    lat = vectors_to_lonlat(found.vectors)[1]
-    return match_centers(found, lat, model.vectors, model.ideal_ts.sum(axis=1) * years)
+    models = make_sky_models(recipe, data_dir)
+    layers = []
+    for k, model in enumerate(models):
+        layer = simulate_counts(model, years, np.random.default_rng([recipe.seed, 2, k]))
+        if recipe.orders is not None:
+            rng = np.random.default_rng([recipe.seed, 3, k])
+            layer = counted_in_orders(layer, recipe.orders, rng)
+        layers.append(layer)
+    vectors = models[0].vectors
+    ts = [model.ideal_ts.sum(axis=1) * years for model in models]
+    total = with_layers(layers)
+    found = {}
+    for sky, true_ts in (
+        (total, sum(ts)),
+        (replace(total, layers=()), sum(ts)),
+        (layers[0], ts[0]),
+    ):
+        scene = scene_of(sky, localizer.network.spec, shape)
+        centers = raw_centers(sky, localizer, scene, None, config, progress=progress)
+        lat = vectors_to_lonlat(centers.vectors)[1]
+        matched = match_centers(centers, lat, vectors, np.asarray(true_ts), years)
+        found[layers_name(scene.observed)] = matched
+    return found
 
 
 def calibrate_weights(
@@ -223,6 +273,8 @@ def calibrate_weights(
     recipes: Sequence[tuple[SkyRecipe, float]],
     data_dir: str | Path | None,
     *,
+    shape: DiffuseShape | None = None,
+    workers: int = 1,
     progress: Progress = silent,
 ) -> Path:
     """Calibrate a weights file in place on simulated skies.
@@ -233,13 +285,31 @@ def calibrate_weights(
         As `train_localizer` leaves it.
     recipes : sequence of (SkyRecipe, years)
         Skies, none of them trained on, and their live times.
+    shape : DiffuseShape, optional
+        What the network knows of the diffuse emission.
+    workers : int
+        Processes that simulate and search.
     """
     localizer = load_localizer(weights)
-    matched = [match_sky(localizer, r, data_dir, years, progress=progress) for r, years in recipes]
+    work = partial(_match_one, str(weights), data_dir, shape)
+    found = map_tasks(work, recipes, workers=workers, label="calibrating", progress=progress)
     history = {k: v for k, v in localizer.provenance.items() if k not in ("model", "sha256")}
     history["calibration skies"] = ", ".join(
-        f"{r.seed} {r.background} {r.event_type} {years:g} yr" for r, years in recipes
+        f"{r.seed} {r.background} {r.kept_apart} {years:g} yr" for r, years in recipes
     )
-    calibration = fit_calibration(matched).as_mapping()
+    names = dict.fromkeys(name for of_sky in found for name in of_sky)
+    calibration = {
+        name: fit_calibration([sky[name] for sky in found if name in sky]).as_mapping()
+        for name in names
+    }
     network: Any = localizer.network
-    return save_localizer(network, weights, history, calibration, localizer.template)
+    return save_localizer(network, weights, history, calibration)
+
+
+def _match_one(
+    weights: str,
+    data_dir: str | Path | None,
+    shape: DiffuseShape | None,
+    sky: tuple[SkyRecipe, float],
+) -> dict[str, MatchedCenters]:
+    return match_sky(load_localizer(weights), sky[0], data_dir, sky[1], shape=shape)

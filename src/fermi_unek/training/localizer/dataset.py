@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,13 +12,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ...diffuse.template import SkyTemplate
-from ...nets.spec import PatchBatch
+from ...detect.filters import matched_filters
+from ...diffuse.template import DiffuseShape, SkyTemplate, expected_template
+from ...irf.observation import Observation, shipped_observation
+from ...nets.filters import MatchedFilter
+from ...nets.spec import LayerBatch, ModelSpec, PatchBatch
 from ...sky.binning import BINNING
 from ...sky.bins import PATCH_DEG
+from ...sky.counts import Pixels
 from .skies import DATASET_YEARS, SkyPatches
 
 _ABSENT_BELOW = 5.0 / 7.0
+_SHORTEST_YEARS = 1.0 / 12.0
 
 
 @dataclass(frozen=True)
@@ -41,27 +47,50 @@ class TargetConfig:
 
 
 @dataclass(frozen=True)
+class View:
+    """Which photons of a sky a batch is shown, and as how many layers.
+
+    Attributes
+    ----------
+    layers : tuple of tuples of int
+        The sky's layers that are added up in each layer that is shown.
+    observed : tuple of Observation
+        What each was seen through.
+    template : bool
+        Whether the diffuse emission is known.
+    """
+
+    layers: tuple[tuple[int, ...], ...]
+    observed: tuple[Observation, ...]
+    template: bool = True
+
+
+@dataclass(frozen=True)
 class Example:
     """One augmented patch with its target.
 
     Attributes
     ----------
-    counts, masks : lists of six float32 arrays (n_b, n_b)
-    target : float32 array (4, 128, 128)
+    view : View
+        The same for all examples of a batch.
+    counts, masks : lists of lists of float32 arrays (n_b, n_b)
+        By layer and energy bin.
+    target : float32 array (5, 128, 128)
         Source mask (0, 1), weight of each pixel in the loss, offset to the source in columns
-        and rows (pixels, zero off the mask).
-    template : list of six float32 arrays (t_b, t_b), or None
-        What the network knows of the diffuse emission there.
+        and rows (pixels, zero off the mask), mask of extended sources.
+    template : list of lists of float32 arrays (t_b, t_b)
+        What is known of the diffuse emission there, by layer; empty where nothing is.
     """
 
-    counts: list[np.ndarray]
-    masks: list[np.ndarray]
+    view: View
+    counts: list[list[np.ndarray]]
+    masks: list[list[np.ndarray]]
     target: np.ndarray
-    template: list[np.ndarray] | None = None
+    template: list[list[np.ndarray]]
 
 
 class Batch(NamedTuple):
-    """Examples stacked: what the network is given, and the target (B, 4, 128, 128)."""
+    """Examples stacked: what the network is given, and the target (B, 5, 128, 128)."""
 
     given: PatchBatch
     target: Tensor
@@ -69,58 +98,111 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Shares:
-    """How often an example is not ten years of the whole patch in all bins.
+    """How often an example is not ten years of the whole patch in all layers and bins.
 
     Attributes
     ----------
     ten_years : float
-        Share of examples at ten years; the others lie between nine months and sixteen years.
+        Share of examples at ten years; the others lie between one month and seventeen years.
     absent : float
         Share of examples that lack energy bins; five in seven of them all below some energy.
     partial : float
         Share of examples in which one bin lacks some of its photons.
     fields : float
         Share of examples cut to a circle or a turned square.
+    one_layer : float
+        Share of batches that are shown one layer: the sharper, both added up, or the other.
+    no_template : float
+        Share of batches that know nothing of the diffuse emission.
+    blurred_absent : float
+        Share of examples whose second layer lacks its lowest bins.
     """
 
     ten_years: float = 0.5
     absent: float = 0.28
     partial: float = 0.1
     fields: float = 0.25
+    one_layer: float = 0.4
+    no_template: float = 0.06
+    blurred_absent: float = 0.1
+
+
+def draw_view(patches: SkyPatches, rng: np.random.Generator, shares: Shares) -> View:
+    """Which layers of a sky a batch is shown."""
+    recipe = patches.recipe
+    sides = (0.0,) * BINNING.n_bins
+    if recipe.orders is not None:
+        sides = tuple(Pixels.of_order(order).side_deg for order in recipe.orders)
+    kind = rng.random() / max(shares.one_layer, 1e-9)
+    layers: tuple[tuple[int, ...], ...] = ((0,), (1,))
+    names: tuple[str, ...] = patches.event_types
+    if kind < 0.6:
+        layers, names = ((0,),), names[:1]
+    elif kind < 0.9:
+        layers, names = ((0, 1),), ({"fb": "all"}.get(recipe.kept_apart, recipe.kept_apart),)
+    elif kind < 1.0:
+        layers, names = ((1,),), names[1:]
+    observed = tuple(shipped_observation(name, sides) for name in names)
+    return View(layers, observed, bool(rng.random() >= shares.no_template))
 
 
 def draw_example(
     patches: SkyPatches,
     index: int,
     rng: np.random.Generator,
+    view: View,
     shares: Shares | None = None,
-    template: SkyTemplate | None = None,
+    templates: Mapping[Observed, SkyTemplate] | None = None,
     target: TargetConfig | None = None,
 ) -> Example:
     """A patch at a random live time, with random masks, flips and turns."""
     shares = shares or Shares()
-    kept = draw_kept_fractions(rng, shares)
+    kept = np.stack([draw_kept_fractions(rng, shares)] * len(patches.counts))
+    if len(view.layers) == 2 and rng.random() < shares.blurred_absent:
+        kept[1, : rng.integers(1, 4)] = 0.0
     field = draw_field(rng, shares.fields)
     flips = int(rng.integers(8))
     counts, masks = [], []
-    for b, n_pixels in enumerate(BINNING.pixels):
-        mask = _field_mask(field, n_pixels) & (kept[b] > 0)
-        thinned = rng.binomial(patches.counts[b][index], kept[b]) * mask
-        counts.append(_turned(thinned.astype(np.float32), flips))
-        masks.append(_turned(mask.astype(np.float32), flips))
     truth = patches.truth(index)
-    ts = (truth.ts_per_year * kept).sum(axis=1) * DATASET_YEARS
-    planes = target_planes(truth.x, truth.y, ts, target)
+    ts = np.zeros(len(truth.x))
+    for layers in view.layers:
+        of_layer, mask_of_layer = [], []
+        for b, n_pixels in enumerate(BINNING.pixels):
+            mask = _field_mask(field, n_pixels) & (kept[layers[0], b] > 0)
+            thinned = sum(rng.binomial(patches.counts[k][b][index], kept[k, b]) for k in layers)
+            of_layer.append(_turned((thinned * mask).astype(np.float32), flips))
+            mask_of_layer.append(_turned(mask.astype(np.float32), flips))
+        counts.append(of_layer)
+        masks.append(mask_of_layer)
+        for k in layers:
+            ts += (truth.ts_per_year[:, k] * kept[k]).sum(axis=1)
+    planes = target_planes(truth.x, truth.y, ts * DATASET_YEARS, target)
     planes[1] *= _field_mask(field, BINNING.output_pixels)
-    cut = None
-    if template is not None:
-        cut = [_turned(plane, flips) for plane in template.cut(patches.frame(index))]
-    return Example(counts, masks, _turned_target(planes, flips), cut)
+    extended = patches.extended[index].repeat(2, axis=0).repeat(2, axis=1)
+    cut = []
+    if view.template and templates:
+        frame = patches.frame(index)
+        cut = [
+            [_turned(plane, flips) for plane in templates[observed_key(seen)].cut(frame)]
+            for seen in view.observed
+        ]
+    turned = np.concatenate(
+        [_turned_target(planes, flips), _turned(extended.astype(np.float32), flips)[None]]
+    )
+    return Example(view, counts, masks, turned, cut)
+
+
+Observed = tuple[str, tuple[float, ...]]
+
+
+def observed_key(observation: Observation) -> Observed:
+    """What tells the observations of training apart: event type and pixels."""
+    return observation.event_type, observation.pixels_deg
 
 
 def draw_kept_fractions(rng: np.random.Generator, shares: Shares) -> np.ndarray:
     """Fraction (6,) of the photons kept in each bin: live time, and bins absent or partial."""
-    short = np.exp(rng.uniform(np.log(0.75), np.log(DATASET_YEARS)))
+    short = np.exp(rng.uniform(np.log(_SHORTEST_YEARS), np.log(DATASET_YEARS)))
     kept = np.full(
         BINNING.n_bins, (10.0 if rng.random() < shares.ten_years else short) / DATASET_YEARS
     )
@@ -219,14 +301,24 @@ def _turned_target(planes: np.ndarray, flips: int) -> np.ndarray:
     return np.stack([mask, weight, *((dy, dx) if flips & 4 else (dx, dy))])
 
 
-def stack(examples: Sequence[Example]) -> Batch:
-    """One batch of several examples."""
-    given = PatchBatch(
-        _stacked([example.counts for example in examples]),
-        _stacked([example.masks for example in examples]),
-        _stacked([example.template for example in examples if example.template]) or None,
-    )
+def stack(examples: Sequence[Example], spec: ModelSpec) -> Batch:
+    """One batch of several examples of one view."""
+    filters = _filters(tuple(observed_key(o) for o in examples[0].view.observed), spec)
+    given = [
+        LayerBatch(
+            _stacked([example.counts[k] for example in examples]),
+            _stacked([example.masks[k] for example in examples]),
+            of_layer,
+            _stacked([e.template[k] for e in examples]) if examples[0].template else None,
+        )
+        for k, of_layer in enumerate(filters)
+    ]
     return Batch(given, torch.from_numpy(np.stack([example.target for example in examples])))
+
+
+@lru_cache(maxsize=64)
+def _filters(keys: tuple[Observed, ...], spec: ModelSpec) -> list[list[MatchedFilter]]:
+    return matched_filters([shipped_observation(*key) for key in keys], spec)
 
 
 def _stacked(planes: Sequence[Sequence[np.ndarray]]) -> list[Tensor]:
@@ -238,15 +330,19 @@ class PatchDataset(Dataset[Example]):
     """Examples number 0 to `length`, drawn from the patches of some skies.
 
     Each follows from the seed and its number alone, so that a resumed run goes on as the first
-    would have, and several processes draw what one would.
+    would have, and several processes draw what one would. A batch is of one view of one sky, since
+    the filters of its patches are the same.
 
     Parameters
     ----------
     skies : sequence of SkyPatches
     length : int
+    batch : int
+        Examples in a batch.
     seed : int
     shares : Shares, optional
-    template : SkyTemplate, optional
+    shape : DiffuseShape, optional
+        What is known of the diffuse emission.
     target : TargetConfig, optional
     first : int
         Examples drawn before, which are passed over.
@@ -256,25 +352,42 @@ class PatchDataset(Dataset[Example]):
         self,
         skies: Sequence[SkyPatches],
         length: int,
+        batch: int,
         seed: int,
         shares: Shares | None = None,
-        template: SkyTemplate | None = None,
+        shape: DiffuseShape | None = None,
         target: TargetConfig | None = None,
         first: int = 0,
     ) -> None:
-        self.skies, self.seed, self.first = skies, seed, first
+        self.skies, self.seed, self.first, self.batch = skies, seed, first, batch
+        self.shares, self.shape, self.target = shares or Shares(), shape, target
         self._length = length - first
-        self._how = shares, template, target
+        self._templates: dict[Observed, SkyTemplate] = {}
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, number: int) -> Example:
-        rng = np.random.default_rng([self.seed, self.first + number])
+        number += self.first
+        rng = np.random.default_rng([self.seed, number // self.batch, 1])
         patches = self.skies[int(rng.integers(len(self.skies)))]
-        return draw_example(patches, int(rng.integers(len(patches))), rng, *self._how)
+        view = draw_view(patches, rng, self.shares)
+        rng = np.random.default_rng([self.seed, number])
+        index = int(rng.integers(len(patches)))
+        templates = self._templates_of(view)
+        return draw_example(patches, index, rng, view, self.shares, templates, self.target)
+
+    def _templates_of(self, view: View) -> Mapping[Observed, SkyTemplate]:
+        if self.shape is not None and view.template:
+            for seen in view.observed:
+                key = observed_key(seen)
+                if key not in self._templates:
+                    self._templates[key] = expected_template(self.shape, seen)
+        return self._templates
 
 
-def batches(dataset: PatchDataset, size: int, workers: int = 0) -> DataLoader[Any]:
+def batches(dataset: PatchDataset, spec: ModelSpec, workers: int = 0) -> DataLoader[Any]:
     """Batches of a dataset in order, drawn by so many processes beside the one that trains."""
-    return DataLoader(dataset, size, collate_fn=stack, num_workers=workers)
+    return DataLoader(
+        dataset, dataset.batch, collate_fn=partial(stack, spec=spec), num_workers=workers
+    )

@@ -17,13 +17,15 @@ class LossConfig:
 
     Attributes
     ----------
-    dice, offset, error : float
-        Of the overlap of the masks, of the offsets, of the likelihood of their errors.
+    dice, offset, error, extended : float
+        Of the overlap of the masks, of the offsets, of the likelihood of their errors, of the cross
+        entropy of the mask of extended sources.
     """
 
     dice: float = 0.02
     offset: float = 0.05
     error: float = 0.01
+    extended: float = 0.1
 
 
 def localizer_loss(
@@ -37,10 +39,10 @@ def localizer_loss(
 
     Parameters
     ----------
-    output : Tensor (B, 4, n, n)
+    output : Tensor (B, 5, n, n)
         As `Localizer.forward` returns.
-    target : Tensor (B, 4, n, n)
-        Mask, weight, offset in columns and rows.
+    target : Tensor (B, 5, n, n)
+        Mask, weight, offset in columns and rows, mask of extended sources.
     config : LossConfig, optional
     """
     config = config or LossConfig()
@@ -57,6 +59,10 @@ def localizer_loss(
     squared = ((offset - true_offset).detach() ** 2).sum(dim=1)
     likelihood = squared / 2.0 * torch.exp(-2.0 * log_error) + 2.0 * log_error
     error = (likelihood * on_source).sum() / norm
+    observed = (weight > 0).to(weight.dtype)
+    extended = F.binary_cross_entropy_with_logits(output[:, 4], target[:, 4], observed)
     loss = entropy + config.dice * (1.0 - overlap) + config.offset * shift + config.error * error
+    loss = loss + config.extended * extended
     parts = {"entropy": entropy, "dice": 1.0 - overlap, "offset": shift, "error": error}
+    parts["extended"] = extended
     return loss, {name: value.detach() for name, value in parts.items()}

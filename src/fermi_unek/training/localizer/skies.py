@@ -1,8 +1,9 @@
 """Simulated skies cut into training patches on disk, with the sources behind them.
 
-A file holds patches of one simulated sky, each with its own Poisson draw, at a live time of
-sixteen years. Shorter live times are thinned from it when a patch is drawn, and the ideal TS,
-which is linear in live time and a sum over energy bins, is scaled with them.
+A folder holds patches of one simulated sky, each with its own Poisson draw, at a live time of
+sixteen years, event types apart. Shorter live times are thinned from it when a patch is drawn, and
+the ideal TS, which is linear in live time and a sum over layers and energy bins, is scaled with
+them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import healpy as hp
 import numpy as np
 
-from ...diffuse.named import by_name, vary
+from ...diffuse.named import DiffuseModel, by_name, vary
 from ...irf.instrument import load_instrument
 from ...simulate.extended import extended_model, extended_table
 from ...simulate.photons import render_patch
@@ -27,10 +28,13 @@ from ...simulate.population import resampled_population, scale
 from ...simulate.skymodel import SkyModel, build_sky_model
 from ...sky.binning import BINNING, orders_by_energy
 from ...sky.geometry.frame import PatchFrame
+from ...sky.selection import LAYERS
 
 DATASET_YEARS = 16.0
 _MARGIN_PIXELS = 6.0
 _LOWEST_TS = 1.0
+_EXTENDED_BINS = slice(2, 4)
+_EXTENDED_SHARE = 0.3
 _TRUTH_COLUMNS = ("x", "y", "ts_per_year")
 
 
@@ -46,22 +50,23 @@ class SkyRecipe:
     ----------
     seed : int
     background : str
-    event_type : {"front", "all"}
+    kept_apart : str
+        Event types that are kept apart, of `LAYERS`.
     n_patches : int
     extended : bool
         Whether DR2's extended sources are in the sky.
-    coarse : float
-        Share of the patches whose photons are placed as coarse count files would give them.
+    coarse : int or None
+        Which of `COARSE_ORDERS` the photons were counted in; None keeps them exact.
     structure : float
         How far the Galactic emission departs from the background's, see `diffuse.structure.vary`.
     """
 
     seed: int
     background: str
-    event_type: str
+    kept_apart: str
     n_patches: int
     extended: bool = False
-    coarse: float = 0.5
+    coarse: int | None = None
     structure: float = 0.1
 
     @property
@@ -69,7 +74,12 @@ class SkyRecipe:
         """Folder of the sky: what it is at a glance, and a checksum of all that it is made with."""
         made_with = [asdict(self), DATASET_YEARS, COARSE_ORDERS, BINNING.as_mapping()]
         checksum = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
-        return f"sky{self.seed:06d}-{self.background}-{self.event_type}-{checksum[:8]}"
+        return f"sky{self.seed:06d}-{self.background}-{self.kept_apart}-{checksum[:8]}"
+
+    @property
+    def orders(self) -> tuple[int, ...] | None:
+        """HEALPIX orders of the count files the photons are thought to come from."""
+        return None if self.coarse is None else COARSE_ORDERS[self.coarse]
 
 
 @dataclass(frozen=True)
@@ -80,8 +90,8 @@ class Truth:
     ----------
     x, y : float32 arrays (S,)
         Pixel coordinates in the source mask.
-    ts_per_year : float32 array (S, 6)
-        Ideal TS per year of live time and energy bin.
+    ts_per_year : float32 array (S, L, 6)
+        Ideal TS per year of live time, layer and energy bin.
     """
 
     x: np.ndarray
@@ -95,13 +105,17 @@ class SkyPatches:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.recipe = SkyRecipe(**json.loads((self.folder / "recipe.json").read_text()))
-        names = [f"counts{b}.npy" for b in range(BINNING.n_bins)]
-        self.counts = [np.load(self.folder / name, mmap_mode="r") for name in names]
+        self.event_types = LAYERS[self.recipe.kept_apart]
+        self.counts = [
+            [np.load(path, mmap_mode="r") for path in sorted(self.folder.glob(f"{name}*.npy"))]
+            for name in self.event_types
+        ]
+        self.extended = np.load(self.folder / "extended.npy", mmap_mode="r")
         with np.load(self.folder / "truth.npz") as truth:
             self._truth = dict(truth)
 
     def __len__(self) -> int:
-        return len(self.counts[0])
+        return len(self.extended)
 
     def frame(self, index: int) -> PatchFrame:
         """Where patch `index` lies."""
@@ -118,22 +132,23 @@ def default_recipes(
     patches_per_sky: int,
     first_seed: int,
     backgrounds: Sequence[str],
-    coarse: float = 0.5,
     structure: float = 0.1,
 ) -> list[SkyRecipe]:
     """The skies to train on; backgrounds take turns.
 
-    Every fourth sky is FRONT+BACK, every other holds the extended sources.
+    FRONT and BACK are kept apart in two of three, quartiles of the PSF in the third. Every other
+    holds the extended sources, every fourth was counted in coarse pixels, and the Galactic
+    emission of every other departs from its model by `structure`, of the others by a third of it.
     """
     return [
         SkyRecipe(
             seed=first_seed + i,
             background=_seeded(backgrounds[i % len(backgrounds)], first_seed + i),
-            event_type="all" if i % 4 == 3 else "front",
+            kept_apart="psf" if i % 3 == 2 else "fb",
             n_patches=patches_per_sky,
             extended=i % 2 == 0,
-            coarse=coarse,
-            structure=structure,
+            coarse=(i // 4) % len(COARSE_ORDERS) if i % 4 == 3 else None,
+            structure=structure if (i // 2) % 2 else structure / 3.0,
         )
         for i in range(n_skies)
     ]
@@ -144,32 +159,26 @@ def _seeded(background: str, seed: int) -> str:
     return f"own-{seed}" if background == "own" else background
 
 
-def make_sky_model(recipe: SkyRecipe, data_dir: str | Path | None) -> SkyModel:
-    """The sky of a recipe: new sources over a varied background."""
-    rng = np.random.default_rng(recipe.seed)
-    diffuse = by_name(recipe.background, data_dir, recipe.event_type)
-    diffuse = vary(diffuse, rng, structure_sigma=recipe.structure)
-    sources = resampled_population(rng)
-    model = build_sky_model(sources, diffuse, load_instrument(), recipe.event_type)
-    return with_extended(model, rng) if recipe.extended else model
+def make_sky_models(recipe: SkyRecipe, data_dir: str | Path | None) -> list[SkyModel]:
+    """The sky of a recipe as each of its layers sees it: new sources over a varied background."""
+    sources = resampled_population(np.random.default_rng([recipe.seed, 4]))
+    models = []
+    for event_type in LAYERS[recipe.kept_apart]:
+        rng = np.random.default_rng(recipe.seed)  # the same in each layer
+        diffuse = by_name(recipe.background, data_dir, event_type)
+        diffuse = vary(diffuse, rng, structure_sigma=recipe.structure)
+        extended = moved_extended(rng) if recipe.extended else None
+        instrument = load_instrument()
+        models.append(build_sky_model(sources, diffuse, instrument, event_type, extended=extended))
+    return models
 
 
-def with_extended(model: SkyModel, rng: np.random.Generator) -> SkyModel:
-    """The sky with DR2's extended sources, all moved along the plane by one angle."""
+def moved_extended(rng: np.random.Generator) -> DiffuseModel:
+    """DR2's extended sources with other fluxes, all moved along the plane by one angle."""
     table = extended_table()
     scale(table, np.exp(rng.normal(0.0, 0.3, len(table))))
     diffuse = extended_model(table)
-    moved = _turned_about_poles(diffuse.maps, rng.uniform(0.0, 2.0 * np.pi))
-    diffuse = replace(diffuse, maps=moved)
-    dark = build_sky_model(model.sources, diffuse, load_instrument(), model.event_type)
-    return replace(
-        model,
-        background=model.background + dark.background,
-        fine_background=tuple(
-            mine + added
-            for mine, added in zip(model.fine_background, dark.fine_background, strict=True)
-        ),
-    )
+    return replace(diffuse, maps=_turned_about_poles(diffuse.maps, rng.uniform(0.0, 2.0 * np.pi)))
 
 
 def _turned_about_poles(maps: np.ndarray, angle_rad: float) -> np.ndarray:
@@ -195,20 +204,19 @@ def make_patches(recipe: SkyRecipe, folder: str | Path, data_dir: str | Path | N
     temporary = path.with_name(path.name + ".part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    model = make_sky_model(recipe, data_dir)
     rng = np.random.default_rng([recipe.seed, 1])
     frames = list(random_frames(recipe.n_patches, rng))
-    shapes = [(recipe.n_patches, n, n) for n in BINNING.pixels]
-    counts = [np.empty(shape, np.uint16) for shape in shapes]
-    for number, frame in enumerate(frames):
-        # two in three of the coarse ones follow the first convention
-        orders = COARSE_ORDERS[int(rng.random() < 1 / 3)] if rng.random() < recipe.coarse else None
-        patch = render_patch(model, frame, DATASET_YEARS, rng, orders)
-        for planes, of_bin in zip(counts, patch.counts, strict=True):
-            planes[number] = np.minimum(of_bin, 65535)
-    for b, planes in enumerate(counts):
-        np.save(temporary / f"counts{b}.npy", planes)
-    truths = [truth_in(model, frame) for frame in frames]
+    models = make_sky_models(recipe, data_dir)
+    for event_type, model in zip(LAYERS[recipe.kept_apart], models, strict=True):
+        counts = [np.empty((recipe.n_patches, n, n), np.uint16) for n in BINNING.pixels]
+        for number, frame in enumerate(frames):
+            patch = render_patch(model, frame, DATASET_YEARS, rng, recipe.orders)
+            for planes, of_bin in zip(counts, patch.counts, strict=True):
+                planes[number] = np.minimum(of_bin, 65535)
+        for b, planes in enumerate(counts):
+            np.save(temporary / f"{event_type}{b}.npy", planes)
+    np.save(temporary / "extended.npy", extended_pixels(models[0], frames))
+    truths = [truth_in(models, frame) for frame in frames]
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(truth, name) for truth in truths]) for name in _TRUTH_COLUMNS
     }
@@ -223,6 +231,25 @@ def make_patches(recipe: SkyRecipe, folder: str | Path, data_dir: str | Path | N
     return path
 
 
+def extended_pixels(model: SkyModel, frames: Sequence[PatchFrame]) -> np.ndarray:
+    """Bool (P, n, n) at half the pixels of the mask: where an extended source shines.
+
+    From 1 to 7 GeV, where it is a third as bright as all other diffuse emission or more.
+    """
+    n_pixels = BINNING.output_pixels // 2
+    lit = np.zeros((len(frames), n_pixels, n_pixels), bool)
+    if model.extended is None:
+        return lit
+    extended, total = (m[_EXTENDED_BINS].sum(axis=0) for m in (model.extended, model.background))
+    bright = extended > _EXTENDED_SHARE * (total - extended)
+    nside = hp.npix2nside(len(bright))
+    for number, frame in enumerate(frames):
+        vectors = frame.pixel_vectors(n_pixels).reshape(-1, 3)
+        pixels = hp.vec2pix(nside, *vectors.T, nest=True)
+        lit[number] = bright[pixels].reshape(n_pixels, n_pixels)
+    return lit
+
+
 def random_frames(number: int, rng: np.random.Generator) -> Iterator[PatchFrame]:
     """Patches centred and turned at random, one in seven of them drawn near the plane.
 
@@ -234,13 +261,13 @@ def random_frames(number: int, rng: np.random.Generator) -> Iterator[PatchFrame]
         yield PatchFrame(lon, float(np.degrees(np.arcsin(sine))), rng.uniform(0, 360))
 
 
-def truth_in(model: SkyModel, frame: PatchFrame) -> Truth:
-    """Sources on the patch or within half a degree of it."""
-    cosine = model.vectors @ frame.axes[2]
-    rows = np.flatnonzero(cosine > np.cos(np.radians(9.0)))
-    x, y = frame.project(model.vectors[rows], BINNING.output_pixels)
-    ts = model.ideal_ts[rows]
+def truth_in(models: Sequence[SkyModel], frame: PatchFrame) -> Truth:
+    """Sources on the patch or within half a degree of it, as some layers of one sky see them."""
+    vectors = models[0].vectors
+    rows = np.flatnonzero(vectors @ frame.axes[2] > np.cos(np.radians(9.0)))
+    x, y = frame.project(vectors[rows], BINNING.output_pixels)
+    ts = np.stack([model.ideal_ts[rows] for model in models], axis=1)
     low, high = -_MARGIN_PIXELS, BINNING.output_pixels + _MARGIN_PIXELS
     kept = (x > low) & (x < high) & (y > low) & (y < high)
-    kept &= ts.sum(axis=1) * DATASET_YEARS > _LOWEST_TS
+    kept &= ts.sum(axis=(1, 2)) * DATASET_YEARS > _LOWEST_TS
     return Truth(*(a[kept].astype(np.float32) for a in (x, y, ts)))

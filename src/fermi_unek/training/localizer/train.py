@@ -13,23 +13,12 @@ import numpy as np
 import torch
 
 from ...config import TrainConfig
-from ...diffuse.named import by_name
-from ...diffuse.template import SkyTemplate, template_from_maps
+from ...diffuse.template import load_shape
 from ...errors import ConfigError
-from ...irf.instrument import (
-    ResponseTables,
-    containment_deg,
-    load_instrument,
-    mean_psf,
-)
-from ...nets.filters import pixel_kernel
 from ...nets.localizer import BinInput, Localizer
 from ...nets.spec import ModelSpec
 from ...nets.weights import load_localizer, save_localizer
 from ...progress import Progress, silent
-from ...simulate.population import complete, dr2_table
-from ...simulate.skymodel import build_sky_model
-from ...sky.bins import PATCH_DEG
 from ..checkpoint import (
     UNREADABLE,
     no_checkpoint,
@@ -45,10 +34,8 @@ from .skies import DATASET_YEARS, SkyPatches, SkyRecipe, default_recipes, make_p
 
 CHECKPOINT_EVERY = 200
 _CALIBRATION_SEEDS = 1_000_000
+_CALIBRATION_YEARS = (10.0, 10.0, 10.0, 1.0, 10.0, 4.0, 16.0, 10.0, 1.0)
 _AVERAGE = 0.998
-_WIDE = 3.0
-_KERNEL_MARGIN_DEG = 0.2
-_FIRST_CONVOLUTIONS = ("down0.0.weight", "down1.0.weight")
 
 
 def train_localizer(
@@ -76,7 +63,14 @@ def train_localizer(
     trainer = Trainer(config, skies, checkpoint)
     weights = trainer.run(progress)
     if config.calibration_skies and accelerator.is_main_process:
-        calibrate_weights(weights, calibration_recipes(config), config.data, progress=progress)
+        calibrate_weights(
+            weights,
+            calibration_recipes(config),
+            config.data,
+            shape=load_shape(config.template) if config.template else None,
+            workers=config.workers,
+            progress=progress,
+        )
     accelerator.wait_for_everyone()
     return weights
 
@@ -88,7 +82,6 @@ def open_skies(config: TrainConfig, progress: Progress = silent) -> list[SkyPatc
         config.patches,
         config.sky_seed,
         config.backgrounds,
-        config.coarse,
         config.structure,
     )
     return [
@@ -98,13 +91,12 @@ def open_skies(config: TrainConfig, progress: Progress = silent) -> list[SkyPatc
 
 
 def calibration_recipes(config: TrainConfig) -> list[tuple[SkyRecipe, float]]:
-    """Skies of ten years of FRONT photons, backgrounds in turn, seeds far from the training's."""
+    """Skies of several live times and layers, seeds far from the training's."""
     first = config.sky_seed + _CALIBRATION_SEEDS
+    recipes = default_recipes(config.calibration_skies, 0, first, config.backgrounds)
     return [
-        (replace(recipe, event_type="front"), 10.0)
-        for recipe in default_recipes(
-            config.calibration_skies, 0, first, config.backgrounds, config.coarse
-        )
+        (replace(recipe, coarse=None), _CALIBRATION_YEARS[k % len(_CALIBRATION_YEARS)])
+        for k, recipe in enumerate(recipes)
     ]
 
 
@@ -138,10 +130,10 @@ class Trainer:
         self.config, self.skies, self.checkpoint = config, skies, checkpoint
         self.loss, self.target = loss, target
         self.accelerator = accelerator_for(config.device, config.threads)
-        network = Localizer(ModelSpec(config.widths, bool(config.template)))
+        network = Localizer(ModelSpec(config.widths))
         # torch's type hints do not know the keyword
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.template = template_of(config.template, config.data) if config.template else None
+        self.shape = load_shape(config.template) if config.template else None
         if config.start is None:
             fit_inputs(network, skies, np.random.default_rng(config.seed))
         else:
@@ -164,17 +156,18 @@ class Trainer:
 
     def run(self, progress: Progress = silent) -> Path:
         """Train to the last step; the path of the weights, written by the main process."""
-        config = self.config
+        config, network = self.config, self.averaged
         dataset = PatchDataset(
             self.skies,
             config.steps * config.batch,
+            config.batch,
             config.seed,
             Shares(ten_years=config.ten_years, absent=config.absent, fields=config.fields),
-            self.template,
+            self.shape,
             self.target,
             first=self.step * config.batch,
         )
-        loader = self.accelerator.prepare(batches(dataset, config.batch, config.loaders))
+        loader = self.accelerator.prepare(batches(dataset, network.spec, config.loaders))
         for batch in progress(loader, total=config.steps - self.step, label="training"):
             self.train_step(batch)
             if self.step % CHECKPOINT_EVERY == 0 or self.step == config.steps:
@@ -185,8 +178,7 @@ class Trainer:
                         lines.write(json.dumps(report) + "\n")
         weights = self.checkpoint.with_name("weights.safetensors")
         if self.accelerator.is_main_process:
-            template = self.template.maps if self.template else ()
-            save_localizer(self.averaged, weights, self._history(), template=template)
+            save_localizer(self.averaged, weights, self._history())
         self.accelerator.wait_for_everyone()
         return weights
 
@@ -252,24 +244,17 @@ class Trainer:
 
 
 def start_from(network: Localizer, start: object) -> None:
-    """Give a network the weights of another, which may lack the template.
-
-    What the first convolutions are given beside what the other knew weighs nothing at first.
+    """Give a network the weights of another of the same spec.
 
     Raises
     ------
     ConfigError
-        When the two differ otherwise.
+        When the two differ.
     """
     try:
         if not isinstance(start, Localizer):
             raise RuntimeError("another architecture")
-        state = network.state_dict()
-        given = dict(start.state_dict())
-        for name in () if start.spec.template else _FIRST_CONVOLUTIONS:
-            old, more = given[name], state[name].shape[1] - given[name].shape[1]
-            given[name] = torch.cat([old, old.new_zeros(old.shape[0], more, *old.shape[2:])], dim=1)
-        network.load_state_dict({**state, **given})
+        network.load_state_dict(start.state_dict())
     except RuntimeError as error:
         spec = getattr(start, "spec", None)
         raise ConfigError(
@@ -277,31 +262,16 @@ def start_from(network: Localizer, start: object) -> None:
         ) from error
 
 
-def template_of(name: str, data_dir: Path | None) -> SkyTemplate:
-    """A diffuse model as FRONT sees it, without any source."""
-    diffuse = by_name(name, data_dir)
-    model = build_sky_model(complete(dr2_table()[:0]), diffuse, load_instrument(), "front")
-    return template_from_maps(model.background)
-
-
 def fit_inputs(network: Localizer, skies: Sequence[SkyPatches], rng: np.random.Generator) -> None:
-    """Set the matched filters from the FRONT PSF and the scaling from ten years of the patches."""
-    front = load_instrument().front
-    for b, n_pixels in enumerate(network.spec.binning.pixels):
-        sample = np.concatenate(
-            [sky.counts[b][rng.integers(len(sky), size=8)].astype(float) for sky in skies]
+    """Set the scaling of the inputs from ten years of the patches, in the pixels they are shown."""
+    n_bins = network.spec.binning.n_bins
+    for number, module in enumerate(network.inputs):
+        k, b = divmod(number, n_bins)
+        n_pixels = network.pixels[k][b]
+        counts = np.concatenate(
+            [sky.counts[k][b][rng.integers(len(sky), size=8)].astype(float) for sky in skies]
         )
-        stable = 2.0 * np.sqrt(sample * 10.0 / DATASET_YEARS + 0.375)
-        core, wide = input_kernels(front, b, PATCH_DEG / n_pixels)
-        module = cast(BinInput, network.inputs[b])
-        module.fit(core, wide, float(stable.mean()), float(stable.std()))
-
-
-def input_kernels(
-    response: ResponseTables, b: int, pixel_deg: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """PSF of energy bin `b` on its pixels, and the same stretched three times."""
-    angles, profile = mean_psf(response, b)
-    radius = containment_deg(angles, profile, 0.9) + _KERNEL_MARGIN_DEG
-    core = pixel_kernel(angles, profile, pixel_deg, radius)
-    return core, pixel_kernel(angles * _WIDE, profile, pixel_deg, radius * _WIDE / 1.5)
+        factor = counts.shape[-1] // n_pixels
+        counts = counts.reshape(-1, n_pixels, factor, n_pixels, factor).sum(axis=(2, 4))
+        stable = 2.0 * np.sqrt(counts * 10.0 / DATASET_YEARS + 0.375)
+        cast(BinInput, module).fit(float(stable.mean()), float(stable.std()))
