@@ -29,6 +29,7 @@ from .schema import (
     PROBABILITY_COLUMNS,
     blank_table,
 )
+from .selected import select_by_purity
 
 _NEIGHBOURS = 8
 """So many of the nearest 4FGL sources are looked at for an association."""
@@ -55,6 +56,7 @@ def build_catalog(
     reference: Table | None = None,
     association_radius: float | None = None,
     coverage: np.ndarray | None = None,
+    purity: float = 0.95,
     year_edges_met: np.ndarray | None = None,
 ) -> Catalog:
     """Make the catalog of a list of candidates.
@@ -72,6 +74,8 @@ def build_catalog(
         See `name_neighbours`.
     coverage : bool array (12 * 4**COVERAGE_ORDER,), optional
         NESTED Galactic mask of what was searched; the whole sky when absent.
+    purity : float
+        Of the list whose rows are `Selected`, see `select_by_purity`.
     year_edges_met : float array (n_years + 1,), optional
         Edges of the history columns; DR3's twelve years when absent.
 
@@ -95,6 +99,7 @@ def build_catalog(
     table["SpectrumType"] = np.full(len(table), "PowerLaw", dtype="U17")
     _fill_candidates(table, candidates)
     header: dict[str, HeaderValue] = {k: _plain(v) for k, v in (provenance or {}).items()}
+    header |= _select(table, purity)
     header |= {"reference catalog": "none"}
     if reference is not None:
         header["reference catalog"] = str(reference.meta.get("RELEASE", "a table"))
@@ -103,6 +108,19 @@ def build_catalog(
             header["association radius"] = association_radius
         name_neighbours(table, reference, association_radius)
     return Catalog(table, header | _software(), coverage, edges)
+
+
+def _select(table: Table, purity: float) -> dict[str, HeaderValue]:
+    """Fill Selected; what the header says of the list and of all candidates."""
+    probability = np.asarray(table["Probability"], float)
+    chosen = select_by_purity(probability, np.asarray(table["GLAT"]), purity)
+    table["Selected"][:] = chosen
+    told: dict[str, HeaderValue] = {"purity asked for": purity}
+    for name, rows in (("selected", probability[chosen]), ("all", probability)):
+        if len(rows):
+            told[f"expected purity, {name}"] = round(float(rows.mean()), 4)
+            told[f"expected real sources, {name}"] = round(float(rows.sum()), 1)
+    return told
 
 
 def _fill_candidates(table: Table, candidates: Candidates) -> None:

@@ -126,6 +126,9 @@ def read_catalog(path: str | Path) -> Catalog:
             edges = np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
         else:
             edges = _edges_from_header(path, sources)
+        if "Selected" not in table.colnames:  # a list of an older release is one
+            index = table.index_column("Probability") + 1
+            table.add_column(np.ones(len(table), bool), name="Selected", index=index)
         coverage = _read_coverage(hdus["COVERAGE"], path) if "COVERAGE" in hdus else None
         header = _read_header(hdus[0].header)
     try:

@@ -126,10 +126,16 @@ class Catalog:
     def __repr__(self) -> str:
         fake = int(np.count_nonzero(self.table["Fake"]))
         plural = "" if len(self) == 1 else "s"
-        return f"<Catalog: {len(self)} source{plural}, {fake} likely fake>"
+        chosen = int(np.count_nonzero(self.table["Selected"]))
+        return f"<Catalog: {len(self)} source{plural}, {chosen} selected, {fake} likely fake>"
 
     def _repr_html_(self) -> str:
         return f"<p>{repr(self)[1:-1]}</p>{self.table[list(SHOWN)]._repr_html_()}"
+
+    @property
+    def selected(self) -> Catalog:
+        """The list of the purity that was asked for: rows that are `Selected`."""
+        return self[np.asarray(self.table["Selected"], bool)]
 
     @property
     def regions(self) -> Regions:

@@ -173,6 +173,7 @@ _ASSOCIATION = (
 
 _OURS = (
     ColumnSpec("Probability", "f4", None, "Network's probability of a source, 0 to 1"),
+    ColumnSpec("Selected", "?", None, "True: in the list of the purity that was asked for"),
     ColumnSpec("Prob_BLL", "f4", None, "Probability of a BL Lac; NaN: not classified"),
     ColumnSpec("Prob_FSRQ", "f4", None, "Probability of a flat-spectrum radio quasar"),
     ColumnSpec("Prob_PSR", "f4", None, "Probability of a pulsar"),

@@ -113,6 +113,13 @@ class FindConfig(SearchSettings):
         "Classifier, by name or weights file; the shipped one unless given.",
         metavar="NAME|FILE",
     )
+    purity: float = setting(
+        0.95,
+        "Purity of the list whose rows are `Selected`; all candidates above the threshold stay in "
+        "the file.",
+        gt=0.0,
+        lt=1.0,
+    )
     reference: str = setting(
         "4FGL-DR2",
         "4FGL release or file in which the nearest source is looked up; 'none' for no look.",

@@ -27,10 +27,11 @@ BRIGHT_TS = 25.0
 
 @dataclass(frozen=True)
 class Demo:
-    """What `run_demo` made: the catalog, its score against the truth, and where they lie."""
+    """What `run_demo` made: the catalog, its scores and those of the selected, where they lie."""
 
     catalog: Catalog
     scores: Scores
+    selected: Scores
     folder: Path
 
     @property
@@ -40,10 +41,17 @@ class Demo:
 
         rates = {name: rate for name, rate in self.scores.summary.items() if rate.total}
         width = max(map(len, rates))
-        lines = [f"found {summary_line(self.catalog)} in the sample field; against its truth:"]
+        lines = [f"found {summary_line(self.catalog)} in the sample field", self._selected]
+        lines += ["all candidates against its truth:"]
         lines += [f"  {name:<{width}} {rate}" for name, rate in rates.items()]
         lines += [f"{', '.join(DEMO_FILES)} written to {self.folder}"]
         return "\n".join([*lines, f"open {self.folder / 'report.html'} in a browser"])
+
+    @property
+    def _selected(self) -> str:
+        """How pure the list is that is met first."""
+        rate = self.selected.summary["purity"]
+        return f"of the selected {rate} are true sources"
 
 
 def run_demo(folder: str | Path, *, overwrite: bool = False, progress: Progress = silent) -> Demo:
@@ -70,7 +78,7 @@ def run_demo(folder: str | Path, *, overwrite: bool = False, progress: Progress 
     with staging(folder) as temporary:
         write_catalog(catalog, temporary / "catalog.fits")
         fill_report(temporary, sky, catalog, None, progress, true=positions(bright))
-    return Demo(catalog, score(catalog, truth), folder)
+    return Demo(catalog, score(catalog, truth), score(catalog.selected, truth), folder)
 
 
 def demo_sample() -> tuple[list[Path], Path]:

@@ -134,6 +134,7 @@ def search(
         reference=models.reference,
         association_radius=config.association_radius,
         coverage=area,
+        purity=config.purity,
     )
 
 

@@ -57,6 +57,8 @@ class SeedConfig(FindConfig):
         With it, sources are added only at distances from it inside `search_minmax_radius`.
     search_minmax_radius : (float or None, float or None)
         Degrees; None is no limit. As fermipy has it, without effect unless `search_skydir`.
+    skip_unselected : bool
+        Whether candidates that are not in the list of the purity asked for (`purity`) are left out.
     skip_fake : bool or None
         Whether candidates flagged as fluctuations stay among the peaks. None lets the fit decide:
         they stay in the model when they reach 5 sigma in it; where nothing is fitted they
@@ -82,6 +84,7 @@ class SeedConfig(FindConfig):
     min_separation: float = Field(0.0, ge=0.0)
     search_skydir: SkyCoord | None = None
     search_minmax_radius: tuple[float | None, float | None] = (None, 1.0)
+    skip_unselected: bool = True
     skip_fake: bool | None = None
     skip_known: bool = True
     known_radius: float = Field(0.3, ge=0.0)
@@ -160,6 +163,8 @@ def find_sources(gta: GTAnalysis, prefix: str = "", **config: Any) -> dict[str, 
     output = Path(gta.workdir) / "_".join(part for part in (prefix, CATALOG_FILE) if part)
     write_catalog(catalog, output, overwrite=True)
     order = np.argsort(-np.asarray(catalog.table["Probability"]), kind="stable")
+    if settings.skip_unselected:
+        order = order[np.asarray(catalog.table["Selected"], bool)[order]]
     peaks = [_peak(catalog.table[int(index)], gta.geom) for index in order]
     if settings.skip_known:
         peaks = _unexplained(peaks, gta.roi, settings.known_radius)

@@ -67,6 +67,8 @@ class UNEKSourceEstimator(Estimator):
 
     Parameters
     ----------
+    selected_only : bool
+        Whether `run` leaves out candidates that are not in the list of the purity asked for.
     **config
         Settings of `fermi_unek.FindConfig`: ``threshold``, ``centers``, ``region``, ``model``,
         ``evtype``, ``seed``, ``reference`` and the others.
@@ -79,13 +81,14 @@ class UNEKSourceEstimator(Estimator):
 
     tag = "UNEKSourceEstimator"
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, selected_only: bool = True, **config: Any) -> None:
+        self.selected_only = selected_only
         self.config = build(FindConfig, config, self.tag)
 
     @property
     def config_parameters(self) -> dict[str, Any]:
         """Settings by name."""
-        return dict(self.config)
+        return {"selected_only": self.selected_only, **dict(self.config)}
 
     def run(self, datasets: Any) -> SourceTable:
         """Sources in one dataset or several, whose counts are added up.
@@ -115,7 +118,8 @@ class UNEKSourceEstimator(Estimator):
         """
         datasets = _as_list(datasets)
         catalog = self.search(datasets)
-        return _source_table(catalog, datasets[0].counts)
+        chosen = catalog.selected if self.selected_only else catalog
+        return _source_table(chosen, datasets[0].counts)
 
     def search(self, datasets: Any) -> Catalog:
         """As `run`, as the record that `fermi_unek.catalog.write_catalog` writes."""

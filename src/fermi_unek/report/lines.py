@@ -24,12 +24,15 @@ _OF_NETWORKS = {
 
 
 def summary_line(catalog: Catalog) -> str:
-    """Number of sources, and of those that ask for care, in one line."""
+    """Number of candidates, of those selected, and of those that ask for care, in one line."""
+    chosen = int(np.count_nonzero(catalog.table["Selected"]))
     edge = int(np.count_nonzero(np.asarray(catalog.table["Flags"]) & FLAG_NEAR_EDGE))
     fake = int(np.count_nonzero(catalog.table["Fake"]))
     plural = "" if len(catalog) == 1 else "s"
+    purity = catalog.header.get("purity asked for")
+    told = f"{chosen} selected" + (f" for a purity of {purity:g}" if purity else "")
     notes = [f"{n} {what}" for n, what in ((edge, "near an edge"), (fake, "likely fake")) if n]
-    return f"{len(catalog)} source{plural}" + (f" ({', '.join(notes)})" if notes else "")
+    return f"{len(catalog)} candidate{plural} ({', '.join([told, *notes])})"
 
 
 def describe_catalog(catalog: Catalog) -> str:
@@ -37,13 +40,16 @@ def describe_catalog(catalog: Catalog) -> str:
     table = catalog.table
     lines = [summary_line(catalog)]
     if len(table):
-        real = float(np.sum(np.asarray(table["Probability"], float)))
-        lines.append(f"expected purity {real / len(table):.2f}: probabilities add up to {real:.1f}")
+        for name, some in (("selected", catalog.selected.table), ("all", table)):
+            real = float(np.sum(np.asarray(some["Probability"], float)))
+            share = real / len(some) if len(some) else float("nan")
+            lines.append(f"{name}: {real:.1f} of {len(some)} expected to be real ({share:.2f})")
         lines.append(
             f"  {'name':<18} {'GLON':>8} {'GLAT':>8} {'r95':>6}  {'prob.':<6} {'class':<5} fake  "
             "nearest 4FGL (not associated)"
         )
     order = np.argsort(-np.asarray(table["Probability"], float), kind="stable")
+    order = order[np.asarray(table["Selected"], bool)[order]] if catalog.selected else order
     lines += [_source_line(table[int(row)]) for row in order[:_LINES]]
     if len(table) > _LINES:
         lines.append(f"  and {len(table) - _LINES} more")
