@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 # tests compare seconds of work; a pool of threads per library only slows them down
@@ -10,6 +13,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 # figures are written to files, never shown
 os.environ.setdefault("MPLBACKEND", "Agg")
+# what commands keep for the next run goes to a folder that goes away, never into $HOME
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="fermi-unek-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 import pytest  # noqa: E402  (after the environment is set)
 

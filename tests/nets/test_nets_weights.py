@@ -7,18 +7,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from nets_samples import layers, templates
 from safetensors.torch import save_file
 
 from fermi_unek.errors import InputError, OutputError
 from fermi_unek.nets import weights
 from fermi_unek.nets.localizer import Localizer
-from fermi_unek.nets.spec import ARCHITECTURES, ModelSpec, PatchBatch
-from fermi_unek.nets.weights import load_localizer, load_template, save_localizer
-from fermi_unek.sky.binning import BINNING, Binning
+from fermi_unek.nets.spec import ARCHITECTURES, ModelSpec
+from fermi_unek.nets.weights import load_localizer, save_localizer
+from fermi_unek.sky.binning import Binning
 
 SPEC = ModelSpec((8, 12, 16, 20))
 
@@ -45,28 +44,9 @@ def test_a_network_read_back_is_the_one_that_was_written(network, saved):
         # kernels are kept in half precision, everything else as it is
         rounded = value.half().float() if value.ndim == 4 else value
         torch.testing.assert_close(loaded.state_dict()[name], rounded, rtol=0, atol=0)
-    counts = [torch.full((1, n, n), 2.0) for n in BINNING.pixels]
-    batch = PatchBatch(counts, [torch.ones_like(c) for c in counts])
+    batch = layers(1, 1, templates(1))
     with torch.inference_mode():
         torch.testing.assert_close(loaded(batch), network(batch), rtol=1e-3, atol=1e-3)
-
-
-def test_a_template_of_ones_own_is_kept_in_the_file_and_a_shipped_one_is_named(network, tmp_path):
-    own = [np.linspace(0.5, 2.0 + b, 12 * 64**2).astype(np.float16) for b in range(6)]
-    for template, size in ((own, 6 * own[0].nbytes), (load_template("v07-front"), 0)):
-        path = save_localizer(network, tmp_path / "told.safetensors", {}, template=template)
-        inside = sum(t.nbytes for name, t in load_file(path).items() if name.startswith("template"))
-        assert inside == size
-        for one, other in zip(load_localizer(path).template, template, strict=True):
-            np.testing.assert_array_equal(one, other)
-
-
-def test_a_template_that_is_not_there_is_told(network, tmp_path):
-    path = tmp_path / "told.safetensors"
-    shape = json.dumps({"widths": SPEC.widths, "template_name": "v08-front"})
-    save_file(network.state_dict(), path, metadata=header(shape=shape))
-    with pytest.raises(InputError, match="wants the diffuse template 'v08-front'"):
-        load_localizer(path)
 
 
 def test_the_spec_of_a_network_travels_in_the_header(tmp_path):
@@ -80,8 +60,18 @@ def test_an_architecture_that_is_not_known_is_refused(network, tmp_path):
     path = tmp_path / "later.safetensors"
     shape = json.dumps({"widths": SPEC.widths, "architecture": "transformer"})
     save_file(network.state_dict(), path, metadata=header(shape=shape))
-    with pytest.raises(InputError, match=r"architecture 'transformer' is none of \['unet'\]"):
+    with pytest.raises(InputError, match=r"architecture 'transformer' is none of \['layers'\]"):
         load_localizer(path)
+
+
+@pytest.mark.parametrize("told", [{}, {"architecture": "unet"}])
+def test_weights_of_the_networks_before_layers_are_refused_in_one_line(network, tmp_path, told):
+    path = tmp_path / "localizer-v5.safetensors"
+    shape = json.dumps({"widths": SPEC.widths, "template": True, **told})
+    save_file(network.state_dict(), path, metadata=header(shape=shape))
+    with pytest.raises(InputError, match="'unet' is none of .* with another release") as caught:
+        load_localizer(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_history_checksum_and_calibration_come_back(saved):
@@ -155,11 +145,15 @@ def test_a_truncated_file_is_refused(saved, left):
 def header(**changes: str | None) -> dict[str, str]:
     whole = {
         "kind": "localizer",
-        "shape": json.dumps({"widths": SPEC.widths}),
+        "shape": json.dumps(SPEC.as_mapping()),
         "history": "{}",
         "calibration": "{}",
     }
     return {k: v for k, v in {**whole, **changes}.items() if v is not None}
+
+
+def shape_of(widths: list[int]) -> str:
+    return json.dumps({"widths": widths, "architecture": "layers"})
 
 
 @pytest.mark.parametrize(
@@ -169,8 +163,8 @@ def header(**changes: str | None) -> dict[str, str]:
         ({"kind": None}, "holds no localizer but 'weights of unknown kind'"),
         ({"shape": None}, "is no weights file of a localizer"),
         ({"shape": "{"}, "is no weights file of a localizer"),
-        ({"shape": '{"widths": [8, 12]}'}, "is no weights file of a localizer"),
-        ({"shape": '{"widths": [8, 12, 16, 24]}'}, "is no weights file of a localizer"),
+        ({"shape": shape_of([8, 12])}, "is no weights file of a localizer"),
+        ({"shape": shape_of([8, 12, 16, 24])}, "is no weights file of a localizer"),
         ({"history": None}, "is no weights file of a localizer"),
         ({"calibration": "nothing"}, "is no weights file of a localizer"),
     ],
