@@ -14,10 +14,11 @@ from fermi_unek.classify.classes import classify, run_classifier
 from fermi_unek.classify.features import gather
 from fermi_unek.detect.find import find_candidates
 from fermi_unek.nets.classifier_weights import load_classifier
+from fermi_unek.diffuse.template import load_shape
 from fermi_unek.nets.weights import load_localizer
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
-from fermi_unek.training.localizer.skies import SkyRecipe, make_sky_model
+from fermi_unek.training.localizer.skies import SkyRecipe, make_sky_models
 
 
 def main() -> None:
@@ -26,11 +27,11 @@ def main() -> None:
     parser.add_argument("--region", help="Galactic LON,LAT,RADIUS; the whole sky unless given")
     args = parser.parse_args()
     region = tuple(float(part) for part in args.region.split(",")) if args.region else None
-    model = make_sky_model(SkyRecipe(99, "own-99", "front", 0), None)
+    model = make_sky_models(SkyRecipe(99, "own-99", "fb", 0), None)[0]
     sky = simulate_counts(model, args.years, np.random.default_rng(0), region, yearly=True)
     localizer, classifier = load_localizer(), load_classifier()
     start = time.process_time()
-    found = find_candidates(sky, localizer)
+    found = find_candidates(sky, localizer, shape=load_shape())
     searched = time.process_time()
     classify(sky, found, classifier)
     done = time.process_time()

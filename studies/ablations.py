@@ -27,7 +27,8 @@ from fermi_unek.evaluate.counting import completeness_tables, purity_tables
 from fermi_unek.evaluate.headline import cut_for
 from fermi_unek.evaluate.truth_comparison import Cut, TruthComparison
 from fermi_unek.irf.instrument import load_instrument
-from fermi_unek.nets.weights import COARSE_LOCALIZER, load_localizer
+from fermi_unek.nets.weights import load_localizer
+from fermi_unek.pipeline.models import find_shape
 from fermi_unek.pipeline.search import searched_area
 from fermi_unek.simulate.command import find_population
 from fermi_unek.simulate.sky import simulate_counts
@@ -50,7 +51,7 @@ class Change:
     event_type: str = "front"
     search: SearchConfig = SearchConfig()
     recount: Callable[[SkyCounts], SkyCounts] = lambda sky: sky
-    model: str | None = None
+    diffuse: str = "v07"
 
 
 def _coarse(orders: tuple[int, ...]) -> Callable[[SkyCounts], SkyCounts]:
@@ -66,9 +67,10 @@ CHANGES = (
         "a third, in four orientations",
         search=SearchConfig(few_patches=10_000, grid=GridConfig(4.5, 24)),
     ),
+    Change("nothing known of the diffuse emission", diffuse="none"),
     *(Change(f"counted at orders {o}", recount=_coarse(o)) for o in COARSE_ORDERS),
     Change("twice the FRONT exposure", years=20.0),
-    Change("FRONT and BACK", event_type="all"),
+    Change("FRONT and BACK as one image", event_type="all"),
 )
 
 
@@ -97,9 +99,15 @@ def comparisons(options: argparse.Namespace) -> Iterator[tuple[Change, TruthComp
             drawn[photons] = model, simulate_counts(model, change.years, rng, region)
         model, sky = drawn[photons]
         sky = change.recount(sky)
-        coarse = options.model is None and sky.counted_coarsely
-        localizer = load_localizer(COARSE_LOCALIZER if coarse else options.model)
-        found = find_candidates(sky, localizer, threshold=0.02, region=region, config=change.search)
+        localizer = load_localizer(options.model)
+        found = find_candidates(
+            sky,
+            localizer,
+            threshold=0.02,
+            region=region,
+            shape=find_shape(change.diffuse),
+            config=change.search,
+        )
         catalog = build_catalog(found, coverage=searched_area(sky, region))
         yield change, TruthComparison(catalog, truth_table(model, change.years), 0.3)
 

@@ -100,7 +100,7 @@ def example(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ten years of photons of a patch (5, 64, 64) and its mask (64, 64), mirrored at random."""
     kept = YEARS / DATASET_YEARS
-    photons = np.stack([to_pixels(rng.binomial(shard.counts[b][index], kept)) for b in BINS])
+    photons = np.stack([to_pixels(rng.binomial(shard.counts[0][b][index], kept)) for b in BINS])
     truth = shard.truth(index)
     seen = truth.ts_per_year.sum(axis=1) * YEARS > VISIBLE_TS
     scale = PIXELS / OUTPUT_PIXELS

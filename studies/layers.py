@@ -1,18 +1,19 @@
 """What is found with FRONT photons, FRONT and BACK, and the quartiles of the PSF.
 
 One simulated sky of DR2 and its faint tail, seen in each event type, searched with some of its
-photons: FRONT alone; FRONT and BACK apart, and as one image; PSF2 and PSF3 apart from PSF0 and PSF1.
+photons: FRONT alone; FRONT and BACK apart, and as one image; PSF2 with PSF3, and PSF0 with PSF1.
 Every list is cut where it is as pure as asked for (ideal TS over 9 in the photons that were
 searched). Printed are completeness of DR2 by its significance, completeness by ideal TS on the
 FRONT photons, so that the lines compare, and the radii that hold 68% of the offsets.
 
-    python studies/layers.py [--seed 9001] [--model FILE] [--years 10] [--background v07] [--only fb]
+    python studies/layers.py [--seed 9001] [--model FILE] [--years 10] [--only fb]
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 from astropy.table import Table
@@ -75,15 +76,23 @@ class Sky:
         return self._drawn[event_type]
 
     def searched(self, kind: str) -> tuple[SkyCounts, Table, Table]:
-        """The counts, and truth with ideal TS on the photons searched, and on ten years of FRONT."""
+        """Counts, and truth by ideal TS on the photons searched, and on ten years of FRONT."""
         names, apart = KINDS[kind]
         layers = [self.of(name) for name in names]
         counts = [sky for _, sky in layers]
-        front = self.of("front")[0]
-        columns, told = truth_table(front, 10.0), truth_table(front, 10.0)
-        ts = np.sum([model.ideal_ts.sum(axis=1) for model, _ in layers], axis=0)
-        told["Ideal_TS"] = ts * self.options.years
-        return with_layers(counts) if apart else added(counts), told, columns
+        parts = [model for model, _ in layers]
+        joint = replace(
+            parts[0],
+            rates=sum((model.rates for model in parts), ()),
+            fine_background=sum((model.fine_background for model in parts), ()),
+            responses=sum((model.responses for model in parts), ()),
+        )
+        counts = [sky for _, sky in layers]
+        return (
+            with_layers(counts) if apart else added(counts),
+            truth_table(joint, self.options.years),
+            truth_table(self.of("front")[0], 10.0),
+        )
 
 
 def report(kind: str, sky: Sky, options: argparse.Namespace) -> None:
@@ -117,7 +126,8 @@ def report(kind: str, sky: Sky, options: argparse.Namespace) -> None:
     for band in dict.fromkeys(ts["band"].tolist()):
         rows = ts[ts["band"] == band]
         cells = " ".join(
-            f"{low:g}: {rate:.3f}" for low, rate in zip(rows[edge], rows["completeness"], strict=True)
+            f"{low:g}: {rate:.3f}"
+            for low, rate in zip(rows[edge], rows["completeness"], strict=True)
         )
         print(f"       {band:9s} {cells}")
     tables = score(catalog, columns, RADIUS_DEG).tables

@@ -21,7 +21,9 @@ from astropy.table import Table
 from matplotlib.axes import Axes
 
 from fermi_unek.detect.centers import find_centers
+from fermi_unek.detect.scene import scene_of
 from fermi_unek.detect.skymask import MASK_ORDER, SkyMask, sky_mask
+from fermi_unek.diffuse.template import load_shape
 from fermi_unek.nets.weights import load_localizer
 from fermi_unek.pipeline import demo_sample, read_photons
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV, OUTPUT_PIXELS, PATCH_DEG
@@ -50,7 +52,8 @@ def draw_patch(sky: SkyCounts, path: Path) -> None:
 def draw_mask(sky: SkyCounts, path: Path) -> None:
     """Counts above 1 GeV, the blended mask, and centres with the votes around them."""
     localizer = load_localizer()
-    mask = sky_mask(sky, localizer, covering_grid(sky.coverage))
+    scene = scene_of(sky, localizer.network.spec, load_shape())
+    mask = sky_mask(sky, localizer, covering_grid(sky.coverage), scene)
     centers = find_centers(mask)
     counts = sum(map(on_mask_pixels, PatchCutter(sky).cut(CENTRE).counts[2:]))
     figure, panels = plt.subplots(1, 3, figsize=(13, 4.4), layout="constrained")

@@ -20,8 +20,10 @@ import numpy as np
 from fermi_unek.detect.calibration import R68_OF_SIGMA, Calibration
 from fermi_unek.detect.centers import Centers, find_centers
 from fermi_unek.detect.refine import refine_centers
+from fermi_unek.detect.scene import scene_of
 from fermi_unek.detect.settings import RefineConfig
 from fermi_unek.detect.skymask import sky_mask
+from fermi_unek.diffuse.template import load_shape
 from fermi_unek.nets.weights import load_localizer
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.counts import SkyCounts
@@ -29,7 +31,7 @@ from fermi_unek.sky.geometry.coverage import circle_coverage, inside_circle
 from fermi_unek.sky.geometry.frame import vectors_to_lonlat
 from fermi_unek.sky.geometry.grid import covering_grid
 from fermi_unek.training.localizer.calibrate import MatchedCenters, fit_calibration, match_centers
-from fermi_unek.training.localizer.skies import SkyRecipe, make_sky_model
+from fermi_unek.training.localizer.skies import SkyRecipe, make_sky_models
 
 FIELDS = (
     *((0.0, 0.0, 18.0), (100.0, 0.0, 18.0), (285.0, 3.0, 18.0)),
@@ -58,7 +60,7 @@ class Searched:
 
     def matched(self, config: RefineConfig) -> MatchedCenters:
         """Its centres refined, those off the edge of the field, held against the truth."""
-        found = refine_centers(self.sky, self.centers, config)
+        found = refine_centers(self.sky, self.centers, config=config)
         lon, lat, radius = self.field
         inside = inside_circle(found.vectors, (lon, lat, radius - MARGIN_DEG))
         found = Centers(*(getattr(found, name)[inside] for name in Centers.__annotations__))
@@ -69,11 +71,13 @@ class Searched:
 def search(options: argparse.Namespace, seed: int) -> Iterator[Searched]:
     """The fields of one sky."""
     localizer = load_localizer(options.model)
-    model = make_sky_model(SkyRecipe(seed, options.background, "front", 1), options.data)
+    model = make_sky_models(SkyRecipe(seed, options.background, "fb", 1), options.data)[0]
     ts = model.ideal_ts.sum(axis=1) * options.years
     for number, field in enumerate(FIELDS):
         sky = simulate_counts(model, options.years, np.random.default_rng([seed, number]), field)
-        found = find_centers(sky_mask(sky, localizer, covering_grid(circle_coverage(*field))))
+        scene = scene_of(sky, localizer.network.spec, load_shape())
+        frames = covering_grid(circle_coverage(*field))
+        found = find_centers(sky_mask(sky, localizer, frames, scene))
         yield Searched(field, sky, found, model.vectors, ts)
 
 

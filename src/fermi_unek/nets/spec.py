@@ -112,6 +112,6 @@ def build_network(spec: ModelSpec) -> torch.nn.Module:
     if spec.architecture not in ARCHITECTURES:
         raise InputError(
             f"architecture {spec.architecture!r} is none of {sorted(ARCHITECTURES)}; was the file "
-            "made with a newer release?"
+            "made with another release?"
         )
     return ARCHITECTURES[spec.architecture](spec)

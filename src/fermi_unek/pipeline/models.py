@@ -14,6 +14,7 @@ from ..catalog import load_release
 from ..config import FindConfig
 from ..errors import ConfigError, UnekWarning
 from ..irf.exposure import ExposureFile, read_exposure
+from ..irf.instrument import Instrument
 from ..progress import stage
 from ..sky.binning import BINNING
 from ..sky.selection import EVENT_TYPES
@@ -46,6 +47,14 @@ class Models:
     classifier: ClassifierFile | None = None
     shape: DiffuseShape | None = None
     exposure: ExposureFile | None = None
+
+    @property
+    def instrument(self) -> Instrument | None:
+        """What the localizer's filters and templates are made with; None is the shipped tables.
+
+        A livetime cube with CALDB files says it of each event type, an exposure map of one only.
+        """
+        return None if self.exposure is None or self.exposure.map else self.exposure.response
 
 
 def load_models(config: FindConfig) -> Models:

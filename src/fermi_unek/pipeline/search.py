@@ -111,6 +111,7 @@ def search(
             threshold=config.threshold,
             region=config.region,
             shape=models.shape,
+            instrument=models.instrument,
             config=SearchConfig(
                 centers=config.centers, device=config.device, scheduler=config.scheduler
             ),

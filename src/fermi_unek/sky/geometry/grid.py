@@ -2,9 +2,9 @@
 
 Grid patches are unrotated squares in rings of constant Galactic latitude with a patch on either
 pole. Their side is 10 degrees, yet every point of the sky lies within `GridConfig.reach_deg` of the
-tangent point of some patch along both tangent axes: a patch that sees two and a half degrees
-around it, as far as photons of 300 MeV spread. Nearly four others see it too, and what a network
-says of it is their mean.
+tangent point of some patch along both tangent axes: a patch that sees more than one degree around
+it. On the mean one other sees it too, and what a network says of it is their mean. A network that is
+told of the diffuse emission finds as much on this grid as on one of twice the patches.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class GridConfig:
     reach_deg : float
         Largest tangent-plane offset along either axis from a point to its owner's center.
     rings : int
-        Rings of patches from pole to pole, two of which are the poles: 4.39 degrees apart.
+        Rings of patches from pole to pole, two of which are the poles: 6.67 degrees apart.
     """
 
-    reach_deg: float = 2.5
-    rings: int = 42
+    reach_deg: float = 3.7
+    rings: int = 28
 
 
 @lru_cache(maxsize=4)
