@@ -11,7 +11,9 @@ from scipy.spatial import cKDTree
 from torch import nn
 from torch.nn import functional as F
 
+from fermi_unek.detect.scene import Scene
 from fermi_unek.detect.skymask import MASK_ORDER, SkyMask
+from fermi_unek.irf.observation import shipped_observation
 from fermi_unek.nets.spec import ModelSpec, PatchBatch
 from fermi_unek.nets.weights import LocalizerFile
 from fermi_unek.sky.bins import N_BINS, NATIVE_ORDERS, OUTPUT_PIXELS
@@ -20,6 +22,9 @@ from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 PHOTONS = 300
 """Photons of a bright source in the top bin."""
+
+FRONT_SCENE = Scene((shipped_observation("front"),), [[]])
+"""FRONT events, for networks that look at counts alone and need no filters."""
 
 
 def place(lon: float, lat: float) -> np.ndarray:
@@ -54,7 +59,8 @@ def mask_of(
     votes += np.radians(scatter_deg) * rng.normal(size=votes.shape)
     votes /= np.linalg.norm(votes, axis=1)[:, None]
     error = np.full(len(pixels), max(scatter_deg, 0.01), np.float32)
-    return SkyMask(pixels, probability.astype(np.float32), votes, error)
+    dark = np.zeros(len(pixels), np.float32)
+    return SkyMask(pixels, probability.astype(np.float32), votes, error, dark)
 
 
 class BrightSpots(nn.Module):
@@ -75,11 +81,12 @@ class BrightSpots(nn.Module):
     spec = ModelSpec()
 
     def planes(self, batch: PatchBatch) -> list[torch.Tensor]:
-        return list(batch.counts)
+        return [counts for layer in batch for counts in layer.counts]
 
     def predict(self, planes: Sequence[torch.Tensor]) -> torch.Tensor:
         sums = F.conv2d(planes[5][:, None], self.moments, padding=8)
-        output = torch.zeros(len(sums), 4, OUTPUT_PIXELS, OUTPUT_PIXELS)
+        output = torch.zeros(len(sums), 5, OUTPUT_PIXELS, OUTPUT_PIXELS)
+        output[:, 4] = -9.0
         output[:, 0] = torch.logit((sums[:, 0] / self.full).clamp(1e-6, 0.98))
         output[:, 1:3] = sums[:, 1:3] / sums[:, :1].clamp_min(1e-6)
         return output

@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fermi_unek.detect.calibration import R68_OF_SIGMA, Calibration, features
+from fermi_unek.detect.calibration import R68_OF_SIGMA, USUAL_YEARS, Calibration, features
 from fermi_unek.detect.centers import Centers
 from fermi_unek.errors import InputError
+from fermi_unek.irf.observation import Observation, shipped_observation
 from fermi_unek.sky.geometry.latitude import latitude_band
 
 TABLES = Calibration(
-    weights=(1.0, 0.5, -0.5, 0.2),
+    weights=(1.0, 0.5, -0.5, 0.4, 0.2),
     score_nodes=(-3.0, 0.0, 3.0),
     probability_nodes=((0.0, 0.2, 0.9), (0.0, 0.4, 0.95), (0.05, 0.6, 1.0)),
     error_nodes_deg=(0.02, 0.05, 0.2),
@@ -44,6 +45,48 @@ def test_tables_with_an_unknown_name_are_refused():
         Calibration.from_mapping({**TABLES.as_mapping(), "slope": 1.0})
 
 
+def seen_as(*names: str) -> tuple[Observation, ...]:
+    return tuple(map(shipped_observation, names))
+
+
+BY_LAYERS = {
+    name: replace(TABLES, weights=(float(number), 0.0, 0.0, 0.0, 0.0)).as_mapping()
+    for number, name in enumerate(("front+back", "all", "front", "psf23+psf01"), start=1)
+}
+
+
+@pytest.mark.parametrize(
+    ("layers", "number"),
+    [
+        (("front", "back"), 1), (("all",), 2), (("front",), 3), (("psf23", "psf01"), 4),
+        # what was never calibrated takes what was, of as many layers
+        (("psf3",), 2), (("back",), 2),
+    ],
+)  # fmt: skip
+def test_layers_have_calibrations_of_their_own(layers, number):
+    tables = json.loads(json.dumps(BY_LAYERS))
+    assert Calibration.of(tables, seen_as(*layers), 10.0).weights[0] == number
+
+
+def test_two_layers_never_take_the_calibration_of_one():
+    alone = {"front": TABLES.as_mapping()}
+    assert Calibration.of(alone, seen_as("front", "back"), 10.0) == Calibration()
+    assert Calibration.of({}, seen_as("front"), 10.0) == Calibration()
+
+
+def test_the_live_time_is_that_of_the_photons_and_the_usual_one_where_it_is_not_known():
+    some = centers(40)
+    scores = {
+        years: Calibration.of({"front": TABLES.as_mapping()}, seen_as("front"), years).score(some)
+        for years in (1.0, USUAL_YEARS, 16.0, float("nan"), 0.0)
+    }
+    for years in (1.0, 16.0):
+        weight = TABLES.weights[3] * np.log(years / USUAL_YEARS)
+        np.testing.assert_allclose(scores[years] - scores[USUAL_YEARS], weight)
+    for unknown in list(scores.values())[3:]:
+        np.testing.assert_array_equal(unknown, scores[USUAL_YEARS])
+
+
 def test_without_tables_the_peak_is_the_probability_and_the_error_that_of_a_gaussian():
     some, raw = centers(50), Calibration()
     np.testing.assert_array_equal(raw.probability(some, np.zeros(50)), some.peak)
@@ -66,7 +109,7 @@ def test_features_are_finite_for_the_most_extreme_centres():
         np.eye(3)[[0, 1]], np.array([0.0, 1.0]), np.array([0.0, 50.0]), np.array([0.0, 9.0])
     )
     assert np.isfinite(features(extreme)).all()
-    assert features(extreme).shape == (2, 4)
+    assert features(extreme).shape == (2, 5)
 
 
 @pytest.mark.parametrize(("lat", "band"), [(0.0, 0), (-4.9, 0), (5.1, 1), (-19.0, 1), (80.0, 2)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import healpy as hp
 import numpy as np
 import pytest
@@ -115,7 +117,7 @@ def test_a_chain_of_touching_sources_is_taken_apart(rng, method):
 @both
 def test_an_empty_mask_has_no_centres(method):
     none = np.zeros(0)
-    empty = SkyMask(np.zeros(0, int), none, np.zeros((0, 3)), none)
+    empty = SkyMask(np.zeros(0, int), none, np.zeros((0, 3)), none, none)
     found = find_centers(empty, method)
     assert len(found) == 0
     assert found.vectors.shape == (0, 3)
@@ -124,7 +126,7 @@ def test_an_empty_mask_has_no_centres(method):
 @both
 def test_pixels_below_the_floor_do_not_vote(rng, method):
     mask = mask_of(place(5.0, 5.0), rng)
-    faint = SkyMask(mask.pixels, mask.probability * 0.04, mask.votes, mask.error_deg)
+    faint = replace(mask, probability=mask.probability * 0.04)
     assert len(find_centers(faint, method)) == 0
     assert len(find_centers(faint, method, floor=0.01)) == 1
 
@@ -144,12 +146,24 @@ def test_peak_area_and_error_describe_the_disc(rng, method):
 
 
 @both
+def test_a_centre_is_as_extended_as_the_pixels_that_vote_for_it(rng, method):
+    sources = np.concatenate([place(10.0, 0.0), place(14.0, 0.0)])
+    mask = mask_of(sources, rng)
+    pixels = np.stack(hp.pix2vec(NSIDE, mask.pixels, nest=True), axis=-1)
+    of_second = separation_deg(pixels, sources[1]) < 1.0
+    mask = replace(mask, extended=np.where(of_second, 0.8, 0.1).astype(np.float32))
+    found = find_centers(mask, method)
+    order = np.argsort(found.vectors[:, 1])
+    np.testing.assert_allclose(found.extended[order], [0.1, 0.8], rtol=1e-4)
+
+
+@both
 def test_surer_votes_count_more(rng, method):
     mask = mask_of(place(0.0, 0.0), rng, scatter_deg=0.0)
     wrong = np.arange(len(mask.pixels)) % 2 == 0
     votes = np.where(wrong[:, None], place(0.0, 0.1), mask.votes)
     error = np.where(wrong, 0.2, 0.02).astype(np.float32)
-    found = find_centers(SkyMask(mask.pixels, mask.probability, votes, error), method)
+    found = find_centers(replace(mask, votes=votes, error_deg=error), method)
     assert len(found) == 1
     assert separation_deg(found.vectors, place(0.0, 0.0))[0] < 0.005
 
@@ -157,7 +171,7 @@ def test_surer_votes_count_more(rng, method):
 @both
 def test_a_single_pixel_can_be_a_source(method):
     pixel = np.array([hp.vec2pix(NSIDE, *place(10.0, 10.0)[0], nest=True)])
-    mask = SkyMask(pixel, np.array([0.7]), place(10.01, 10.02), np.array([0.05]))
+    mask = SkyMask(pixel, np.array([0.7]), place(10.01, 10.02), np.array([0.05]), np.zeros(1))
     found = find_centers(mask, method)
     assert separation_deg(found.vectors, place(10.01, 10.02))[0] < 1e-6
     # the eight neighbours are not in the mask
@@ -170,7 +184,7 @@ def test_pixels_that_vote_far_away_join_no_cluster():
     votes[0] = place(0.0, 3.0)
     regions = np.zeros(len(pixels), int)
     number = len(pixels)
-    mask = SkyMask(pixels, np.full(number, 0.9), votes, np.full(number, 0.05))
+    mask = SkyMask(pixels, np.full(number, 0.9), votes, np.full(number, 0.05), np.zeros(number))
     member = lloyd(mask, np.array([number - 1]), regions)
     assert member[0] == -1
     assert np.all(member[1:] == 0)
@@ -179,7 +193,7 @@ def test_pixels_that_vote_far_away_join_no_cluster():
 def test_a_region_without_a_seed_of_its_own_joins_no_other():
     pixels = hp.vec2pix(NSIDE, *lonlat_to_vectors(np.array([0.0, 1.0]), np.zeros(2)).T, nest=True)
     votes = np.repeat(place(0.5, 0.0), 2, axis=0)
-    mask = SkyMask(pixels, np.array([0.9, 0.8]), votes, np.full(2, 0.05))
+    mask = SkyMask(pixels, np.array([0.9, 0.8]), votes, np.full(2, 0.05), np.zeros(2))
     np.testing.assert_array_equal(lloyd(mask, np.array([0]), np.array([0, 1])), [0, -1])
 
 
@@ -244,4 +258,7 @@ def test_regions_touch_at_corners_and_across_the_seams_of_the_sky():
 
 def test_centers_know_their_number():
     none = np.zeros(3)
-    assert len(Centers(np.zeros((3, 3)), none, none, none)) == 3
+    some = Centers(np.zeros((3, 3)), none, none, none)
+    assert len(some) == 3
+    # what is not told is a circle, and no extended source
+    assert (some.elongation.tolist(), some.extended.tolist()) == ([1.0] * 3, [0.0] * 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from detect_samples import place, separation_deg, sky_of, spots
+from detect_samples import FRONT_SCENE, place, separation_deg, sky_of, spots
 
 from fermi_unek.catalog import equatorial_position_angle
 from fermi_unek.detect.calibration import R68_OF_SIGMA
@@ -44,7 +44,7 @@ def test_the_sources_of_a_field_are_listed_with_probability_and_error(rng, cente
     assert np.all(found.probability > 0.6)
     assert np.all(found.probability <= 1.0)
     # without calibration the error is that of network (one pixel) and photons together
-    raw = raw_centers(sky, spots(), sky.coverage, SearchConfig(centers=centers))
+    raw = raw_centers(sky, spots(), FRONT_SCENE, sky.coverage, SearchConfig(centers=centers))
     np.testing.assert_allclose(
         np.sort(np.sqrt(found.semimajor68_deg * found.semiminor68_deg)),
         np.sort(R68_OF_SIGMA * raw.error_deg),
@@ -69,16 +69,17 @@ def test_a_field_without_photons_or_sources_has_an_empty_list(rng):
 def test_the_threshold_is_one_of_calibrated_probability(rng):
     sky = field_of(rng, (83.0, -30.0))
     # at these latitudes whatever the score the probability is 0.4
-    tables = {
-        "weights": [1.0, 0.0, 0.0, 0.0],
+    of_front = {
+        "weights": [1.0, 0.0, 0.0, 0.0, 0.0],
         "score_nodes": [-9.0, 9.0],
         "probability_nodes": [[0.9, 0.9], [0.9, 0.9], [0.4, 0.4]],
         "error_nodes_deg": [0.01, 1.0],
         "radius_nodes_deg": [0.02, 2.0],
     }
+    tables = {"front": of_front}
     found = find_candidates(sky, spots(tables), threshold=0.39)
     assert found.probability == pytest.approx([0.4])
-    raw = raw_centers(sky, spots(), sky.coverage)
+    raw = raw_centers(sky, spots(), FRONT_SCENE, sky.coverage)
     area = found.semimajor68_deg * found.semiminor68_deg
     assert np.sqrt(area) == pytest.approx(2.0 * raw.error_deg, rel=1e-3)
     assert found.semimajor68_deg / found.semiminor68_deg == pytest.approx(raw.elongation, rel=1e-6)
@@ -172,8 +173,8 @@ def test_the_whole_sky_covers_everything_and_nothing_covers_nothing():
 
 def test_raw_centres_are_those_before_any_cut(rng):
     sky = field_of(rng, (83.0, -30.0))
-    assert len(raw_centers(sky, spots(), sky.coverage)) == 1
-    assert len(raw_centers(sky, spots(), np.zeros(N_COVERAGE, bool))) == 0
+    assert len(raw_centers(sky, spots(), FRONT_SCENE, sky.coverage)) == 1
+    assert len(raw_centers(sky, spots(), FRONT_SCENE, np.zeros(N_COVERAGE, bool))) == 0
 
 
 def test_an_unknown_method_is_refused_before_any_work(rng):
@@ -189,4 +190,4 @@ def test_a_device_that_is_not_there_is_refused(rng, monkeypatch):
 
 def test_tables_that_are_no_calibration_are_named(rng):
     with pytest.raises(InputError, match=r"calibration of the model holds \['offsets'\]"):
-        find_candidates(field_of(rng), spots({"offsets": [1.0]}))
+        find_candidates(field_of(rng), spots({"front": {"offsets": [1.0]}}))

@@ -12,10 +12,12 @@ from fermi_unek.detect.ellipses import ellipses, tangent_axes
 from fermi_unek.detect.refine import most_likely_places, near_pixels, refine_centers
 from fermi_unek.detect.settings import RefineConfig
 from fermi_unek.irf.instrument import containment_deg, load_instrument, mean_psf
+from fermi_unek.irf.observation import shipped_observation
 from fermi_unek.simulate.photons import displace
 from fermi_unek.sky.bins import N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
+from fermi_unek.sky.layers import with_layers
 
 BIN = 3
 FRONT = load_instrument().front
@@ -26,9 +28,9 @@ def separation_deg(one, other):
     return np.degrees(2.0 * np.arcsin(np.linalg.norm(one - other, axis=-1) / 2.0))
 
 
-def psf_photons(vector, number, rng, b=BIN):
+def psf_photons(vector, number, rng, b=BIN, response=FRONT):
     """Unit vectors of photons of a point source, angles drawn from the PSF of the bin."""
-    angles, density = mean_psf(FRONT, b)
+    angles, density = mean_psf(response, b)
     fine = np.linspace(0.0, np.radians(20.0), 200_000)
     share = np.cumsum(np.interp(fine, angles, density) * np.sin(fine))
     angle = np.interp(rng.random(number), share / share[-1], fine)
@@ -41,11 +43,11 @@ def even_photons(vector, per_deg2, rng, radius_deg=3.0):
     return displace(np.tile(vector, (number, 1)).astype(np.float32), angle, rng)
 
 
-def sky_of(vectors, b=BIN):
+def sky_of(vectors, b=BIN, event_type="front"):
     pixels = hp.vec2pix(2 ** NATIVE_ORDERS[b], *vectors.T, nest=True)
     bins = [None] * N_BINS
     bins[b] = bin_from_pixels(b, pixels)
-    return SkyCounts(tuple(bins), "front", 10.0)
+    return SkyCounts(tuple(bins), event_type, 10.0)
 
 
 def moved(vector, dx_deg, dy_deg):
@@ -133,7 +135,7 @@ def test_photons_shared_with_a_bright_neighbour_tell_less_of_a_place():
         ]
     )
     found = most_likely_places(
-        sky_of(photons), np.stack([first, second]), RefineConfig(background_error=0.0)
+        sky_of(photons), np.stack([first, second]), config=RefineConfig(background_error=0.0)
     )
     angles, density = mean_psf(FRONT, BIN)
     step = 0.01
@@ -151,7 +153,7 @@ def test_photons_shared_with_a_bright_neighbour_tell_less_of_a_place():
     )
     assert found.error_deg[0] == pytest.approx(np.linalg.det(expected) ** -0.25, rel=0.05)
     alone = most_likely_places(
-        sky_of(photons[:3000]), first[None], RefineConfig(background_error=0.0)
+        sky_of(photons[:3000]), first[None], config=RefineConfig(background_error=0.0)
     )
     assert found.error_deg[0] > 1.3 * alone.error_deg[0]
 
@@ -193,7 +195,7 @@ def test_photons_say_less_of_a_place_where_there_is_much_background():
         )
         exact, rough = (
             most_likely_places(
-                sky_of(photons), place, RefineConfig(background_error=error)
+                sky_of(photons), place, config=RefineConfig(background_error=error)
             ).error_deg[0]
             for error in (0.0, 0.06)
         )
@@ -220,11 +222,11 @@ def test_without_photons_a_candidate_stays_where_the_network_put_it():
     )
     one = np.ones(2)
     centers = Centers(place, 0.9 * one, 0.1 * one, 0.05 * one)
-    found = refine_centers(sky_of(far), centers, RefineConfig(doubt=0.0))
+    found = refine_centers(sky_of(far), centers, config=RefineConfig(doubt=0.0))
     np.testing.assert_allclose(found.vectors, place, atol=1e-12)
     np.testing.assert_allclose(found.error_deg, 0.05)
     doubtful = refine_centers(
-        sky_of(far), replace(centers, peak=0.01 * one), RefineConfig(doubt=0.5)
+        sky_of(far), replace(centers, peak=0.01 * one), config=RefineConfig(doubt=0.5)
     )
     np.testing.assert_allclose(doubtful.error_deg, 0.5)
 
@@ -255,10 +257,42 @@ def test_place_of_network_and_photons_are_weighted_by_their_errors():
     one = np.ones(1)
     for network_error in (1e-4, 10.0):
         centers = Centers(start, one, one, network_error * one)
-        both = refine_centers(sky_of(photons), centers, RefineConfig(photon_share=1.0))
+        both = refine_centers(sky_of(photons), centers, config=RefineConfig(photon_share=1.0))
         expected = start if network_error < 1e-3 else likely.vectors
         assert separation_deg(both.vectors, expected)[0] < 0.001
         assert both.error_deg[0] < min(network_error, likely.error_deg[0])
+
+
+def test_each_layer_is_looked_at_through_its_own_psf():
+    """The information of both adds up; through one PSF for all, BACK's would be overrated."""
+    rng = np.random.default_rng(11)
+    places = lonlat_to_vectors(np.arange(0.0, 360.0, 9.0), np.full(40, 30.0))
+    photons = [
+        np.concatenate([p for v in places for p in (psf_photons(v, 200, rng, response=response),
+                                                    even_photons(v, 50.0, rng, 2.0))])
+        for response in (FRONT, load_instrument().back)
+    ]  # fmt: skip
+    apart = [sky_of(photons[0]), sky_of(photons[1], event_type="back")]
+    both = most_likely_places(with_layers(apart), places)
+    alone = [most_likely_places(sky, places) for sky in apart]
+    added = sum(one.information for one in alone)
+    np.testing.assert_allclose(np.median(both.information / added, axis=0).diagonal(), 1, atol=0.1)
+    pull = separation_deg(both.vectors, places) / both.error_deg
+    assert np.sqrt((pull**2).mean() / 2.0) == pytest.approx(1.0, abs=0.25)
+    errors = [np.sqrt((separation_deg(f.vectors, places) ** 2).mean()) for f in (both, *alone)]
+    assert errors[0] < errors[1] < errors[2]
+
+
+def test_what_the_photons_were_seen_through_may_be_said():
+    rng = np.random.default_rng(12)
+    true = lonlat_to_vectors(np.array(40.0), np.array(40.0))
+    sky = sky_of(np.concatenate([psf_photons(true, 300, rng), even_photons(true, 50.0, rng)]))
+    sharp, blurred = (
+        most_likely_places(sky, true[None], (shipped_observation(name),))
+        for name in ("front", "back")
+    )
+    np.testing.assert_array_equal(sharp.vectors, most_likely_places(sky, true[None]).vectors)
+    assert blurred.error_deg[0] > 1.1 * sharp.error_deg[0]
 
 
 def test_pixels_near_a_candidate_are_all_paired_with_it():

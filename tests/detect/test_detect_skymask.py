@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import healpy as hp
 import numpy as np
 import pytest
 import torch
-from detect_samples import PHOTONS, BrightSpots, place, separation_deg, sky_of
+from detect_samples import FRONT_SCENE, PHOTONS, BrightSpots, place, separation_deg, sky_of
 from torch import nn
 
 from fermi_unek.detect import skymask
 from fermi_unek.detect.centers import METHODS, find_centers
+from fermi_unek.detect.filters import matched_filters
+from fermi_unek.detect.scene import Scene
 from fermi_unek.detect.settings import SearchConfig
 from fermi_unek.detect.skymask import (
     MASK_ORDER,
@@ -23,16 +26,19 @@ from fermi_unek.detect.skymask import (
     sky_mask,
     turns_of,
 )
-from fermi_unek.diffuse.template import template_from_maps
+from fermi_unek.diffuse.template import SkyTemplate
 from fermi_unek.errors import ConfigError
+from fermi_unek.irf.observation import shipped_observation
 from fermi_unek.nets.spec import ModelSpec, PatchBatch
 from fermi_unek.nets.weights import LocalizerFile
-from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
+from fermi_unek.sky.binning import BINNING
+from fermi_unek.sky.bins import NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
 from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.geometry.coverage import circle_coverage
 from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
 from fermi_unek.sky.geometry.grid import sky_grid, tangent_distance
 from fermi_unek.sky.geometry.patches import cut_patch
+from fermi_unek.sky.layers import with_layers
 from fermi_unek.training.localizer.dataset import _turned_target, target_planes
 
 NSIDE = 2**MASK_ORDER
@@ -43,16 +49,16 @@ def test_what_is_said_of_a_turned_patch_is_turned_back(turn):
     rng = np.random.default_rng(turn)
     target = target_planes(rng.uniform(10, 117, 9), rng.uniform(10, 117, 9), np.full(9, 100.0))
     mask, _, columns, rows = _turned_target(target, turn)
-    said = torch.from_numpy(np.stack([mask, columns, rows, mask]))[None]
+    said = torch.from_numpy(np.stack([mask, columns, rows, mask, 2.0 * mask]))[None]
     back = skymask.turned_back(said, turn)[0].numpy()
-    np.testing.assert_array_equal(back[[0, 1, 2]], target[[0, 2, 3]])
+    np.testing.assert_array_equal(back[[0, 1, 2, 4]], [*target[[0, 2, 3]], 2.0 * target[0]])
     np.testing.assert_array_equal(
         skymask._turned(torch.from_numpy(target[:1]), turn)[0].numpy(), mask
     )
 
 
 class Says(nn.Module):
-    """A network that says the same of every patch: (4, 128, 128) planes, in logits and logs.
+    """A network that says the same of every patch: (5, 128, 128) planes, in logits and logs.
 
     Called for the second time it goes on with the second set of planes.
     """
@@ -64,7 +70,7 @@ class Says(nn.Module):
     spec = ModelSpec()
 
     def planes(self, batch: PatchBatch) -> list[torch.Tensor]:
-        return list(batch.counts)
+        return [counts for layer in batch for counts in layer.counts]
 
     def predict(self, planes: Sequence[torch.Tensor]) -> torch.Tensor:
         return torch.stack([self.said[i % len(self.said)] for i in range(len(planes[0]))])
@@ -78,17 +84,23 @@ def mask_by(
     sky: SkyCounts,
     frames: Sequence[PatchFrame],
     config: SearchConfig = AS_IT_IS,
+    scene: Scene = FRONT_SCENE,
     **more: Any,
 ) -> SkyMask:
     """The mask of a network that knows left from right, shown each patch as it is."""
-    return sky_mask(sky, LocalizerFile(network), frames, config, **more)
+    return sky_mask(sky, LocalizerFile(network), frames, scene, config, **more)
 
 
-def says(probability: float, dx: float = 0.0, dy: float = 0.0, sigma: float = 1.0) -> np.ndarray:
-    planes = np.empty((4, OUTPUT_PIXELS, OUTPUT_PIXELS), np.float32)
-    planes[:] = np.array([np.log(probability / (1 - probability)), dx, dy, np.log(sigma)])[
-        :, None, None
-    ]
+def logit(probability: float) -> float:
+    return float(np.log(probability / (1.0 - probability)))
+
+
+def says(
+    probability: float, dx: float = 0.0, dy: float = 0.0, sigma: float = 1.0, extended: float = 0.01
+) -> np.ndarray:
+    planes = np.empty((5, OUTPUT_PIXELS, OUTPUT_PIXELS), np.float32)
+    said = np.array([logit(probability), dx, dy, np.log(sigma), logit(extended)])
+    planes[:] = said[:, None, None]
     return planes
 
 
@@ -152,28 +164,70 @@ def test_probabilities_between_pixels_are_interpolated(rng):
 def test_offsets_and_errors_out_of_range_are_held_back(rng):
     sky = sky_of(place(40.0, 20.0), rng)
     patch = cut_patch(sky, PatchFrame(40.0, 20.0))
-    planes = run_network(Says(says(0.5, sigma=1e9)), [patch, patch], turns=(0,))
-    assert planes.shape == (2, 4, OUTPUT_PIXELS, OUTPUT_PIXELS)
+    network = Says(says(0.5, sigma=1e9, extended=0.2))
+    planes = run_network(network, [[patch, patch]], [[]], turns=(0,))
+    assert planes.shape == (2, 5, OUTPUT_PIXELS, OUTPUT_PIXELS)
     assert planes[:, 3].max() == pytest.approx(np.exp(3.0))
     assert planes[0, 0, 5, 5] == pytest.approx(0.5)
+    assert planes[1, 4, 5, 5] == pytest.approx(0.2)
 
 
-def test_the_network_sees_counts_and_masks_of_the_patch(rng):
-    seen = {}
+def test_the_network_sees_counts_and_masks_of_each_layer_and_what_it_was_seen_through(rng):
+    seen = []
 
     class Looks(Says):
         def planes(self, batch):
-            seen["counts"], seen["masks"], _ = batch
+            seen.extend(batch)
             return super().planes(batch)
 
-    sky = sky_of(place(40.0, 20.0), rng, circle_coverage(40.0, 20.0, 3.0))
-    patch = cut_patch(sky, PatchFrame(40.0, 20.0))
-    run_network(Looks(says(0.5)), [patch])
-    for b, n_pixels in enumerate(NATIVE_PIXELS):
-        assert seen["counts"][b].shape == (1, n_pixels, n_pixels)
-        assert float(seen["counts"][b].sum()) == (PHOTONS if b >= 4 else 0)
-        assert bool(seen["masks"][b].any()) == (b >= 4)
-        assert seen["masks"][b].dtype == torch.float32
+    front = sky_of(place(40.0, 20.0), rng, circle_coverage(40.0, 20.0, 3.0))
+    back = replace(sky_of(place(41.0, 20.0), rng), event_type="back")
+    layers = [[cut_patch(sky, PatchFrame(40.0, 20.0))] for sky in (front, back)]
+    filters = matched_filters(tuple(map(shipped_observation, ("front", "back"))), Says.spec)
+    run_network(Looks(says(0.5)), layers, filters)
+    assert len(seen) == 2
+    for k, layer in enumerate(seen):
+        for b, n_pixels in enumerate(NATIVE_PIXELS):
+            assert layer.counts[b].shape == (1, n_pixels, n_pixels)
+            assert float(layer.counts[b].sum()) == (PHOTONS if b >= 4 else 0)
+            np.testing.assert_array_equal(layer.counts[b][0].numpy(), layers[k][0].counts[b])
+            assert bool(layer.masks[b].any()) == (b >= 4)
+            assert bool(layer.masks[b].all()) == (b >= 4 and k == 1)
+            assert layer.masks[b].dtype == torch.float32
+        for given, matched in zip(layer.filters, filters[k], strict=True):
+            assert all(map(torch.equal, given, matched))
+        assert layer.template is None
+
+
+def test_the_layers_of_a_sky_are_all_searched(rng):
+    """Photons of the second layer alone: what is searched is not the sum, which has none."""
+    front = sky_of(place(40.0, 20.0), rng)
+    back = replace(sky_of(place(42.0, 20.0), rng), event_type="back")
+    total = with_layers([front, back])
+    shown = []
+
+    class Looks(Says):
+        def planes(self, batch):
+            shown.append([float(layer.counts[5].sum()) for layer in batch])
+            return super().planes(batch)
+
+    scene = Scene(FRONT_SCENE.observed * 2, [[], []])
+    mask_by(Looks(says(0.5)), total, [PatchFrame(42.0, 20.0)], scene=scene)
+    mask_by(Looks(says(0.5)), replace(total, layers=()), [PatchFrame(42.0, 20.0)])
+    assert shown == [[PHOTONS, PHOTONS], [2 * PHOTONS]]
+
+
+def test_what_either_layer_observed_is_in_the_mask(rng):
+    there = [
+        replace(sky_of(place(lon, 20.0), rng, circle_coverage(lon, 20.0, 1.0)), event_type=name)
+        for lon, name in ((38.5, "front"), (41.5, "back"))
+    ]
+    scene = Scene(FRONT_SCENE.observed * 2, [[], []])
+    mask = mask_by(Says(says(0.6)), with_layers(there), [PatchFrame(40.0, 20.0)], scene=scene)
+    for lon in (38.5, 41.5):
+        near = separation_deg(pixels_of(mask), place(lon, 20.0)) < 1.2
+        assert near.sum() == pytest.approx(np.pi * 1.0**2 / 0.0573**2, rel=0.15)
+    assert not (separation_deg(pixels_of(mask), place(40.0, 20.0)) < 0.2).any()
 
 
 # --- orientations
@@ -229,6 +283,25 @@ def test_where_patches_differ_the_one_that_sees_more_of_the_surroundings_counts_
     # the votes of the surer patch win: growing columns are falling longitudes
     shift = (vectors - mask.votes)[near(0.0)] @ np.array([0.0, 1.0, 0.0])
     assert np.degrees(shift).mean() == pytest.approx(0.8 * PATCH_DEG / OUTPUT_PIXELS, rel=0.3)
+
+
+def test_extended_emission_is_the_mean_of_what_patches_say_of_it(rng):
+    sky = sky_of(place(0.0, 0.0), rng)
+    left, right = PatchFrame(4.0, 0.0), PatchFrame(-4.0, 0.0)
+    mask = mask_by(Says(says(0.3, extended=0.9), says(0.3, extended=0.1)), sky, [left, right])
+    vectors = pixels_of(mask)
+    for lon, low, high in ((4.0, 0.89, 0.91), (0.0, 0.4, 0.6), (-4.0, 0.09, 0.11)):
+        near = separation_deg(vectors, place(lon, 0.0)) < 0.1
+        assert np.all((mask.extended[near] > low) & (mask.extended[near] < high))
+
+
+def test_pixels_that_are_selected_keep_all_that_is_known_of_them(rng):
+    mask = mask_by(BrightSpots(), sky_of(place(0.0, 0.0), rng), [PatchFrame(0.0, 0.0)])
+    kept = mask.select(mask.probability > 0.5)
+    rows = np.flatnonzero(mask.probability > 0.5)
+    assert 0 < len(rows) < len(mask.pixels)
+    for name in vars(mask):
+        np.testing.assert_array_equal(getattr(kept, name), getattr(mask, name)[rows])
 
 
 def test_a_spot_that_one_patch_alone_sees_is_not_taken_on_its_word(rng):
@@ -346,20 +419,29 @@ def test_a_scheduler_that_does_not_answer_is_refused(monkeypatch):
         mask_by(BrightSpots(), sky, [PatchFrame(10.0, 2.0)], remote)
 
 
-def test_a_network_with_a_template_is_given_it_where_the_patch_lies(rng):
-    z = hp.pix2vec(256, np.arange(hp.nside2npix(256)), nest=True)[2]
-    template = template_from_maps(np.tile(np.exp(z), (N_BINS, 1)))
+def test_a_network_is_given_the_template_of_each_layer_where_the_patch_lies(rng):
+    templates = tuple(
+        SkyTemplate(
+            tuple(
+                np.exp(slope * hp.pix2vec(nside, np.arange(12 * nside**2), nest=True)[2])
+                for nside in BINNING.template_nsides
+            )
+        )
+        for slope in (1.0, -2.0)
+    )
     given = []
 
     class Knows(Says):
         def planes(self, batch):
-            given.append(batch.template)
+            given.append([layer.template for layer in batch])
             return super().planes(batch)
 
     frames = [PatchFrame(40.0, 20.0), PatchFrame(41.0, -20.0)]
-    sky = sky_of(place(40.0, 20.0), rng)
-    localizer = LocalizerFile(Knows(says(0.5)), template=template.maps)
-    sky_mask(sky, localizer, frames)
-    for row, frame in enumerate(frames):
-        for plane, cut in zip(given[0], template.cut(frame), strict=True):
-            np.testing.assert_array_equal(plane[row].numpy(), cut)
+    front = sky_of(place(40.0, 20.0), rng)
+    sky = with_layers([front, replace(front, event_type="back")])
+    scene = Scene(FRONT_SCENE.observed * 2, [[], []], templates)
+    mask_by(Knows(says(0.5)), sky, frames, scene=scene)
+    for told, template in zip(given[0], templates, strict=True):
+        for row, frame in enumerate(frames):
+            for plane, cut in zip(told, template.cut(frame), strict=True):
+                np.testing.assert_array_equal(plane[row].numpy(), cut)
