@@ -102,7 +102,7 @@ def example(
     kept = YEARS / DATASET_YEARS
     photons = np.stack([to_pixels(rng.binomial(shard.counts[0][b][index], kept)) for b in BINS])
     truth = shard.truth(index)
-    seen = truth.ts_per_year.sum(axis=1) * YEARS > VISIBLE_TS
+    seen = truth.ts_per_year[:, 0].sum(axis=1) * YEARS > VISIBLE_TS
     scale = PIXELS / OUTPUT_PIXELS
     # pixel centres are whole numbers on both grids
     x, y = ((axis[seen] + 0.5) * scale - 0.5 for axis in (truth.x, truth.y))
@@ -154,7 +154,7 @@ def train(options: argparse.Namespace) -> None:
     shards = [
         one
         for one in [SkyPatches(path) for path in sorted(Path(options.bank).iterdir())]
-        if one.recipe.event_type == "front"
+        if one.recipe.kept_apart == "fb" and one.recipe.orders is None
     ]
     network = UNet()
     optimizer = torch.optim.Adam(network.parameters(), lr=options.lr)

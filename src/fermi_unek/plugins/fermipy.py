@@ -18,6 +18,7 @@ from ..catalog.models import START
 from ..config import FindConfig, build
 from ..errors import InputError, UnekWarning
 from ..pipeline import read_photons, search
+from ..sky.selection import EVENT_TYPES, LAYERS
 
 if TYPE_CHECKING:
     from fermipy.gtanalysis import GTAnalysis
@@ -36,8 +37,6 @@ _OF_TS_MAPS = frozenset(
 _FAKE_SQRT_TS = 5.0
 """A candidate that is flagged as a fluctuation is taken for a source from this significance."""
 
-_FRONT = 1
-_EVENT_TYPES = {"front": 1, "back": 2}
 _SIGMAS_68, _SIGMAS_95, _SIGMAS_99 = np.sqrt([2.30, 5.99, 9.21])
 """Containment radii over the error of one axis, in fermipy's numbers."""
 
@@ -197,9 +196,8 @@ def component_cubes(gta: GTAnalysis, event_type: str | None = None) -> list[Path
     Parameters
     ----------
     gta : GTAnalysis
-    event_type : {"front", "back", "all"} or None
-        Which components; None is those of FRONT events, for which the networks are made, where
-        they cover all energies of the analysis, else all components.
+    event_type : str or None
+        Which components, of `EVENT_TYPES`; all of them for None and what joins several types.
 
     Raises
     ------
@@ -207,18 +205,15 @@ def component_cubes(gta: GTAnalysis, event_type: str | None = None) -> list[Path
         No component is of that type, or a cube has not been made yet.
     """
     components = list(gta.components)
-    if event_type in _EVENT_TYPES:
-        wanted = _of_type(components, _EVENT_TYPES[event_type])
-        if not wanted:
-            kinds = sorted({str(_evtype(component)) for component in components})
+    if event_type not in (None, *LAYERS, "all"):
+        bits = EVENT_TYPES[str(event_type)]
+        kinds = sorted({str(_evtype(component)) for component in components})
+        components = [part for part in components if _evtype(part) | bits == bits]
+        if not components:
             raise InputError(
                 f"no component has {event_type} events alone (evtype {', '.join(kinds)}); leave "
                 "evtype out to take them all"
             )
-        components = wanted
-    elif event_type is None:
-        front = _of_type(components, _FRONT)
-        components = front if front and _span(front) == _span(components) else components
     cubes = [Path(component.files["ccube"]) for component in components]
     for cube in cubes:
         if not cube.is_file():
@@ -228,15 +223,6 @@ def component_cubes(gta: GTAnalysis, event_type: str | None = None) -> list[Path
 
 def _evtype(component: Any) -> int:
     return int(component.config["selection"]["evtype"])
-
-
-def _of_type(components: Sequence[Any], mask: int) -> list[Any]:
-    return [component for component in components if _evtype(component) == mask]
-
-
-def _span(components: Sequence[Any]) -> tuple[float, float]:
-    edges = np.concatenate([component.log_energies for component in components]).round(5)
-    return float(edges.min()), float(edges.max())
 
 
 def _sourcefind_section(gta: GTAnalysis) -> dict[str, Any]:

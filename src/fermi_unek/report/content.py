@@ -79,7 +79,8 @@ _IN_THE_CSV = {
     "name": "Source_Name",
     **{key: _POSITIONS[key] for key in ("ra", "dec", "lon", "lat")},
     **_ELLIPSE,
-    **{"probability": "Probability", "fake": "Fake", "flags": "Flags", "class": "CLASS1"},
+    **{"probability": "Probability", "selected": "Selected", "fake": "Fake"},
+    **{"flags": "Flags", "class": "CLASS1"},
     **{key: _NUMBERS[key] for key in ("signif", "flux", "flux_error", "variability")},
     **{"fgl_assoc": "ASSOC_FGL", "fgl": "Nearest_FGL", "separation": "Sep_FGL"},
     **{"assoc": "ASSOC1", "bayes": "ASSOC_PROB_BAY"},
@@ -129,6 +130,7 @@ def page_data(
         "energies_gev": (ENERGY_EDGES_MEV / 1000.0).tolist(),
         "new_beyond_deg": NEW_BEYOND_DEG,
         "found": len(catalog),
+        "purity": catalog.header.get("purity asked for"),
         "flags": {"edge": FLAG_NEAR_EDGE, "extended": FLAG_IN_EXTENDED},
         "columns": _csv_heads(),
         "release": release,
@@ -162,6 +164,7 @@ def source_columns(table: Table) -> dict[str, list[Any]]:
     columns["separation"] = decimals(table["Sep_FGL"], 4)
     columns["flags"] = np.asarray(table["Flags"]).astype(int).tolist()
     columns["fake"] = np.asarray(table["Fake"]).astype(int).tolist()
+    columns["selected"] = np.asarray(table["Selected"]).astype(int).tolist()
     columns["counts"] = decimals(table["Counts_Band"], 1)
     for short, name in _NUMBERS.items():
         if name in table.colnames:

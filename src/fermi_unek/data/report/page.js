@@ -19,6 +19,7 @@ const has = key => key in source;
 const pick = (key, row) => has(key) ? source[key][row] : null;
 const flagged = (row, name) => (pick("flags", row) & page.flags[name]) !== 0;
 const fake = row => Boolean(pick("fake", row));
+const selected = row => !has("selected") || Boolean(source.selected[row]);
 const escaped = text => String(text).replace(/[&<>"]/g, c => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" }[c]));
 
 function element(tag, text, className) {
@@ -415,6 +416,7 @@ function passes(row) {
   if (Math.abs(source.lat[row]) < Number($("latitude").value || 0)) return false;
   if (!$("edges").checked && flagged(row, "edge")) return false;
   if (!$("inside").checked && flagged(row, "extended")) return false;
+  if (!$("rest").checked && !selected(row)) return false;
   return $("fakes").checked || !fake(row);
 }
 function select() {
@@ -467,9 +469,10 @@ function table() {
   // whoever stood on a row stands there still
   if (held !== null) [...body.querySelectorAll("button")].find(button => button.textContent === held)?.focus({ preventScroll: true });
   const cut = page.found > total ? ` (the ${total.toLocaleString()} most probable of ${page.found.toLocaleString()})` : "";
-  const hidden = $("fakes").checked ? 0 : source.name.filter((_, row) => fake(row)).length;
+  const rest = $("rest").checked ? 0 : source.name.filter((_, row) => !selected(row)).length;
+  const hidden = $("fakes").checked ? 0 : source.name.filter((_, row) => fake(row) && (selected(row) || !rest)).length;
   $("shown").textContent = total === 0 ? "Nothing was found above the threshold."
-    : `${shown.length === total ? "" : shown.length.toLocaleString() + " of "}${total.toLocaleString()} candidate${total === 1 ? "" : "s"}${cut}${hidden ? `; ${hidden.toLocaleString()} likely fake hidden` : ""}. A row opens its card.`;
+    : `${shown.length === total ? "" : shown.length.toLocaleString() + " of "}${total.toLocaleString()} candidate${total === 1 ? "" : "s"}${cut}${rest ? `; ${rest.toLocaleString()} not selected hidden` : ""}${hidden ? `; ${hidden.toLocaleString()} likely fake hidden` : ""}. A row opens its card.`;
   document.querySelector("#list .scroll").hidden = shown.length === 0;
   pager();
 }
@@ -485,7 +488,7 @@ function pager() {
 function csv() {
   const quoted = text => /[",\n]/.test(text) ? `"${String(text).replace(/"/g, '""')}"` : text;
   const keys = Object.keys(page.columns).filter(has);
-  const lines = [keys.map(key => quoted(page.columns[key])), ...shown.map(row => keys.map(key => key === "fake" ? fake(row) : quoted(source[key][row] ?? "")))];
+  const lines = [keys.map(key => quoted(page.columns[key])), ...shown.map(row => keys.map(key => key === "fake" ? fake(row) : key === "selected" ? selected(row) : quoted(source[key][row] ?? "")))];
   return lines.map(line => line.join(",")).join("\n") + "\n";
 }
 function save() {
@@ -519,6 +522,7 @@ function card(row) {
   if (pick("class", row)) tag(source.class[row]);
   if (flagged(row, "extended")) tag("inside an extended 4FGL source", "bad");
   if (flagged(row, "edge")) tag("near an edge of the data", "bad");
+  if (!selected(row)) tag("not selected", "bad");
   if (fake(row)) tag("likely fake", "bad");
   box.replaceChildren(tags, facts(row), ...stampsOf(row), ...lightCurve(row), ...spectrum(row), ...classes(row), ...counterparts(row));
 }
@@ -744,10 +748,10 @@ function legend() {
   if (page.view[2] < 180) entries.push([svg('<circle cx="7" cy="7" r="5.5" stroke-dasharray="2 2"/>', "field"), "the field that was searched"]);
   $("legend").replaceChildren(...entries.map(([mark, text]) => { const made = element("li"); made.innerHTML = mark; made.append(text); return made; }));
 }
-const tally = { new: 0, near: 0, associated: 0, none: 0, fake: 0 };
-status.forEach((kind, row) => { tally[kind]++; if (fake(row)) tally.fake++; });
+const tally = { new: 0, near: 0, associated: 0, none: 0, fake: 0, selected: 0 };
+status.forEach((kind, row) => { tally[kind]++; if (fake(row)) tally.fake++; if (selected(row)) tally.selected++; });
 document.body.className = page.view[2] < 180 ? "field" : "whole";
-$("tally").textContent = `${page.found.toLocaleString()} candidate${page.found === 1 ? "" : "s"}${tally.fake ? `, ${tally.fake.toLocaleString()} of them likely fake` : ""}. ` + (page.release
+$("tally").textContent = `${page.found.toLocaleString()} candidate${page.found === 1 ? "" : "s"}, ${tally.selected.toLocaleString()} selected${page.purity ? ` for a purity of ${page.purity}` : ""}${tally.fake ? `, ${tally.fake.toLocaleString()} of them likely fake` : ""}. ` + (page.release
   ? `${tally.associated.toLocaleString()} associated with a source of ${page.release}, ${tally.near.toLocaleString()} near one, ${tally.new.toLocaleString()} new. Of the ${reference.name.length.toLocaleString()} ${page.release} sources in the area searched, ${reference.near.filter(n => !n).length.toLocaleString()} have no candidate within ${page.new_beyond_deg}°.`
   : "Not compared with a 4FGL release.");
 options($("status"), [["", "all"], ...["new", "near", "associated"].map(kind => [kind, kind])]);
@@ -756,6 +760,8 @@ options($("class"), [["", "all"], ...kinds.map(kind => [kind || "-", kind || "no
 $("class-filter").hidden = kinds.length < 2;
 $("status-filter").hidden = !page.release;
 $("fake-filter").hidden = !has("fake");
+$("rest-filter").hidden = tally.selected === total;
+if (!tally.selected) $("rest").checked = true;
 for (const name of ["edge", "extended"]) $(name + "-filter").hidden = !has("flags") || !source.flags.some((_, row) => flagged(row, name));
 legend();
 heads();

@@ -2,8 +2,8 @@
 
 Grid patches are unrotated squares in rings of constant Galactic latitude with a patch on either
 pole. Their side is 10 degrees, yet every point of the sky lies within `GridConfig.reach_deg` of the
-tangent point of some patch along both tangent axes: a patch that sees more than one degree around
-it. On the mean one other sees it too, and what a network says of it is their mean. A network that is
+tangent point of some patch along both axes: a patch that sees more than one degree around
+it. On the mean one other sees it too, and what a network says is their mean. A network that is
 told of the diffuse emission finds as much on this grid as on one of twice the patches.
 """
 

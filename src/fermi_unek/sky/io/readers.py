@@ -203,7 +203,7 @@ def _binned_sky(path: Path, cuts: PhotonCuts) -> SkyCounts:
     held = [layer.event_type for layer in sky.layers]
     if cuts.event_type in held:
         sky = sky.layers[held.index(cuts.event_type)]
-    elif LAYERS.get(cuts.event_type or "", ()) != tuple(held) and (
+    elif LAYERS.get(cuts.event_type or "", ("",)) != tuple(held) and (
         cuts.event_type not in (None, "all", sky.event_type)
     ):
         raise InputError(
