@@ -346,8 +346,8 @@ def test_skies_that_are_none_are_refused():
         SkyCounts((one, None))
     with pytest.raises(InputError, match="no energy bin has data"):
         SkyCounts((None, *none))
-    with pytest.raises(InputError, match="event type 'psf'"):
-        SkyCounts((one, *none), event_type="psf")
+    with pytest.raises(InputError, match="event type 'edisp0' is none of"):
+        SkyCounts((one, *none), event_type="edisp0")
     with pytest.raises(InputError, match="HEALPIX order 10, expected 12"):
         SkyCounts((*none, one))
     with pytest.raises(InputError, match="coverage has shape"):
@@ -401,7 +401,7 @@ def test_data_subspace_keywords_are_understood():
 def test_odd_keywords_are_passed_over():
     assert selection_of(("CONVERSION_TYPE", "0:0")).kind == "front"
     assert selection_of(("CONVERSION_TYPE", "0:1")).kind is None
-    assert selection_of(("BIT_MASK(EVENT_TYPE,64,P8R3)", "1:1")).kind == "psf"
+    assert selection_of(("BIT_MASK(EVENT_TYPE,64,P8R3)", "1:1")).kind == "all"
     assert selection_of(("BIT_MASK(EVENT_TYPE,64,P8R3)", "1:1")).label == "EDISP0"
     assert selection_of(("ENERGY", "TABLE")).energy_mev is None
     assert selection_of(("POS(RA,DEC)", "BOX(1,2,3,4)")).circles == ()

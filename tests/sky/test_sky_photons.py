@@ -47,20 +47,20 @@ def test_positions_are_right_from_equatorial_and_from_galactic_columns(tmp_path)
         assert len(np.intersect1d(one.pixels, other.pixels)) >= 0.97 * len(one.pixels)
 
 
-def test_front_events_are_taken_and_said_so_where_the_file_holds_both(tmp_path):
+def test_front_and_back_events_of_a_file_are_kept_apart_or_taken_as_told(tmp_path):
     lon, lat, energy = points(1000)
     path = write_ft1(tmp_path / "a.fits", lon, lat, energy, conversion=np.arange(1000) % 4 // 3)
     inside = np.sum((energy >= 300) & (np.arange(1000) % 4 < 3))
-    with pytest.warns(UnekWarning, match="FRONT and BACK.* FRONT ones of 1,000 are"):
-        sky = read(path)
-    assert sky.totals.sum() == inside
-    assert sky.event_type == "front"
+    sky = read(path)
+    assert sky.event_type == "all"
+    assert sky.totals.sum() == np.sum(energy >= 300)
     everything = read(path, event_type="all")
-    assert everything.totals.sum() == np.sum(energy >= 300)
-    assert everything.event_type == "all"
-    back = read(path, event_type="back")
-    assert back.totals.sum() == everything.totals.sum() - inside
-    assert back.event_type == "back"
+    assert everything.totals.tolist() == sky.totals.tolist()
+    assert (everything.event_type, everything.layers) == ("all", ())
+    for k, (name, number) in enumerate((("front", inside), ("back", sky.totals.sum() - inside))):
+        assert sky.layers[k].event_type == name
+        assert sky.layers[k].totals.sum() == number
+        assert read(path, event_type=name).totals.tolist() == sky.layers[k].totals.tolist()
 
 
 def test_event_type_bits_serve_where_there_is_no_conversion_type(tmp_path):
@@ -217,19 +217,20 @@ def test_files_of_front_and_of_back_events_make_a_sky_of_all(tmp_path):
     back = (POS, ("BIT_MASK(EVENT_TYPE,2,P8R3)", "1:1"), ("ZENITH_ANGLE", "0:90"))
     one = write_ft1(tmp_path / "f.fits", *points(300, 1), dss=front)
     other = write_ft1(tmp_path / "b.fits", *points(300, 2), dss=back, conversion=np.ones(300))
-    with pytest.warns(UnekWarning, match="holds BACK events"):
-        assert read([one, other]).event_type == "all"
+    assert read([one, other]).event_type == "all"
     with pytest.raises(InputError, match="holds BACK events only, front were asked for"):
         read(other, event_type="front")
 
 
-def test_photons_of_psf_types_are_all_taken_with_a_warning(tmp_path):
+def test_photons_of_one_psf_type_are_one_image_of_which_front_may_be_taken(tmp_path):
     dss = (POS, ("BIT_MASK(EVENT_TYPE,16,P8R3)", "1:1"), ("ZENITH_ANGLE", "0:90"))
-    path = write_ft1(tmp_path / "a.fits", *points(300), dss=dss, conversion=np.arange(300) % 2)
-    with pytest.warns(UnekWarning, match="holds PSF2 events"):
-        sky = read(path)
-    assert sky.event_type == "all"
-    assert read(path, event_type="front").totals.sum() < sky.totals.sum()
+    path = write_ft1(tmp_path / "a.fits", *points(300), dss=dss, conversion=np.arange(300) % 2,
+                     event_type=np.full(300, 16) | 1 + np.arange(300) % 2)  # fmt: skip
+    sky = read(path)
+    assert (sky.event_type, sky.layers) == ("psf2", ())
+    assert 0 < read(path, event_type="front").totals.sum() < sky.totals.sum()
+    with pytest.raises(InputError, match="holds PSF2 events only, psf3 were asked for"):
+        read(path, event_type="psf3")
 
 
 def test_a_gzipped_file_is_read(tmp_path):
@@ -274,8 +275,8 @@ def test_event_types_cannot_be_selected_without_a_column(tmp_path):
     path = write_ft1(tmp_path / "a.fits", *points(20), drop=("CONVERSION_TYPE", "EVENT_TYPE"))
     with pytest.raises(InputError, match="CONVERSION_TYPE or EVENT_TYPE to select front"):
         read(path, event_type="front")
-    with pytest.warns(UnekWarning, match="unknown events"):
-        assert read(path).event_type == "all"
+    sky = read(path)
+    assert (sky.event_type, sky.layers) == ("all", ())
 
 
 @pytest.mark.parametrize(
@@ -307,7 +308,7 @@ def test_a_file_without_any_event_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"event_type": "psf3"}, "expected front, back or all"),
+        ({"event_type": "edisp3"}, "event type 'edisp3': expected one of .*'psf3'"),
         ({"zmax_deg": 0.0}, "expected degrees"),
         ({"energy_mev": (5.0, 5.0)}, "energy range 5 to 5 is empty"),
         ({"time_met": (7.0, 5.0)}, "time range 7 to 5 is empty"),
@@ -339,8 +340,8 @@ def test_real_photons_are_those_gammapy_reads(shared_data, name):
         first = np.unique(ids, axis=1, return_index=True)[1]
         front = events["CONVERSION_TYPE"][first] == 0
     energy = EventList.read(path, hdu="EVENTS").energy.to_value("MeV")[first]
-    sky = read(path)
-    everything = read(path, event_type="all")
+    sky = read(path, event_type="front")
+    everything = read(path)
     present = sky.present
     # a photon of exactly 1 TeV is not in the last bin here
     for photons, got in ((energy[front], sky), (energy, everything)):
