@@ -23,7 +23,7 @@ from fermi_unek.config import SimulateConfig
 from fermi_unek.detect.find import find_candidates
 from fermi_unek.diffuse.named import choose
 from fermi_unek.evaluate.counting import completeness_tables
-from fermi_unek.evaluate.headline import cut_for
+from fermi_unek.evaluate.headline import completeness_rows, cut_for, parts_of_sky
 from fermi_unek.evaluate.scores import score
 from fermi_unek.evaluate.truth_comparison import Cut, TruthComparison
 from fermi_unek.irf.instrument import load_instrument
@@ -121,18 +121,24 @@ def report(kind: str, sky: Sky, options: argparse.Namespace) -> None:
     )
     print(f"{kind:6s} {len(found)} candidates, {seconds:.0f} s, cut at {cut:.3f}")
     print(f"       DR2 4-10 sigma {below:.3f}, above {above:.4f}")
-    ts = tables["completeness_ts"]
-    edge = next(c for c in ts.colnames if c.endswith("_low_edge"))
-    for band in dict.fromkeys(ts["band"].tolist()):
-        rows = ts[ts["band"] == band]
-        cells = " ".join(
-            f"{low:g}: {rate:.3f}"
-            for low, rate in zip(rows[edge], rows["completeness"], strict=True)
+    by_ts = TruthComparison(catalog, columns, RADIUS_DEG)
+    for part, mask in parts_of_sky(by_ts.true_place[1]).items():
+        rows = completeness_rows(
+            by_ts, mask & by_ts.counted_truth, by_ts.counted_detections, cut, {"part": part}
         )
-        print(f"       {band:9s} {cells}")
+        line(f"TS, {part}", rows, "completeness")
     tables = score(catalog, columns, RADIUS_DEG).tables
-    for name in ("radius", "coverage"):
-        tables[name].pprint_all()
+    pointing, coverage = tables["pointing"], tables["coverage"]
+    line("r68, |b|>20", pointing[pointing["part"] == "|b|>20"], "r68_deg", 4)
+    for level in ("in68", "in95"):
+        line(f"{level}, by TS", coverage[coverage["band"] == "all"], level)
+        line(f"{level}, |b|<5", coverage[coverage["band"] == "|b|<5"], level)
+
+
+def line(name: str, rows: object, column: str, digits: int = 3) -> None:
+    """One line: a column by lower edge of ideal TS."""
+    cells = [f"{row['TS_low_edge']:g}: {row[column]:.{digits}f}" for row in rows]
+    print(f"       {name:14s} {'  '.join(cells)}", flush=True)
 
 
 def main() -> None:

@@ -106,6 +106,12 @@ class FindConfig(SearchSettings):
         "they hold the times.",
         metavar="INPUT...",
     )
+    front: tuple[Path, ...] = setting(
+        (),
+        "Files of FRONT events in place of INPUT, where they do not say it themselves.",
+        metavar="FILE...",
+    )
+    back: tuple[Path, ...] = setting((), "Likewise of BACK events.", metavar="FILE...")
     exposure: Path | None = EXPOSURE
     classify: bool = setting(True, "Give each candidate probabilities of classes.")
     classifier: str | None = setting(
@@ -141,7 +147,9 @@ class Find(Writing, FindConfig):
     cubes that together are one sky.
     """
 
-    inputs: tuple[str, ...] = INPUTS
+    inputs: tuple[str, ...] = argument(
+        "Photon files, @lists of them, or count cubes.", "[INPUT...]", default=()
+    )
     output: Path = output("Catalog to write.", "CATALOG.fits")
     report: Path | None = setting(
         None, "Folder for a page, a picture and DS9 regions of what was found.", metavar="DIR"

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from ..config import BinConfig, FindConfig
-from ..errors import InputError
+from ..errors import ConfigError, InputError
 from ..outputs import check_file
 from ..progress import Progress, silent
 from ..sky.counts import SkyCounts
 from ..sky.io.readers import read_sky
 from ..sky.io.skyfile import write_sky
+from ..sky.layers import with_layers
 
 Inputs = str | Path | Sequence[str | Path]
 """A photon file, cube, or @list, or several that belong together."""
@@ -31,9 +32,11 @@ def read_photons(
     """The photons of some files, with the cuts of `config`; errors as `find_sources`.
 
     They are kept year by year where the files hold times and a report or a classification asks
-    for it, or where `config` names yearly cubes.
+    for it, or where `config` names yearly cubes; and by event type, which files say or `config`.
     """
     config = config or FindConfig()
+    if isinstance(config, FindConfig) and (config.front or config.back):
+        return _front_and_back(inputs, config, progress, for_report)
 
     def read(paths: Inputs, yearly: bool | None) -> SkyCounts:
         return read_sky(
@@ -53,6 +56,23 @@ def read_photons(
         return read(inputs, None if years_wanted else False)
     years = [read(paths, False) for paths in by_year(config.yearly)]
     return with_years(read(inputs, False), years)
+
+
+def _front_and_back(
+    inputs: Inputs, config: FindConfig, progress: Progress, for_report: bool
+) -> SkyCounts:
+    """Photons of files that do not say whether they are FRONT or BACK, but `config` does."""
+    if inputs or config.evtype or config.yearly:
+        raise ConfigError(
+            "front and back name all the inputs, with the event type of each: expected no other "
+            "inputs, no evtype and no yearly beside them"
+        )
+    layers = []
+    for event_type, paths in (("front", config.front), ("back", config.back)):
+        if paths:
+            alone = config.model_copy(update={"front": (), "back": (), "evtype": event_type})
+            layers.append(read_photons(paths, alone, progress, for_report=for_report))
+    return with_layers(layers)
 
 
 def by_year(paths: Sequence[Path]) -> list[list[Path]]:
@@ -82,7 +102,17 @@ def with_years(sky: SkyCounts, years: Sequence[SkyCounts]) -> SkyCounts:
             f"inputs {sky.totals[b]:,}: expected the same photons, one yearly input a year (an "
             "@list where a year has several files)"
         )
-    return replace(sky, years=tuple(years))
+    return replace(
+        sky,
+        years=tuple(years),
+        layers=tuple(_with_own_years(layer, years) for layer in sky.layers),
+    )
+
+
+def _with_own_years(layer: SkyCounts, years: Sequence[SkyCounts]) -> SkyCounts:
+    """A layer with its part of each year, where all years keep it apart."""
+    own = [part for year in years for part in year.layers if part.event_type == layer.event_type]
+    return replace(layer, years=tuple(own)) if len(own) == len(years) else layer
 
 
 def bin_to_file(
