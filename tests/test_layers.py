@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ ROOT = Path(fermi_unek.__file__).parent
 RANKS = {
     "errors": 0,
     "outputs": 0,
+    "plots": 0,
     "progress": 0,
     "parallel": 1,
     "sky": 1,
@@ -99,6 +101,7 @@ def _imports(path: Path, root: Path = ROOT) -> Iterator[Import]:
             yield Import(parts[0], parts[-1], target, lazy, where)
 
 
+@cache
 def _all_imports() -> list[Import]:
     return [one for path in sorted(ROOT.rglob("*.py")) for one in _imports(path)]
 

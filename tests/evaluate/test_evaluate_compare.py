@@ -193,6 +193,9 @@ def test_a_fields_misses_are_mapped(tmp_path):
     write_catalog(catalog_of([1.0, 359.0], [-44, -45], coverage=coverage), tmp_path / "f.fits")
     compare_files(tmp_path / "f.fits", "4FGL-DR2", 0.5, tmp_path / "out")
     assert (tmp_path / "out" / "missed.png").stat().st_size > 10_000
+    # one to four sources a bin are no figure
+    assert not (tmp_path / "out" / "detected.png").exists()
+    assert len(Table.read(tmp_path / "out" / "detected.ecsv")) > 0
 
 
 def test_without_a_folder_nothing_is_written(sky, tmp_path, monkeypatch):

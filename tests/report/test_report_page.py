@@ -146,7 +146,8 @@ def test_only_4fgl_sources_inside_the_field_are_marked(full_page, release):
 
 def test_figures_of_the_comparison_are_inside_the_page(full_page):
     pictures = [a["src"] for tag, a in Page(full_page).elements if tag == "img"]
-    assert len(pictures) == len(CAPTIONS)
+    # a field of few sources has no figure of detected fractions
+    assert len(pictures) == len(CAPTIONS) - 1
     for picture in pictures:
         assert base64.b64decode(picture.partition(",")[2]).startswith(b"\x89PNG")
 

@@ -1,27 +1,53 @@
-"""What the figures of this room share: colours, binned rates with errors, curves with bands."""
+"""What the figures of this room share: rates with errors, in bins and along curves."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
-BAND_COLOURS = {
-    "all": "black",
-    "|b|<5": "tab:red",
-    "5<|b|<20": "tab:orange",
-    "|b|>20": "tab:blue",
+from ..plots import BLACK, BLUE, GRAY, GREEN, LOOKS, ORANGE, PURPLE, SKY_BLUE, VERMILION, Look
+
+BANDS = {
+    "all": Look(BLACK, "o"),
+    "|b|<5": Look(VERMILION, "s"),
+    "5<|b|<20": Look(ORANGE, "^"),
+    "|b|>20": Look(BLUE, "D"),
 }
+"""Bands of latitude."""
+
+SAMPLES = {
+    "ideal TS > 9": Look(SKY_BLUE, "v"),
+    "ideal TS > 25": Look(GREEN, "P"),
+    "ideal TS > 100": Look(PURPLE, "X"),
+    "4FGL sigma > 10": Look(GRAY, "<"),
+    "4FGL sigma < 10": Look("#7a4b00", ">"),
+}
+"""Samples of true sources, in other colors than the bands beside them."""
 
 
-def save(figure: Figure, path: Path) -> Path:
-    """Write a figure; the path."""
-    figure.savefig(path, dpi=120)
-    return path
+def looks_of(names: Iterable[str]) -> dict[str, Look]:
+    """A look for each of up to seven names, in order."""
+    return dict(zip(names, LOOKS, strict=False))
+
+
+def points(
+    axis: Axes,
+    x: np.ndarray,
+    table: Table,
+    rate: str,
+    look: Look,
+    label: str,
+    xerr: ArrayLike | None = None,
+) -> None:
+    """A rate of each row of a table with its error."""
+    axis.errorbar(
+        x, table[rate], yerr=error_bars(table, rate), fmt=look.marker, lw=1, color=look.color,
+        label=label, xerr=xerr,
+    )  # fmt: skip
 
 
 def binned_rate(
@@ -29,23 +55,23 @@ def binned_rate(
     table: Table,
     label: str,
     rate: str,
-    colours: Mapping[str, str],
-    legend: str,
+    looks: Mapping[str, Look],
+    name: str,
     *,
     log: bool = True,
 ) -> None:
     """Points with errors near the middle of bins, chance as dots below.
 
     Groups lie a little apart from one another so that none hides the next. Open bins are
-    drawn as wide as looks well beside their neighbours, empty ones not at all.
+    drawn as wide as looks well beside their neighbors, empty ones not at all.
     """
-    colour, place = colours[legend], list(colours).index(legend)
-    table = table[np.asarray(table["n"]) > 0]
+    axis.set(ylim=(-0.03, 1.05), xscale="log" if log else "linear")
+    table = table[np.asarray(table["n"]) > 0] if len(table) else table
     if not len(table):
         return
     low = np.asarray(table[f"{label}_low_edge"], float)
     high = np.asarray(table[f"{label}_high_edge"], float)
-    apart = 0.12 * (place - (len(colours) - 1) / 2.0)
+    apart = 0.12 * (list(looks).index(name) - (len(looks) - 1) / 2.0)
     if log:
         low = np.where(low <= 0, high / 1.5, low)
         high = np.where(np.isfinite(high), high, low * 1.5)
@@ -53,21 +79,8 @@ def binned_rate(
     else:
         high = np.where(np.isfinite(high), high, low + (low[-1:] - low[-2:-1]).sum())
         middle = (low + high) / 2.0 + (high - low) * apart
-    value = np.asarray(table[rate], float)
-    axis.errorbar(
-        middle,
-        value,
-        yerr=error_bars(table, rate),
-        xerr=[middle - low, high - middle],
-        fmt="o",
-        ms=4,
-        lw=1,
-        color=colour,
-        label=legend,
-    )
-    axis.plot(middle, table[f"{rate}_chance"], ":", color=colour, lw=1)
-    axis.set(ylim=(-0.03, 1.05), xscale="log" if log else "linear")
-    axis.grid(alpha=0.3)
+    points(axis, middle, table, rate, looks[name], name, xerr=[middle - low, high - middle])
+    axis.plot(middle, table[f"{rate}_chance"], ":", color=looks[name].color, lw=1)
 
 
 def edges_as_ticks(axis: Axes, edges: Iterable[float]) -> None:
@@ -84,12 +97,16 @@ def error_bars(table: Table, rate: str) -> np.ndarray:
     return np.maximum([value - low, high - value], 0)
 
 
+def rates_in(table: Table) -> list[str]:
+    """The rates that a table of curves has columns of."""
+    return [name.removesuffix("_low") for name in table.colnames if name.endswith("_low")]
+
+
 def curve_with_band(
-    axis: Axes, curve: Table, name: str, colour: str, *, against: str = "threshold"
+    axis: Axes, curve: Table, name: str, color: str, *, against: str = "threshold"
 ) -> None:
     """A rate along a column, its error as a band, chance dotted."""
-    axis.plot(curve[against], curve[name], color=colour, label=name)
-    axis.fill_between(
-        curve[against], curve[f"{name}_low"], curve[f"{name}_high"], color=colour, alpha=0.2
-    )
-    axis.plot(curve[against], curve[f"{name}_chance"], ":", color=colour, lw=1)
+    x = curve[against]
+    axis.plot(x, curve[name], color=color, label=name)
+    axis.fill_between(x, curve[f"{name}_low"], curve[f"{name}_high"], color=color, alpha=0.2, lw=0)
+    axis.plot(x, curve[f"{name}_chance"], ":", color=color, lw=1)

@@ -11,6 +11,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..outputs import replacing
+from ..plots import FOUND, TRUE, style
 from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import vectors_to_lonlat
 from .photons import WIDEST_FIELD_DEG, covered_cone, photons_to_draw
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import PowerNorm
+    from matplotlib.figure import Figure
 
 Positions = tuple[np.ndarray, np.ndarray]
 """Galactic longitudes and latitudes, degrees."""
@@ -29,11 +31,6 @@ Place = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 FIELD_PIXEL_DEG = 0.1
 """Pixel of a field's picture: the 68% containment radius at 10 GeV."""
-
-
-FOUND, TRUE = "#b23c00", "#0b5aa5"
-"""Colors of candidates and of true sources, which the color-blind tell apart."""
-
 
 MANY = 300
 """Candidates above which the improbable ones are drawn fainter."""
@@ -59,14 +56,22 @@ def draw_sky(
     true : (lon, lat) arrays in Galactic degrees, optional
         May be empty.
     """
-    from matplotlib.figure import Figure
+    with style():
+        figure = _sky_figure(sky, found, true)
+        with replacing(path) as temporary:
+            figure.savefig(temporary)
 
-    figure = Figure(figsize=(9, 9), layout="constrained")
+
+def _sky_figure(sky: SkyCounts, found: Table, true: Positions | None) -> Figure:
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(8, 8))
     lon_deg, lat_deg, radius_deg = covered_cone(sky.coverage)
     vectors, counts, lowest_mev = photons_to_draw(sky)
     place: Place
     if whole := radius_deg > WIDEST_FIELD_DEG:
-        figure.set_size_inches(13, 7.5)
+        figure.set_size_inches(10, 6.3)
         axes = figure.add_subplot(projection="mollweide")
         image = _draw_whole_sky(axes, vectors, counts)
         place, size = _on_the_sky, 2.5
@@ -79,11 +84,10 @@ def draw_sky(
     _mark(axes, place, size, found, true)
     title = f"{counts.sum():,.0f} photons above {lowest_mev / 1000:g} GeV"
     axes.set_title(title + ("" if whole else "; circles: 95% errors"), pad=14)
-    figure.colorbar(image[0], ax=axes, shrink=0.7, label=image[1])
+    figure.colorbar(image[0], ax=axes, shrink=0.7, label=image[1], ticks=MaxNLocator(4))
     if axes.get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=3)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=130)
+    return figure
 
 
 def _mark(axes: Axes, place: Place, size: float, found: Table, true: Positions | None) -> None:
