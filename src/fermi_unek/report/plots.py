@@ -43,7 +43,7 @@ def draw_sky(
 
     A field is drawn around its middle, north (Galactic) up and east left; anything wider than 40
     degrees in radius as a whole sky in Mollweide's projection. Candidates of a field have the
-    circle of their 95% error; what is likely fake is hollow.
+    circle of their 95% error; what is not selected or likely fake is hollow.
 
     Parameters
     ----------
@@ -90,15 +90,18 @@ def _sky_figure(sky: SkyCounts, found: Table, true: Positions | None) -> Figure:
     return figure
 
 
+_DOUBTFUL = "not selected, or likely fake"
+
+
 def _mark(axes: Axes, place: Place, size: float, found: Table, true: Positions | None) -> None:
-    """Marks of true sources, likely fakes and candidates, those that are there."""
+    """Marks of true sources, doubtful and selected candidates, those that are there."""
     from matplotlib.colors import to_rgba_array
 
     if true is not None and len(true[0]):
         label = f"{len(true[0]):,} true sources"
         axes.scatter(*place(*true), s=(3 * size) ** 2, c=TRUE, marker="+", zorder=1.9, label=label)
-    fake = np.asarray(found["Fake"], dtype=bool)
-    for rows, what in ((found[fake], "likely fake"), (found[~fake], "candidates")):
+    sure = np.asarray(found["Selected"], dtype=bool) & ~np.asarray(found["Fake"], dtype=bool)
+    for rows, what in ((found[~sure], _DOUBTFUL), (found[sure], "selected candidates")):
         if not len(rows):
             continue
         # of thousands the improbable ones are faint, so that the sky is seen
@@ -106,7 +109,7 @@ def _mark(axes: Axes, place: Place, size: float, found: Table, true: Positions |
         colors = to_rgba_array([FOUND] * len(rows), chance**2 if len(found) > MANY else None)
         where = place(np.asarray(rows["GLON"], float), np.asarray(rows["GLAT"], float))
         style: dict[str, Any] = {"s": size**2, "marker": "D", "linewidths": 0.8, "zorder": 1.8}
-        hollow = what == "likely fake"
+        hollow = what == _DOUBTFUL
         axes.scatter(*where, ec=colors, fc="none" if hollow else colors, **style)
         style |= {"label": f"{len(rows):,} {what}"}
         axes.scatter([], [], ec=FOUND, fc="none" if hollow else FOUND, **style)

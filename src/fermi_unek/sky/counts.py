@@ -9,11 +9,9 @@ import healpy as hp
 import numpy as np
 
 from ..errors import InputError
-from .bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS, NATIVE_PIXELS, PATCH_DEG
+from .bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
 from .geometry.coverage import unite
 from .selection import EVENT_TYPES, Selection, Span
-
-_AS_GOOD_AS = 1.1
 
 
 @dataclass(frozen=True)
@@ -150,15 +148,6 @@ class SkyCounts:
         for mask in masks[1:]:
             total = unite(total, mask)
         return total
-
-    @property
-    def counted_coarsely(self) -> bool:
-        """Whether photons of any bin were counted in pixels wider than those of a patch.
-
-        Such pixels blur what a patch could show; a tenth wider is as good as equal.
-        """
-        sides = np.array([pixels.side_deg for pixels in self.counted_in])
-        return bool(np.any(sides > _AS_GOOD_AS * PATCH_DEG / np.array(NATIVE_PIXELS)))
 
     @property
     def totals(self) -> np.ndarray:
