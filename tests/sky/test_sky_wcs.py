@@ -180,10 +180,8 @@ def test_components_of_the_same_energies_and_other_event_types_are_added(tmp_pat
     ]  # fmt: skip
     sky = read(paths)
     assert sky.totals.tolist() == (2 * data.sum(axis=(1, 2))).tolist()
-    assert sky.event_type == "all"
-    messages = [str(one.message) for one in recwarn.list]
-    assert any("PSF2" in text for text in messages)
-    assert not any("twice" in text for text in messages)
+    assert sky.event_type == "psf23"
+    assert not recwarn.list
 
 
 def test_cubes_that_may_hold_the_same_photons_earn_a_warning(tmp_path):
@@ -211,19 +209,19 @@ def test_cubes_of_other_times_or_places_earn_none(tmp_path, recwarn):
 
 
 @pytest.mark.parametrize(
-    ("mask", "expected", "said"),
-    [
-        (2, "back", "BACK"),
-        (3, "all", r"FRONT\+BACK"),
-        (32, "all", "PSF3"),
-        (None, "all", "unknown"),
-    ],
+    ("mask", "expected"), [(2, "back"), (3, "all"), (32, "psf3"), (48, "psf23")]
 )
-def test_a_cube_that_is_not_front_earns_a_warning(tmp_path, mask, expected, said):
-    dss = () if mask is None else ((f"BIT_MASK(EVENT_TYPE,{mask},P8R3)", "1:1"),)
-    path = write_ccube(tmp_path / "a.fits", poisson_cube(), BIN_EDGES, dss=dss)
-    with pytest.warns(UnekWarning, match=said):
-        assert read(path).event_type == expected
+def test_a_cube_is_of_the_event_types_that_it_says_it_is_of(tmp_path, mask, expected, recwarn):
+    dss = ((f"BIT_MASK(EVENT_TYPE,{mask},P8R3)", "1:1"),)
+    sky = read(write_ccube(tmp_path / "a.fits", poisson_cube(), BIN_EDGES, dss=dss))
+    assert (sky.event_type, sky.layers) == (expected, ())
+    assert not recwarn.list
+
+
+def test_a_cube_that_does_not_say_its_event_types_earns_a_warning(tmp_path):
+    path = write_ccube(tmp_path / "a.fits", poisson_cube(), BIN_EDGES, dss=())
+    with pytest.warns(UnekWarning, match="unknown event type, taken as FRONT and BACK together"):
+        assert read(path).event_type == "all"
 
 
 def test_an_event_type_that_is_asked_for_silences_the_warning_or_is_refused(tmp_path, recwarn):
@@ -420,7 +418,7 @@ def test_real_cubes_hold_what_gammapy_reads(shared_data, name):
 def test_the_components_of_a_real_fermipy_analysis_are_summed(shared_data):
     paths = [shared_data / "real" / "fermi-gc" / f"ccube_0{k}.fits" for k in (0, 1)]
     sky = read(paths)
-    assert sky.event_type == "all"
+    assert sky.event_type == "psf23"
     assert sky.totals[5] == pytest.approx(sum(read(p).totals[5] for p in paths), abs=60)
     assert sky.livetime_years == pytest.approx(16.2, abs=0.1)
 

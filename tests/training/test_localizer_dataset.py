@@ -6,9 +6,11 @@ import healpy as hp
 import numpy as np
 import pytest
 import torch
-from training_samples import RECIPE, random_sky, write_patches
+from training_samples import RECIPE, random_layers, write_patches
 
-from fermi_unek.diffuse.template import template_from_maps
+from fermi_unek.diffuse.template import SkyTemplate
+from fermi_unek.irf.observation import shipped_observation
+from fermi_unek.nets.spec import ModelSpec
 from fermi_unek.sky.binning import BINNING
 from fermi_unek.sky.bins import N_BINS, NATIVE_PIXELS, OUTPUT_PIXELS, PATCH_DEG
 from fermi_unek.training.localizer import dataset, skies
@@ -17,16 +19,23 @@ from fermi_unek.training.localizer.dataset import (
     PatchDataset,
     Shares,
     TargetConfig,
+    View,
     batches,
     draw_example,
     draw_field,
     draw_kept_fractions,
+    draw_view,
+    observed_key,
     stack,
     target_planes,
 )
 from fermi_unek.training.localizer.skies import DATASET_YEARS, SkyPatches, make_patches
 
 SURE = 400.0
+FRONT, BACK, BOTH = map(shipped_observation, ("front", "back", "all"))
+APART = View(((0,), (1,)), (FRONT, BACK))
+ADDED = View(((0, 1),), (BOTH,))
+SHARP = View(((0,),), (FRONT,))
 DISC_PIXELS = TargetConfig.disc_deg / PATCH_DEG * OUTPUT_PIXELS
 
 
@@ -39,12 +48,13 @@ def target(*sources: tuple[float, float, float]) -> np.ndarray:
 def shard(tmp_path_factory: pytest.TempPathFactory) -> SkyPatches:
     """Three patches of even counts; the first with one bright source off the diagonal."""
     rng = np.random.default_rng(0)
-    counts = [rng.poisson(20.0, (3, n, n)) for n in NATIVE_PIXELS]
+    counts = [[rng.poisson(20.0 + 5.0 * k, (3, n, n)) for n in NATIVE_PIXELS] for k in range(2)]
     x, y = 30.0, 95.0
-    for plane, n_pixels in zip(counts, NATIVE_PIXELS, strict=True):
-        scale = n_pixels / OUTPUT_PIXELS
-        plane[0, int((y + 0.5) * scale), int((x + 0.5) * scale)] = 9000
-    ts = np.full((1, N_BINS), SURE)
+    for layer in counts:
+        for plane, n_pixels in zip(layer, NATIVE_PIXELS, strict=True):
+            scale = n_pixels / OUTPUT_PIXELS
+            plane[0, int((y + 0.5) * scale), int((x + 0.5) * scale)] = 9000
+    ts = np.full((1, 2, N_BINS), SURE)
     return write_patches(
         tmp_path_factory.mktemp("dataset") / "sky", counts, [x], [y], ts, [0, 1, 1, 1]
     )
@@ -68,6 +78,9 @@ class Flips:
 
     def integers(self, high: int) -> int:
         return self.flips
+
+    def random(self) -> float:
+        return 1.0
 
     def binomial(self, number: np.ndarray, share: float) -> np.ndarray:
         return self.rng.binomial(number, share)
@@ -153,40 +166,84 @@ def test_no_source_gives_an_empty_target():
 # --- live time, absent bins, fields
 
 
-def test_thinning_keeps_a_binomial_share_of_the_photons(shard, monkeypatch):
+@pytest.mark.parametrize("view", [APART, ADDED, SHARP], ids=["apart", "added", "sharp"])
+def test_thinning_keeps_a_binomial_share_of_the_photons_of_the_layers(shard, monkeypatch, view):
     kept = np.array([0.5, 0.1, 1.0, 0.25, 0.0, 0.9])
     fixed(monkeypatch, kept)
-    one = draw_example(shard, 1, np.random.default_rng(1))
-    for b, share in enumerate(kept):
-        total = shard.counts[b][1].sum()
-        spread = np.sqrt(total * share * (1 - share))
-        assert one.counts[b].sum() == pytest.approx(total * share, abs=4 * spread + 1e-9)
-        assert np.all(one.counts[b] == np.rint(one.counts[b]))
-        assert np.all(one.masks[b] == (share > 0))
+    one = draw_example(shard, 1, Flips(0), view)
+    assert len(one.counts) == len(one.masks) == len(view.layers)
+    for layers, counts, masks in zip(view.layers, one.counts, one.masks, strict=True):
+        for b, share in enumerate(kept):
+            total = sum(int(shard.counts[k][b][1].sum()) for k in layers)
+            spread = np.sqrt(total * share * (1 - share))
+            assert counts[b].sum() == pytest.approx(total * share, abs=4 * spread + 1e-9)
+            assert np.all(counts[b] == np.rint(counts[b]))
+            assert np.all(masks[b] == (share > 0))
 
 
 def test_thinned_counts_vary_as_poisson_numbers_do(shard, monkeypatch):
     fixed(monkeypatch, np.full(N_BINS, 0.3))
-    counts = draw_example(shard, 1, np.random.default_rng(2)).counts[5]
-    assert counts.mean() == pytest.approx(6.0, rel=0.03)
-    assert counts.var() == pytest.approx(6.0, rel=0.05)
+    counts = draw_example(shard, 1, np.random.default_rng(2), ADDED).counts[0][5]
+    assert counts.mean() == pytest.approx(13.5, rel=0.03)
+    assert counts.var() == pytest.approx(13.5, rel=0.05)
 
 
 @pytest.mark.parametrize(("years", "painted"), [(16.0, True), (0.5, True), (0.04, False)])
 def test_the_ideal_ts_shrinks_with_the_live_time_and_the_bins(
     tmp_path, monkeypatch, years, painted
 ):
-    counts = [np.ones((1, n, n)) for n in NATIVE_PIXELS]
-    # TS 20 a year in bin 3 alone
-    ts = np.zeros((1, N_BINS))
-    ts[0, 3] = 20.0
+    counts = [[np.ones((1, n, n)) for n in NATIVE_PIXELS]] * 2
+    # TS 20 a year in bin 3 alone, half of it in each layer
+    ts = np.zeros((1, 2, N_BINS))
+    ts[0, :, 3] = 10.0
     shard = write_patches(tmp_path / "sky", counts, [64.0], [64.0], ts, [0, 1])
     kept = np.full(N_BINS, years / DATASET_YEARS)
     fixed(monkeypatch, kept)
-    assert draw_example(shard, 0, np.random.default_rng(0)).target[0].any() == painted
+    for view in (APART, ADDED):
+        assert draw_example(shard, 0, Flips(0), view).target[0].any() == painted
     kept[3] = 0.0
     fixed(monkeypatch, kept)
-    assert not draw_example(shard, 0, np.random.default_rng(0)).target[0].any()
+    for view in (APART, ADDED):
+        assert not draw_example(shard, 0, Flips(0), view).target[0].any()
+
+
+def test_a_source_that_one_layer_does_not_show_is_not_to_be_found_in_it(tmp_path, monkeypatch):
+    counts = [[np.ones((1, n, n)) for n in NATIVE_PIXELS]] * 2
+    ts = np.zeros((1, 2, N_BINS))
+    ts[0, 1] = 20.0
+    shard = write_patches(tmp_path / "sky", counts, [64.0], [64.0], ts, [0, 1])
+    fixed(monkeypatch, np.ones(N_BINS))
+    for view, painted in ((APART, True), (ADDED, True), (SHARP, False),
+                          (View(((1,),), (BACK,)), True)):  # fmt: skip
+        assert draw_example(shard, 0, Flips(0), view).target[0].any() == painted
+
+
+def test_batches_are_shown_layers_apart_added_or_alone_as_often_as_is_said(shard):
+    rng = np.random.default_rng(5)
+    views = [draw_view(shard, rng, Shares(one_layer=0.4, no_template=0.06)) for _ in range(3000)]
+    names = ["+".join(seen.event_type for seen in view.observed) for view in views]
+    shares = {name: names.count(name) / len(names) for name in set(names)}
+    expected = {"front+back": 0.6, "front": 0.24, "all": 0.12, "back": 0.04}
+    assert shares == pytest.approx(expected, abs=0.03)
+    assert np.mean([view.template for view in views]) == pytest.approx(0.94, abs=0.02)
+    for view, name in zip(views, names, strict=True):
+        layers = {"front+back": ((0,), (1,)), "front": ((0,),), "all": ((0, 1),), "back": ((1,),)}
+        assert view.layers == layers[name]
+        assert {seen.pixels_deg for seen in view.observed} == {(0.0,) * N_BINS}
+
+
+def test_a_sky_of_quartiles_counted_in_coarse_pixels_is_seen_through_both(tmp_path):
+    counts = [[np.ones((1, n, n)) for n in NATIVE_PIXELS]] * 2
+    told = {"kept_apart": "psf", "coarse": 1}
+    shard = write_patches(tmp_path / "sky", counts, [], [], np.zeros((0, 2, 6)), [0, 0], **told)
+    rng = np.random.default_rng(5)
+    views = [draw_view(shard, rng, Shares()) for _ in range(200)]
+    names = {"+".join(seen.event_type for seen in view.observed) for view in views}
+    assert names == {"psf23+psf01", "psf23", "psf", "psf01"}
+    side = np.degrees(hp.nside2resol(2**9))
+    for view in views:
+        for seen in view.observed:
+            np.testing.assert_allclose(seen.pixels_deg, side)
 
 
 def test_live_times_and_bins_are_drawn_as_data_come():
@@ -214,14 +271,15 @@ def test_fields_are_mostly_whole_and_never_empty():
 
 def test_what_lies_off_the_field_is_neither_seen_nor_counted(shard, monkeypatch):
     fixed(monkeypatch, np.ones(N_BINS), ("circle", np.array([0.1, 0.0, 0.3, 0.0])))
-    one = draw_example(shard, 0, Flips(0))
+    one = draw_example(shard, 0, Flips(0), APART)
     rows, columns = np.mgrid[:128, :128]
     inside = np.hypot((columns + 0.5) / 128 - 0.6, (rows + 0.5) / 128 - 0.5) < 0.3
-    np.testing.assert_array_equal(one.masks[5] > 0, inside)
     np.testing.assert_array_equal(one.target[1] > 0, inside)
-    for counts, mask in zip(one.counts, one.masks, strict=True):
-        assert not counts[mask == 0].any()
-        assert mask.mean() == pytest.approx(np.pi * 0.09, abs=0.02)
+    for of_layer, masks in zip(one.counts, one.masks, strict=True):
+        np.testing.assert_array_equal(masks[5] > 0, inside)
+        for counts, mask in zip(of_layer, masks, strict=True):
+            assert not counts[mask == 0].any()
+            assert mask.mean() == pytest.approx(np.pi * 0.09, abs=0.02)
 
 
 def test_a_square_field_is_turned(monkeypatch):
@@ -237,55 +295,90 @@ def test_a_square_field_is_turned(monkeypatch):
 @pytest.mark.parametrize("flips", range(8))
 def test_counts_and_target_are_turned_alike(shard, monkeypatch, flips):
     fixed(monkeypatch, np.ones(N_BINS))
-    one = draw_example(shard, 0, Flips(flips))
-    brightest = np.array(np.unravel_index(one.counts[5].argmax(), (128, 128)))
-    mask, _, dx, dy = one.target
+    one = draw_example(shard, 0, Flips(flips), APART)
+    brightest = np.array(np.unravel_index(one.counts[0][5].argmax(), (128, 128)))
+    mask, _, dx, dy, _ = one.target
     rows, columns = np.nonzero(mask)
     assert len(rows) > 15
     # every pixel of the disc points at the brightest pixel
     np.testing.assert_allclose(rows + dy[rows, columns], brightest[0], atol=1e-4)
     np.testing.assert_allclose(columns + dx[rows, columns], brightest[1], atol=1e-4)
-    for counts, n_pixels in zip(one.counts, NATIVE_PIXELS, strict=True):
-        place = np.array(np.unravel_index(counts.argmax(), counts.shape))
-        np.testing.assert_array_equal(place, brightest * n_pixels // OUTPUT_PIXELS)
+    for of_layer in one.counts:
+        for counts, n_pixels in zip(of_layer, NATIVE_PIXELS, strict=True):
+            place = np.array(np.unravel_index(counts.argmax(), counts.shape))
+            np.testing.assert_array_equal(place, brightest * n_pixels // OUTPUT_PIXELS)
+
+
+@pytest.mark.parametrize("flips", range(8))
+def test_extended_sources_are_turned_with_the_counts(tmp_path, monkeypatch, flips):
+    counts = [[np.ones((1, n, n)) for n in NATIVE_PIXELS] for _ in range(2)]
+    lit = np.zeros((1, 64, 64), bool)
+    lit[0, 7, 20] = True
+    counts[1][3][0, 14, 41] = 9000
+    shard = write_patches(tmp_path / "s", counts, [], [], np.zeros((0, 2, 6)), [0, 0], lit)
+    fixed(monkeypatch, np.ones(N_BINS))
+    one = draw_example(shard, 0, Flips(flips), APART)
+    assert one.target[4].sum() == 4
+    assert one.target[4].ravel()[one.counts[1][3].argmax()] == 1
 
 
 def test_the_eight_flips_are_all_different(shard, monkeypatch):
     fixed(monkeypatch, np.ones(N_BINS))
-    places = {int(draw_example(shard, 0, Flips(f)).counts[5].argmax()) for f in range(8)}
+    places = {int(draw_example(shard, 0, Flips(f), SHARP).counts[0][5].argmax()) for f in range(8)}
     assert len(places) == 8
 
 
 @pytest.mark.parametrize("flips", range(8))
 def test_masks_are_turned_with_the_counts(shard, monkeypatch, flips):
     fixed(monkeypatch, np.ones(N_BINS), ("circle", np.array([-0.4, 0.3, 0.35, 0.0])))
-    one = draw_example(shard, 1, Flips(flips))
-    for counts, mask in zip(one.counts, one.masks, strict=True):
-        assert np.all(counts[mask == 0] == 0)
-        assert np.mean(counts[mask == 1] > 0) > 0.99
-    np.testing.assert_array_equal(one.target[1] > 0, one.masks[5] > 0)
+    one = draw_example(shard, 1, Flips(flips), APART)
+    for of_layer, masks in zip(one.counts, one.masks, strict=True):
+        for counts, mask in zip(of_layer, masks, strict=True):
+            assert np.all(counts[mask == 0] == 0)
+            assert np.mean(counts[mask == 1] > 0) > 0.99
+        np.testing.assert_array_equal(one.target[1] > 0, masks[5] > 0)
 
 
 # --- batches
 
+SPEC = ModelSpec()
 
-def drawn(shard: SkyPatches, first: int, last: int, seed: int = 5, **more: int) -> list[Batch]:
-    examples = PatchDataset([shard], 2 * last, seed, first=2 * first)
-    return list(batches(examples, 2, **more))
+
+def drawn(shard: SkyPatches, first: int, last: int, seed: int = 5, workers: int = 0) -> list[Batch]:
+    examples = PatchDataset([shard], 2 * last, 2, seed, first=2 * first)
+    return list(batches(examples, SPEC, workers))
 
 
 def same(one: Batch, other: Batch) -> bool:
-    tensors = ([*batch.given.counts, *batch.given.masks, batch.target] for batch in (one, other))
-    return all(torch.equal(a, b) for a, b in zip(*tensors, strict=True))
+    tensors = (
+        [t for layer in batch.given for t in (*layer.counts, *layer.masks)] + [batch.target]
+        for batch in (one, other)
+    )
+    return len(one.given) == len(other.given) and all(
+        torch.equal(a, b) for a, b in zip(*tensors, strict=True)
+    )
 
 
 def test_a_batch_stacks_examples_as_float_tensors(shard):
     rng = np.random.default_rng(0)
-    batch = stack([draw_example(shard, i, rng) for i in range(3)])
-    for b, n_pixels in enumerate(NATIVE_PIXELS):
-        assert batch.given.counts[b].shape == batch.given.masks[b].shape == (3, n_pixels, n_pixels)
-        assert batch.given.counts[b].dtype == batch.given.masks[b].dtype == torch.float32
-    assert batch.target.shape == (3, 4, OUTPUT_PIXELS, OUTPUT_PIXELS)
+    batch = stack([draw_example(shard, i, rng, APART) for i in range(3)], SPEC)
+    assert len(batch.given) == 2
+    for layer in batch.given:
+        for b, n in enumerate(NATIVE_PIXELS):
+            assert layer.counts[b].shape == layer.masks[b].shape == (3, n, n)
+            assert layer.counts[b].dtype == layer.masks[b].dtype == torch.float32
+        assert layer.template is None
+    assert batch.target.shape == (3, 5, OUTPUT_PIXELS, OUTPUT_PIXELS)
+    sizes = [[matched.core.shape[-1] for matched in layer.filters] for layer in batch.given]
+    assert sizes == [list(BINNING.pixels), list(BINNING.blurred_pixels)]
+
+
+def test_examples_of_a_batch_are_of_one_view_and_batches_of_several(shard):
+    examples = PatchDataset([shard], 16, 2, 7)
+    views = [examples[number].view for number in range(16)]
+    of_batches = [views[start : start + 2] for start in range(0, 16, 2)]
+    assert all(view == batch[0] for batch in of_batches for view in batch)
+    assert len({batch[0].layers for batch in of_batches}) > 1
 
 
 def test_a_resumed_run_goes_on_with_the_batches_it_would_have_had(shard):
@@ -309,23 +402,32 @@ def test_no_batches_are_left_at_the_end_of_a_run(shard):
 # --- the template
 
 
-def test_the_template_is_cut_where_the_patch_lies_and_turned_with_it(tmp_path, monkeypatch):
-    model = random_sky(4, 300)
-    monkeypatch.setattr(skies, "make_sky_model", lambda recipe, data_dir: model)
+def test_templates_are_cut_where_the_patch_lies_and_turned_with_it(tmp_path, monkeypatch):
+    models = random_layers(4, 300)
+    monkeypatch.setattr(skies, "make_sky_models", lambda recipe, data_dir: models)
     shard = SkyPatches(make_patches(RECIPE, tmp_path, None))
-    z = hp.pix2vec(256, np.arange(hp.nside2npix(256)), nest=True)[2]
-    template = template_from_maps(np.tile(np.exp(z), (N_BINS, 1)))
+    templates = {
+        observed_key(seen): SkyTemplate(
+            tuple(
+                np.exp(slope * hp.pix2vec(nside, np.arange(12 * nside**2), nest=True)[2])
+                for nside in BINNING.template_nsides
+            )
+        )
+        for seen, slope in ((FRONT, 1.0), (BACK, -2.0))
+    }
     fixed(monkeypatch, np.ones(N_BINS))
-    plain = template.cut(shard.frame(1))
     for flips in range(8):
-        given = draw_example(shard, 1, Flips(flips), Shares(), template)
-        for plane, turned in zip(plain, given.template, strict=True):
-            plane = plane[:, ::-1] if flips & 1 else plane
-            plane = plane[::-1] if flips & 2 else plane
-            np.testing.assert_array_equal(turned, plane.T if flips & 4 else plane)
-    batch = stack([given, given])
-    assert [t.shape for t in batch.given.template] == [(2, n, n) for n in BINNING.template_pixels]
-
-
-def test_without_a_template_a_batch_has_none(shard):
-    assert stack([draw_example(shard, 0, np.random.default_rng(1))]).given.template is None
+        given = draw_example(shard, 1, Flips(flips), APART, Shares(), templates)
+        for k, template in enumerate(templates.values()):
+            plain = template.cut(shard.frame(1))
+            for plane, turned in zip(plain, given.template[k], strict=True):
+                plane = plane[:, ::-1] if flips & 1 else plane
+                plane = plane[::-1] if flips & 2 else plane
+                np.testing.assert_array_equal(turned, plane.T if flips & 4 else plane)
+    batch = stack([given, given], SPEC)
+    for layer in batch.given:
+        assert [t.shape for t in layer.template] == [(2, n, n) for n in BINNING.template_pixels]
+    unknown = draw_example(
+        shard, 1, Flips(0), View(APART.layers, APART.observed, False), Shares(), templates
+    )
+    assert [layer.template for layer in stack([unknown], SPEC).given] == [None, None]

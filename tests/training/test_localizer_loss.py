@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fermi_unek.training.localizer.dataset import target_planes
-from fermi_unek.training.localizer.loss import localizer_loss
+from fermi_unek.training.localizer.loss import LossConfig, localizer_loss
 
 
 @pytest.fixture
@@ -18,7 +18,9 @@ def target() -> torch.Tensor:
         target_planes(rng.uniform(0, 128, 6), rng.uniform(0, 128, 6), rng.uniform(5, 60, 6))
         for _ in range(2)
     ]
-    return torch.from_numpy(np.stack(planes))
+    lit = np.zeros((2, 1, 128, 128), np.float32)
+    lit[0, 0, 20:60, 70:120] = 1.0
+    return torch.from_numpy(np.concatenate([np.stack(planes), lit], axis=1))
 
 
 def prediction(target: torch.Tensor, quality: float) -> torch.Tensor:
@@ -26,12 +28,13 @@ def prediction(target: torch.Tensor, quality: float) -> torch.Tensor:
     output = torch.zeros_like(target)
     output[:, 0] = quality * (12.0 * target[:, 0] - 6.0)
     output[:, 1:3] = quality * target[:, 2:4]
+    output[:, 4] = quality * (12.0 * target[:, 4] - 6.0)
     return output
 
 
 def test_the_loss_falls_as_the_prediction_improves(target):
     losses = [localizer_loss(prediction(target, q), target) for q in (0.0, 0.3, 0.7, 1.0)]
-    for name in ("entropy", "dice", "offset", "error"):
+    for name in ("entropy", "dice", "offset", "error", "extended"):
         values = [parts[name] for _, parts in losses]
         assert np.all(np.diff(values) < 0), name
     totals = [float(loss) for loss, _ in losses]
@@ -41,6 +44,21 @@ def test_the_loss_falls_as_the_prediction_improves(target):
 def test_the_loss_of_nothing_is_the_entropy_of_a_coin(target):
     parts = localizer_loss(torch.zeros_like(target), target)[1]
     assert float(parts["entropy"]) == pytest.approx(np.log(2.0), rel=1e-5)
+    assert float(parts["extended"]) == pytest.approx(np.log(2.0), rel=1e-5)
+
+
+def test_extended_emission_counts_wherever_something_was_observed(target):
+    """Also where a source's disc weighs little, and by its own share of the loss."""
+    output = prediction(target, 0.5)
+    target[:, 1, :, 100:] = 0.0
+    wrong = output.clone()
+    wrong[:, 4] = -wrong[:, 4]
+    one, other = (localizer_loss(planes, target) for planes in (output, wrong))
+    difference = float(other[1]["extended"] - one[1]["extended"])
+    seen = target[:, 4, :, :100]
+    # logits of 3 to the right and to the wrong side differ by 3 in entropy, everywhere
+    assert difference == pytest.approx(3.0 * seen.numel() / target[:, 4].numel(), rel=1e-4)
+    assert float(other[0] - one[0]) == pytest.approx(LossConfig().extended * difference, rel=1e-3)
 
 
 def test_the_best_error_is_the_scatter_of_the_offsets(target):
@@ -107,3 +125,4 @@ def test_a_batch_in_which_nothing_was_observed_costs_nothing_in_entropy(target):
     loss, parts = localizer_loss(torch.zeros_like(target), target)
     assert torch.isfinite(loss)
     assert parts["entropy"] == parts["offset"] == parts["error"] == 0.0
+    assert parts["extended"] == 0.0
