@@ -154,6 +154,11 @@ def test_what_front_events_see_of_a_blurred_shape_is_it_times_the_exposure():
         assert seen.maps[b].astype(float).mean() == pytest.approx(1.0, rel=1e-3)
 
 
+def off_the_poles(nside: int) -> np.ndarray:
+    """All but the four pixels at each pole, which harmonics without iteration miss by percents."""
+    return np.abs(hp.pix2vec(nside, np.arange(12 * nside**2), nest=True)[2]) < 0.9999
+
+
 def test_what_back_events_see_of_a_sharp_shape_is_smoothed_as_healpy_does():
     given, seen = shape(plane_and_cloud), shipped_observation("back")
     found = expected_template(given, seen).maps
@@ -163,7 +168,9 @@ def test_what_back_events_see_of_a_sharp_shape_is_smoothed_as_healpy_does():
         window = hp.beam2bl(density, angles, 3 * nside - 1)
         ring = hp.smoothing(hp.reorder(bright, n2r=True), beam_window=window / window[0])
         expected = hp.reorder(ring, r2n=True)
-        np.testing.assert_allclose(found[b].astype(float), expected / expected.mean(), rtol=0.02)
+        here = off_the_poles(nside)
+        expected /= expected.mean()
+        np.testing.assert_allclose(found[b][here].astype(float), expected[here], rtol=0.02)
         if b < 3:  # and the cloud is blurred at all
             assert found[b].max() < 0.97 * (bright / bright.mean()).max()
 
@@ -188,7 +195,8 @@ def test_a_shape_that_front_events_saw_is_not_blurred_twice():
     )
     once, twice = expected_template(sharp, back), expected_template(blurred, back)
     for one, other in zip(once.maps, twice.maps, strict=True):
-        np.testing.assert_allclose(other.astype(float), one, rtol=0.03)
+        here = off_the_poles(hp.npix2nside(one.size))
+        np.testing.assert_allclose(other[here].astype(float), one[here], rtol=0.03)
 
 
 def test_event_types_see_the_isotropic_part_of_their_own():

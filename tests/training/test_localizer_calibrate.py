@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from training_samples import WIDTHS, random_sky
+from training_samples import WIDTHS, random_layers
 
 from fermi_unek.detect.calibration import Calibration, features
 from fermi_unek.detect.centers import Centers
@@ -31,7 +31,7 @@ from fermi_unek.training.localizer.calibrate import (
 )
 from fermi_unek.training.localizer.skies import SkyRecipe
 
-TRUE_WEIGHTS = np.array([1.2, 1.5, -0.8, 0.3])
+TRUE_WEIGHTS = np.array([1.2, 1.5, -0.8, 0.0, 0.3])
 
 
 def at(lon: np.ndarray, lat: np.ndarray) -> Centers:
@@ -127,6 +127,27 @@ def test_known_weights_and_probabilities_are_recovered():
     expected = true_probability(test.centers, test.lat_deg)
     assert np.mean(np.abs(probability - expected)) < 0.03
     assert abs(np.mean(probability - expected)) < 0.01
+
+
+def test_what_short_live_times_do_to_a_score_is_learned():
+    """Centres of one year are real less often than those of ten that look the same."""
+    weights = TRUE_WEIGHTS + np.array([0.0, 0.0, 0.0, 0.8, 0.0])
+
+    def of_years(seed: int, years: float) -> MatchedCenters:
+        one = sky(seed)
+        chance = 1.0 / (1.0 + np.exp(-features(one.centers, years) @ weights))
+        real = np.random.default_rng(seed + 50).random(len(chance)) < chance
+        return replace(
+            one, real=real, years=years, distance_deg=np.where(real, 0.05, np.nan),
+            ts=np.where(real, 50.0, np.nan),
+        )  # fmt: skip
+
+    fitted = fit_calibration([of_years(0, 10.0), of_years(1, 1.0), of_years(2, 3.0)])
+    np.testing.assert_allclose(fitted.weights, weights, atol=0.15)
+    for years in (1.0, 10.0):
+        test = of_years(7, years)
+        told = replace(fitted, years=years).probability(test.centers, test.lat_deg)
+        assert told.mean() == pytest.approx(test.real.mean(), abs=0.02)
 
 
 def test_probabilities_hold_in_each_latitude_band_and_at_each_level():
@@ -255,59 +276,77 @@ def test_weights_are_calibrated_in_place_and_their_history_is_kept(tmp_path: Pat
     path = save_localizer(
         Localizer(ModelSpec(WIDTHS)).eval(), tmp_path / "w.safetensors", {"steps": "3"}
     )
-    model = random_sky(5, 400)
-    monkeypatch.setattr(calibrate, "make_sky_model", lambda recipe, data_dir: model)
+    front, back = models = random_layers(5, 400)
+    monkeypatch.setattr(calibrate, "make_sky_models", lambda recipe, data_dir: models)
     rng = np.random.default_rng(1)
+    simulated, searched = [], []
 
-    def simulated(sky_model, years, rng):
-        assert sky_model is model
-        return f"{years:g} years"
+    def simulate(model, years, rng):
+        simulated.append((model.event_type, years))
+        one = bin_from_pixels(0, np.array([5, 70000]))
+        return SkyCounts((one, *[None] * (N_BINS - 1)), model.event_type, years)
 
-    def found(sky, localizer, wanted, config, *, progress):
+    def found(sky, localizer, scene, wanted, config, *, progress):
         # half of the sources and as many places by chance
-        assert sky == "8 years"
+        searched.append([seen.event_type for seen in scene.observed])
         assert wanted is None
+        assert sky.livetime_years == 8.0
         chance = rng.normal(size=(200, 3))
         chance /= np.linalg.norm(chance, axis=1)[:, None]
-        vectors = np.concatenate([model.vectors[:200], chance])
+        vectors = np.concatenate([front.vectors[:200], chance])
         peak = np.concatenate([rng.uniform(0.4, 1.0, 200), rng.uniform(0.05, 0.6, 200)])
         return Centers(vectors, peak, np.full(400, 0.1), np.full(400, 0.05))
 
-    monkeypatch.setattr(calibrate, "simulate_counts", simulated)
+    monkeypatch.setattr(calibrate, "simulate_counts", simulate)
     monkeypatch.setattr(calibrate, "raw_centers", found)
     before = load_localizer(path).network.state_dict()
-    recipe = SkyRecipe(91, "v07", "front", 0)
+    recipe = SkyRecipe(91, "v07", "fb", 0)
     assert calibrate_weights(path, [(recipe, 8.0)], None) == path
+    assert simulated == [("front", 8.0), ("back", 8.0)]
+    assert searched == [["front", "back"], ["all"], ["front"]]
     after = load_localizer(path)
     for name, value in before.items():
         torch.testing.assert_close(after.network.state_dict()[name], value)
     assert after.provenance["steps"] == "3"
-    assert after.provenance["calibration skies"] == "91 v07 front 8 yr"
+    assert after.provenance["calibration skies"] == "91 v07 fb 8 yr"
     assert after.provenance["model"] == "w"
-    tables = Calibration.from_mapping(after.calibration)
+    assert set(after.calibration) == {"front+back", "all", "front"}
     sure = Centers(np.eye(3)[:1], np.array([0.9]), np.array([0.1]), np.array([0.05]))
     lat = vectors_to_lonlat(sure.vectors)[1]
-    doubtful = Centers(np.eye(3)[:1], np.array([0.1]), np.array([0.1]), np.array([0.05]))
-    assert tables.probability(sure, lat)[0] > 0.8
-    assert tables.probability(doubtful, lat)[0] < 0.2
+    doubtful = replace(sure, peak=np.array([0.1]))
+    for tables in map(Calibration.from_mapping, after.calibration.values()):
+        assert tables.probability(sure, lat)[0] > 0.8
+        assert tables.probability(doubtful, lat)[0] < 0.2
 
 
-@pytest.mark.parametrize(("seed", "first_order"), [(90, 7), (92, 9)])
-def test_a_network_for_coarse_counts_is_matched_on_coarse_counts(monkeypatch, seed, first_order):
-    one = bin_from_pixels(0, np.array([5, 70000]))
+def stand_in(event_type: str, ts: float) -> SimpleNamespace:
+    return SimpleNamespace(vectors=np.eye(3), ideal_ts=np.full((3, 6), ts), event_type=event_type)
+
+
+@pytest.mark.parametrize(("coarse", "first_order"), [(0, 7), (1, 9), (None, None)])
+def test_a_sky_is_searched_in_its_layers_their_sum_and_the_sharper_alone(
+    monkeypatch, coarse, first_order
+):
     asked = []
 
-    def found(sky, localizer, wanted, config, *, progress):
-        asked.append(sky.counted_in[0].galactic_order)
+    def simulate(model, years, rng):
+        one = bin_from_pixels(0, rng.integers(0, 10_000, 50 if model.event_type == "front" else 70))
+        return SkyCounts((one, *[None] * (N_BINS - 1)), model.event_type, years)
+
+    def found(sky, localizer, scene, wanted, config, *, progress):
+        asked.append((len(scene.observed), sky.totals[0], sky.counted_in[0].galactic_order))
         return Centers(np.zeros((0, 3)), *np.zeros((3, 0)))
 
-    model = SimpleNamespace(vectors=np.eye(3), ideal_ts=np.ones((3, 6)))
-    monkeypatch.setattr(calibrate, "make_sky_model", lambda recipe, data: model)
-    monkeypatch.setattr(
-        calibrate, "simulate_counts", lambda *_: SkyCounts((one, *[None] * (N_BINS - 1)))
-    )
+    models = [stand_in("front", 1.0), stand_in("back", 0.5)]
+    monkeypatch.setattr(calibrate, "make_sky_models", lambda recipe, data: models)
+    monkeypatch.setattr(calibrate, "simulate_counts", simulate)
     monkeypatch.setattr(calibrate, "raw_centers", found)
-    monkeypatch.setattr(calibrate, "match_centers", lambda found, lat, vectors, ts: ts)
-    recipe = SkyRecipe(seed, "v07", "front", 0, coarse=1.0)
-    calibrate.match_sky(None, recipe, None, 10.0)
-    assert asked == [first_order]
+    monkeypatch.setattr(calibrate, "match_centers", lambda found, lat, vectors, ts, years: ts)
+    localizer = SimpleNamespace(network=SimpleNamespace(spec=ModelSpec()))
+    recipe = SkyRecipe(90, "v07", "fb", 0, coarse=coarse)
+    matched = calibrate.match_sky(localizer, recipe, None, 10.0)
+    assert asked == [(2, 120, first_order), (1, 120, first_order), (1, 50, first_order)]
+    # a source's ideal TS is the sum over what is shown
+    assert {name: ts[0] for name, ts in matched.items()} == pytest.approx(
+        {"front+back": 90.0, "all": 90.0, "front": 60.0}
+    )

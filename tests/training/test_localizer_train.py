@@ -8,24 +8,26 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import healpy as hp
 import numpy as np
 import pytest
 import torch
-from training_samples import RECIPE, WIDTHS, random_sky, tiny_config
+from training_samples import RECIPE, WIDTHS, random_layers, tiny_config
 
+from fermi_unek.diffuse.template import DiffuseShape, SkyTemplate
 from fermi_unek.errors import ConfigError
-from fermi_unek.irf.instrument import load_instrument
+from fermi_unek.irf.observation import Observation
 from fermi_unek.nets.localizer import Localizer
-from fermi_unek.nets.spec import ModelSpec, PatchBatch
+from fermi_unek.nets.spec import ModelSpec
 from fermi_unek.nets.weights import load_localizer
 from fermi_unek.sky.binning import BINNING
-from fermi_unek.training.localizer import skies, train
+from fermi_unek.sky.bins import N_BINS
+from fermi_unek.sky.selection import EVENT_TYPES
+from fermi_unek.training.localizer import dataset, skies, train
 from fermi_unek.training.localizer.dataset import Batch, PatchDataset, batches
-from fermi_unek.training.localizer.skies import SkyPatches, make_patches
+from fermi_unek.training.localizer.skies import SkyPatches, default_recipes, make_patches
 from fermi_unek.training.localizer.train import (
     Trainer,
-    input_kernels,
+    calibration_recipes,
     start_from,
     train_localizer,
 )
@@ -35,8 +37,8 @@ from fermi_unek.training.loop import learning_rate
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        sky = random_sky()
-        patch.setattr(skies, "make_sky_model", lambda recipe, data_dir: sky)
+        models = random_layers()
+        patch.setattr(skies, "make_sky_models", lambda recipe, data_dir: models)
         folder = tmp_path_factory.mktemp("dataset")
         make_patches(replace(RECIPE, extended=True), folder, None)
         return folder
@@ -101,7 +103,7 @@ def test_a_run_leaves_weights_a_log_and_a_checkpoint(bank, tmp_path, monkeypatch
 def test_training_lowers_the_loss_on_what_it_sees(bank, tmp_path):
     config = tiny_config(tmp_path, bank, steps=80, lr=1e-2)
     trainer = Trainer(config, opened(bank), tmp_path / "checkpoint.pt")
-    (batch,) = batches(PatchDataset(opened(bank), 2, 1), 2)
+    (batch,) = batches(PatchDataset(opened(bank), 2, 2, 1), ModelSpec(WIDTHS))
     entropies = []
     for _ in range(80):
         trainer.train_step(batch)
@@ -149,8 +151,8 @@ def test_a_checkpoint_of_another_width_is_refused(bank, tmp_path):
 
 
 def test_patches_that_the_dataset_lacks_are_simulated_first(tmp_path, monkeypatch):
-    sky = random_sky(1, 300)
-    monkeypatch.setattr(skies, "make_sky_model", lambda recipe, data_dir: sky)
+    models = random_layers(1, 300)
+    monkeypatch.setattr(skies, "make_sky_models", lambda recipe, data_dir: models)
     config = tiny_config(tmp_path / "run", tmp_path / "bank", steps=1, skies=2, patches=1)
     train_localizer(config)
     recipes = sorted((s.recipe for s in opened(tmp_path / "bank")), key=lambda r: r.seed)
@@ -182,68 +184,67 @@ def test_the_rate_rises_and_falls_down_to_a_hundredth():
     assert learning_rate(0, 1) == pytest.approx(1.0)
 
 
-def test_inputs_are_fitted_to_ten_years_of_the_patches(bank, tmp_path):
+@pytest.mark.parametrize("number", [3, 9, 11])
+def test_inputs_are_fitted_to_ten_years_of_the_patches_in_the_pixels_shown(bank, tmp_path, number):
     trainer = Trainer(tiny_config(tmp_path, bank), opened(bank), tmp_path / "checkpoint.pt")
-    counts = np.asarray(opened(bank)[0].counts[3], float) * 10.0 / 16.0
+    k, b = divmod(number, N_BINS)
+    counts = np.asarray(opened(bank)[0].counts[k][b], float) * 10.0 / 16.0
+    if k:  # the second layer is shown in pixels of half as many
+        counts = counts[:, ::2, ::2] + counts[:, 1::2, ::2] + counts[:, ::2, 1::2] + (
+            counts[:, 1::2, 1::2])  # fmt: skip
     stable = 2.0 * np.sqrt(counts + 0.375)
-    module = trainer.network.inputs[3]
+    module = trainer.network.inputs[number]
     assert float(module.mean) == pytest.approx(stable.mean(), rel=0.1)
     assert float(module.scale) == pytest.approx(stable.std(), rel=0.3)
 
 
-def test_the_matched_filter_of_each_bin_is_the_psf_and_the_background_wider():
-    front = load_instrument().front
-    for b, n_pixels in enumerate((32, 32, 64, 128, 128, 128)):
-        core, wide = input_kernels(front, b, 10.0 / n_pixels)
-        for kernel in (core, wide):
-            assert kernel.sum() == pytest.approx(1.0)
-        width = [np.sqrt((k.sum(axis=0) * _places(k) ** 2).sum()) for k in (core, wide)]
-        assert width[1] > 1.4 * width[0]
-        assert core.max() > wide.max()
+# --- the template and the start
 
 
-def _places(kernel: np.ndarray) -> np.ndarray:
-    return np.arange(len(kernel)) - len(kernel) // 2
+def test_a_run_says_which_diffuse_shape_it_was_told_of(bank, tmp_path, monkeypatch):
+    told, flat = [], {}
+
+    def named(name: str) -> DiffuseShape:
+        told.append(name)
+        galactic = tuple(np.ones(12 * n**2, np.float32) for n in BINNING.template_nsides)
+        return DiffuseShape(galactic, dict.fromkeys(EVENT_TYPES, (1.0,) * N_BINS), True)
+
+    def seen(shape: DiffuseShape, observation: Observation) -> SkyTemplate:
+        flat[observation.event_type] = shape
+        return SkyTemplate(shape.galactic)
+
+    monkeypatch.setattr(train, "load_shape", named)
+    monkeypatch.setattr(dataset, "expected_template", seen)
+    path = train_localizer(tiny_config(tmp_path / "run", bank, steps=2, template="mine"))
+    assert load_localizer(path).provenance["template"] == "mine"
+    assert set(told) == {"mine"}
+    assert set(flat) <= {"front", "back", "all"}
+    assert flat
 
 
-# --- the template
-
-
-def test_a_network_with_a_template_is_trained_and_keeps_it(tmp_path, monkeypatch):
-    sky = random_sky(1, 300)
-    monkeypatch.setattr(skies, "make_sky_model", lambda recipe, data_dir: sky)
-    config = tiny_config(tmp_path / "run", tmp_path / "bank", steps=2, template="own")
-    loaded = load_localizer(train_localizer(config))
-    assert loaded.network.spec == ModelSpec(WIDTHS, template=True)
-    assert loaded.provenance["template"] == "own"
-    wide = torch.from_numpy(loaded.template[0]).float()
-    assert float(wide.mean()) == pytest.approx(1.0, rel=1e-3)
-    # the plane is far brighter than the poles
-    lat = np.degrees(np.pi / 2 - hp.pix2ang(128, np.arange(len(wide)), nest=True)[0])
-    assert float(wide[np.abs(lat) < 2].mean()) > 5 * float(wide[np.abs(lat) > 60].mean())
-
-
-def test_a_network_with_a_template_starts_as_one_without_says(tmp_path):
+def test_a_network_starts_from_another_of_its_spec_and_from_no_other():
     torch.manual_seed(3)
-    old = Localizer(ModelSpec(WIDTHS)).eval()
-    new = Localizer(ModelSpec(WIDTHS, template=True)).eval()
+    old, new = (Localizer(ModelSpec(WIDTHS)).eval() for _ in range(2))
+    assert not torch.equal(old.down0[0].weight, new.down0[0].weight)
     start_from(new, old)
-    rng = np.random.default_rng(0)
-    counts = [torch.from_numpy(rng.poisson(3.0, (2, n, n))).float() for n in BINNING.pixels]
-    masks = [torch.ones_like(c) for c in counts]
-    template = [torch.from_numpy(rng.random((2, n, n))).float() for n in BINNING.template_pixels]
-    with torch.inference_mode():
-        torch.testing.assert_close(
-            new(PatchBatch(counts, masks, template)), old(PatchBatch(counts, masks))
-        )
+    for name, value in old.state_dict().items():
+        assert torch.equal(new.state_dict()[name], value)
+    for other in (Localizer(ModelSpec((8, 8, 8, 12))), torch.nn.Linear(2, 2)):
+        with pytest.raises(ConfigError, match=r"cannot start from one of"):
+            start_from(new, other)
 
 
-def test_a_network_of_other_widths_is_no_start():
-    with pytest.raises(ConfigError, match=r"cannot start from one of"):
-        start_from(
-            Localizer(ModelSpec((8, 8, 8, 12), template=True)),
-            Localizer(ModelSpec(WIDTHS, template=True)),
-        )
+def test_a_third_of_the_calibration_skies_are_of_quartiles_and_none_is_coarse(tmp_path):
+    recipes = calibration_recipes(tiny_config(tmp_path, tmp_path, calibration_skies=9))
+    assert [recipe.kept_apart for recipe, _ in recipes] == ["fb", "fb", "psf"] * 3
+    assert {recipe.coarse for recipe, _ in recipes} == {None}
+    # every way of looking has short live times too
+    for kept_apart in ("fb", "psf"):
+        years = [y for recipe, y in recipes if recipe.kept_apart == kept_apart]
+        assert min(years) <= 1.0
+        assert max(years) >= 10.0
+    trained = {recipe.seed for recipe in default_recipes(2000, 1, 7, ["own"])}
+    assert not trained & {recipe.seed for recipe, _ in recipes}
 
 
 # --- several processes
