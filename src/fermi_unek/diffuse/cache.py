@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import InputError
 from ..irf.observation import Observation
 from ..outputs import replacing
 from .template import DiffuseShape, SkyTemplate, expected_template
@@ -61,7 +62,7 @@ def _read(path: Path, shape: DiffuseShape) -> SkyTemplate | None:
     try:
         with np.load(path) as maps:
             return SkyTemplate(tuple(maps[name] for name in sorted(maps.files)), shape.binning)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, EOFError, InputError, zipfile.BadZipFile):
         return None
 
 

@@ -98,12 +98,17 @@ def describe_sky(sky: SkyCounts) -> str:
         else f"within {radius_deg:.1f} deg of ({lon_deg:.2f}, {lat_deg:+.2f}) Galactic"
     )
     known = np.isfinite(sky.livetime_years)
+    names = ", ".join(layer.event_type for layer in sky.layers or (sky,))
     lines = [
-        f"{sky.totals.sum():,d} photons ({sky.event_type}), {where}"
+        f"{sky.totals.sum():,d} photons ({names}), {where}"
         + (f", {sky.livetime_years:.2f} years" if known else "")
     ]
-    for index, total in enumerate(sky.totals):
+    for index in range(len(sky.bins)):
         low, high = ENERGY_EDGES_MEV[index : index + 2] / 1000.0
-        what = f"{total:,d}" if sky.present[index] else "absent"
-        lines.append(f"  {low:g} to {high:g} GeV: {what}")
+        numbers = [
+            f"{layer.totals[index]:,d}" + (f" {layer.event_type}" if sky.layers else "")
+            for layer in sky.layers or (sky,)
+            if layer.present[index]
+        ]
+        lines.append(f"  {low:g} to {high:g} GeV: {', '.join(numbers) or 'absent'}")
     return "\n".join(lines)
