@@ -20,7 +20,7 @@ from fermi_unek.config import FindConfig, InjectConfig, ReportConfig
 from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
 from fermi_unek.pipeline import demo, inputs
 from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
-from fermi_unek.sky.counts import Pixels, SkyCounts, bin_from_pixels
+from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
 from fermi_unek.sky.io.skyfile import cut_region, write_sky
 
 FIELD = (80.0, 18.0, 2.5)
@@ -138,25 +138,20 @@ def test_a_wrong_model_or_reference_is_refused_before_photons_are_read(bad):
         fermi_unek.find_sources("missing.fits", bad)
 
 
-COARSE = tuple(map(Pixels.of_order, (7, 7, 8, 9, 10, 10)))
+@pytest.mark.parametrize(("named", "told"), [("none", False), ("v07", True)])
+def test_the_network_is_told_of_the_diffuse_emission_unless_none_is_wanted(named, told):
+    shape = pipeline.models.find_shape(named)
+    assert (shape is not None) == told
 
 
-@pytest.mark.parametrize(
-    ("pixels", "model", "expected"),
-    [
-        ((Pixels(),) * 6, None, "localizer-v5"),
-        (tuple(map(Pixels.of_order, (8, 8, 9, 10, 11, 11))), None, "localizer-v5"),
-        (COARSE, None, "localizer-v5-coarse"),
-        ((*(Pixels(),) * 4, Pixels(0.05), Pixels(0.1)), None, "localizer-v5-coarse"),
-        (COARSE, "localizer-v5", "localizer-v5"),
-    ],
-)
-def test_coarse_counts_are_searched_by_the_network_that_was_trained_for_them(
-    pixels, model, expected
-):
-    models = pipeline.load_models(FindConfig(model=model, reference="none", classify=False))
-    field = replace(sky([None] * N_BINS), counted_in=pixels)
-    assert models.localizer_for(field).provenance["model"] == expected
+def test_an_isotropic_spectrum_without_a_mapcube_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="name that file as --diffuse"):
+        pipeline.models.find_shape("v07", tmp_path / "iso.txt")
+
+
+def test_a_diffuse_emission_that_is_not_there_is_refused_with_what_is():
+    with pytest.raises(InputError, match=r"no diffuse shape 'v08': neither a file nor one of"):
+        pipeline.models.find_shape("v08")
 
 
 # the region -------------------------------------------------------------------------------------
@@ -198,7 +193,7 @@ def test_the_catalog_says_how_it_was_made(field_catalog):
     header = field_catalog.header
     assert header["setting threshold"] == 0.2
     assert re.fullmatch("[0-9a-f]{64}", header["model sha256"])
-    assert header["model model"] == "localizer-v5"
+    assert header["model model"] == "localizer-v6"
     assert header["class model"] == "classifier-v4"
     assert header["years of photons"] == "no times"
     assert header["event type"] == "front"

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from fermi_unek.classify.features import CandidateFeatures
 from fermi_unek.config import TrainClassifierConfig
 from fermi_unek.detect.centers import Centers
 from fermi_unek.errors import ConfigError, InputError
+from fermi_unek.nets.spec import ModelSpec
 from fermi_unek.nets.weights import LocalizerFile, load_localizer
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
@@ -439,14 +441,17 @@ def test_a_kept_sky_is_searched_once_for_each_localizer(tmp_path, small_model, m
     """The search finds the sources themselves and a place with none."""
     calls = []
 
-    def found(counts, localizer, wanted, progress):
+    def found(counts, localizer, scene, progress):
+        assert [seen.event_type for seen in scene.observed] == ["front"]
         calls.append(counts)
         vectors = np.concatenate([small_model.vectors, -small_model.vectors[:1]])
         peak, area = np.array([0.9, 0.8, 0.7, 0.3]), np.array([0.2, 0.1, 0.1, 0.05])
         return Centers(vectors, peak, area, np.full(4, 0.05))
 
     monkeypatch.setattr(dataset, "raw_centers", found)
-    localizer = LocalizerFile(None, {}, {"model": "l", "sha256": "ab"})
+    monkeypatch.setattr(dataset, "load_shape", lambda: None)
+    network = SimpleNamespace(spec=ModelSpec())
+    localizer = LocalizerFile(network, {}, {"model": "l", "sha256": "ab"})
     path = make_examples(ClassSky(5, "own"), localizer, tmp_path, None)
     assert make_examples(ClassSky(5, "own"), localizer, tmp_path, None) == path
     assert len(calls) == 1
