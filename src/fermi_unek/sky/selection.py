@@ -16,6 +16,9 @@ EVENT_TYPES = {"front": FRONT, "back": BACK, "all": FRONT | BACK}
 EVENT_TYPES |= {"psf0": 4, "psf1": 8, "psf2": 16, "psf3": 32, "psf01": 12, "psf23": 48, "psf": 60}
 """Bit masks of the events that belong together in one layer of counts, by name."""
 
+TYPE_FAMILIES = (FRONT | BACK, 60, 960)
+"""Bits of the event types into which all photons are parted: by conversion, PSF, dispersion."""
+
 LAYERS = {"fb": ("front", "back"), "psf": ("psf23", "psf01")}
 """Layers, the sharper first, in which the photons of both conversion types, or of all quartiles of
 the PSF, are kept apart."""

@@ -14,7 +14,7 @@ from ...errors import InputError, UnekWarning
 from ..bins import MISSION_START_MET, N_BINS, NATIVE_ORDERS, YEAR_S
 from ..counts import BinCounts, Pixels, SkyCounts
 from ..geometry.coverage import N_COVERAGE, estimated_coverage, intersect, unite
-from ..selection import Selection, merged_spans
+from ..selection import TYPE_FAMILIES, Selection, merged_spans
 from .rebin import covered_fraction, observed_bins
 
 _TOUCHING_MEV = 0.3  # energies this close touch: edges are rounded, to a tenth at 1 TeV
@@ -292,7 +292,10 @@ def _same_photons(one: SkyPart, other: SkyPart) -> bool:
         return False
     first, second = one.selection, other.selection
     if first.event_type and second.event_type and not first.event_type & second.event_type:
-        return False
+        # a FRONT photon is of some PSF type, too
+        types = first.event_type | second.event_type
+        if any(types & family == types for family in TYPE_FAMILIES):
+            return False
     if first.spans_met and second.spans_met:
         if not any(
             min(a[1], b[1]) > max(a[0], b[0]) for a in first.spans_met for b in second.spans_met

@@ -191,7 +191,7 @@ def read_photons(
         tally.add(rows, vectors)
         bits = _event_bits(rows)
         keep = _passes(rows, vectors, cuts, energy_mev, needs_zenith)
-        if chosen != "all" and bits is not None:
+        if chosen not in ("all", stated.kind) and bits is not None:
             keep &= (bits & EVENT_TYPES[chosen]) != 0
         if good is not None and len(good) and "TIME" in rows:
             during = _during(rows["TIME"], good)

@@ -32,6 +32,7 @@ from ...nets.weights import LocalizerFile, load_localizer, save_localizer
 from ...parallel import map_tasks
 from ...progress import Progress, silent
 from ...simulate.sky import simulate_counts
+from ...sky.counts import SkyCounts
 from ...sky.geometry.frame import vectors_to_lonlat
 from ...sky.geometry.latitude import latitude_band
 from ...sky.layers import with_layers
@@ -216,24 +217,53 @@ def weighted_quantile(values: np.ndarray, weights: np.ndarray, level: float) -> 
     return float(np.interp(level * weights.sum(), below, values[order]))
 
 
+@dataclass(frozen=True)
+class KnownSky:
+    """A simulated sky in layers, and the sources behind it.
+
+    Attributes
+    ----------
+    layers : tuple of SkyCounts
+        The sharper first.
+    vectors : array (N, 3)
+        Galactic unit vectors of the sources.
+    ts : array (L, N)
+        Their ideal TS in the photons of each layer.
+    """
+
+    layers: tuple[SkyCounts, ...]
+    vectors: np.ndarray
+    ts: np.ndarray
+
+
+def known_sky(recipe: SkyRecipe, data_dir: str | Path | None, years: float) -> KnownSky:
+    """Simulate the whole sky of a recipe."""
+    models = make_sky_models(recipe, data_dir)
+    layers = []
+    for k, model in enumerate(models):
+        layer = simulate_counts(model, years, np.random.default_rng([recipe.seed, 2, k]))
+        if recipe.orders is not None:
+            rng = np.random.default_rng([recipe.seed, 3, k])
+            layer = counted_in_orders(layer, recipe.orders, rng)
+        layers.append(layer)
+    ts = np.array([model.ideal_ts.sum(axis=1) * years for model in models])
+    return KnownSky(tuple(layers), models[0].vectors, ts)
+
+
 def match_sky(
     localizer: LocalizerFile,
-    recipe: SkyRecipe,
-    data_dir: str | Path | None,
-    years: float,
+    known: KnownSky,
     *,
     shape: DiffuseShape | None = None,
     config: SearchConfig | None = None,
     progress: Progress = silent,
 ) -> dict[str, MatchedCenters]:
-    """Simulate a whole sky, search it in its layers, and each way in which they may be given.
+    """Search a sky in each way in which its layers may be given.
 
     Parameters
     ----------
     localizer : LocalizerFile
-    recipe : SkyRecipe
-    data_dir : path or None
-    years : float
+    known : KnownSky
     shape : DiffuseShape, optional
         What the network knows of the diffuse emission.
     config : SearchConfig, optional
@@ -243,28 +273,15 @@ def match_sky(
     dict of str to MatchedCenters
         By `layers_name`: both layers apart, their sum, and the sharper alone.
     """
-    models = make_sky_models(recipe, data_dir)
-    layers = []
-    for k, model in enumerate(models):
-        layer = simulate_counts(model, years, np.random.default_rng([recipe.seed, 2, k]))
-        if recipe.orders is not None:
-            rng = np.random.default_rng([recipe.seed, 3, k])
-            layer = counted_in_orders(layer, recipe.orders, rng)
-        layers.append(layer)
-    vectors = models[0].vectors
-    ts = [model.ideal_ts.sum(axis=1) * years for model in models]
-    total = with_layers(layers)
+    total, both = with_layers(known.layers), known.ts.sum(axis=0)
+    ways = (total, both), (replace(total, layers=()), both), (known.layers[0], known.ts[0])
     found = {}
-    for sky, true_ts in (
-        (total, sum(ts)),
-        (replace(total, layers=()), sum(ts)),
-        (layers[0], ts[0]),
-    ):
+    for sky, ts in ways:
         scene = scene_of(sky, localizer.network.spec, shape)
         centers = raw_centers(sky, localizer, scene, None, config, progress=progress)
         lat = vectors_to_lonlat(centers.vectors)[1]
-        matched = match_centers(centers, lat, vectors, np.asarray(true_ts), years)
-        found[layers_name(scene.observed)] = matched
+        years = sky.livetime_years
+        found[layers_name(scene.observed)] = match_centers(centers, lat, known.vectors, ts, years)
     return found
 
 
@@ -312,4 +329,4 @@ def _match_one(
     shape: DiffuseShape | None,
     sky: tuple[SkyRecipe, float],
 ) -> dict[str, MatchedCenters]:
-    return match_sky(load_localizer(weights), sky[0], data_dir, sky[1], shape=shape)
+    return match_sky(load_localizer(weights), known_sky(sky[0], data_dir, sky[1]), shape=shape)
