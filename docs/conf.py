@@ -56,6 +56,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_gallery",
     "filename_pattern": r"plot_",
+    "reset_modules": ("matplotlib", "figure_style.use"),
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,

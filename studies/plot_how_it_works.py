@@ -24,8 +24,10 @@ from fermi_unek.detect.centers import find_centers
 from fermi_unek.detect.scene import scene_of
 from fermi_unek.detect.skymask import MASK_ORDER, SkyMask, sky_mask
 from fermi_unek.diffuse.template import load_shape
+from fermi_unek.evaluate.plots import BANDS, points
 from fermi_unek.nets.weights import load_localizer
 from fermi_unek.pipeline import demo_sample, read_photons
+from fermi_unek.plots import BLUE, GRAY, PANEL_IN, STYLE, VERMILION
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV, OUTPUT_PIXELS, PATCH_DEG
 from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.geometry.frame import PatchFrame
@@ -35,18 +37,17 @@ from fermi_unek.sky.geometry.patches import PatchCutter
 FOLDER = Path(__file__).parents[1] / "docs" / "figures"
 CENTRE = PatchFrame(80.0, 18.0, 0.0)
 HALF_DEG = PATCH_DEG / 2.0
-BANDS = {"|b|<5": "tab:red", "5<|b|<20": "tab:orange", "|b|>20": "tab:blue"}
 
 
 def draw_patch(sky: SkyCounts, path: Path) -> None:
     """One patch in its six energy bins."""
     patch = PatchCutter(sky).cut(CENTRE)
-    figure, panels = plt.subplots(1, 6, figsize=(15, 2.9), layout="constrained")
-    for b, (panel, counts) in enumerate(zip(panels, patch.counts, strict=True)):
+    figure, panels = plt.subplots(2, 3, figsize=(9.2, 6.9))
+    for b, (panel, counts) in enumerate(zip(panels.flat, patch.counts, strict=True)):
         show(panel, counts)
         low, high = ENERGY_EDGES_MEV[b : b + 2] / 1000.0
-        panel.set_title(f"{low:g} to {high:g} GeV\n{len(counts)} pixels", fontsize=10)
-    figure.savefig(path, dpi=80)
+        panel.set_title(f"{low:g} to {high:g} GeV\n{len(counts)} pixels")
+    figure.savefig(path)
 
 
 def draw_mask(sky: SkyCounts, path: Path) -> None:
@@ -56,7 +57,8 @@ def draw_mask(sky: SkyCounts, path: Path) -> None:
     mask = sky_mask(sky, localizer, covering_grid(sky.coverage), scene)
     centers = find_centers(mask)
     counts = sum(map(on_mask_pixels, PatchCutter(sky).cut(CENTRE).counts[2:]))
-    figure, panels = plt.subplots(1, 3, figsize=(13, 4.4), layout="constrained")
+    figure, grid = plt.subplots(2, 2, figsize=(9.2, 8.4), sharex=True, sharey=True)
+    panels = list(grid.flat)
     show(panels[0], counts)
     panels[0].set_title("photons above 1 GeV")
     panels[1].imshow(
@@ -64,27 +66,29 @@ def draw_mask(sky: SkyCounts, path: Path) -> None:
     )
     panels[1].set_title("source mask")
     x, y = CENTRE.project(mask.votes, OUTPUT_PIXELS)
-    panels[2].plot(*degrees(x, y), ",", color="tab:blue", alpha=0.5)
+    panels[2].plot(*degrees(x, y), ".", ms=2, color=BLUE, alpha=0.3)
+    panels[2].set_title("votes of the mask's pixels")
     x, y = CENTRE.project(centers.vectors, OUTPUT_PIXELS)
-    panels[2].scatter(*degrees(x, y), s=40, c=centers.peak, vmin=0, vmax=1, edgecolor="black")
-    panels[2].set(title="votes and centres", aspect="equal")
+    drawn = panels[3].scatter(*degrees(x, y), s=60, c=centers.peak, vmin=0, vmax=1, ec=VERMILION)
+    panels[3].set_title("centers")
+    figure.colorbar(drawn, ax=panels[3], label="peak of the mask", shrink=0.8)
     for panel in panels:
-        panel.set(xlim=(-HALF_DEG, HALF_DEG), ylim=(-HALF_DEG, HALF_DEG), xlabel="deg")
-    figure.savefig(path, dpi=80)
+        panel.set(xlim=(-HALF_DEG, HALF_DEG), ylim=(-HALF_DEG, HALF_DEG), aspect="equal")
+    for panel in panels[2:]:
+        panel.set_xlabel("degrees from the middle")
+    figure.savefig(path)
 
 
 def draw_calibration(table: Table, path: Path) -> None:
     """Share of true candidates against their mean probability, by latitude."""
-    figure, panel = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
-    panel.plot([0, 1], [0, 1], color="gray", ls=":")
-    for band, color in BANDS.items():
+    figure, panel = plt.subplots(figsize=PANEL_IN)
+    panel.plot([0, 1], [0, 1], color=GRAY, ls=":")
+    for band in ("|b|<5", "5<|b|<20", "|b|>20"):
         rows = table[(table["band"] == band) & (table["n"] > 0)]
-        share = np.asarray(rows["found"], float) / np.asarray(rows["n"], float)
-        error = np.sqrt(np.clip(share * (1 - share), 0.25 / rows["n"], None) / rows["n"])
-        panel.errorbar(rows["probability_mean"], share, error, fmt="o-", color=color, label=band)
-    panel.set(xlabel="Probability", ylabel="fraction with a source of ideal TS > 9 within 0.3 deg")
+        points(panel, rows["probability_mean"], rows, "purity", BANDS[band], band)
+    panel.set(xlabel="Probability", ylabel="part with a source of TS > 9")
     panel.legend()
-    figure.savefig(path, dpi=80)
+    figure.savefig(path)
 
 
 def show(panel: Axes, counts: np.ndarray) -> None:
@@ -127,6 +131,7 @@ def main() -> None:
     folders = [Path(one) for one in sys.argv[1:] if not one.endswith(".ecsv")]
     folder = folders[0] if folders else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
+    plt.style.use(STYLE)
     sky = read_photons(demo_sample()[0])
     draw_patch(sky, folder / "how_patch.png")
     draw_mask(sky, folder / "how_mask.png")

@@ -18,6 +18,7 @@ import numpy as np
 from astropy.table import Table
 
 from fermi_unek.catalog import load_release
+from fermi_unek.plots import BLACK, BLUE, GRAY, PANEL_IN, STYLE, VERMILION
 from fermi_unek.simulate.mock import CLASSES, dr2_classes, laws, mock_population
 from fermi_unek.simulate.population import select_columns
 from fermi_unek.simulate.variability import histories, measured_variability
@@ -28,7 +29,8 @@ GROUPS = {
     "pulsars": ("psr", 0.0), "PWN, SNR, SPP": ("pwn", 0.0),
 }  # fmt: skip
 NEBULAE = ("pwn", "snr", "spp")
-REAL, MOCK = "black", "tab:red"
+REAL, MOCK = BLACK, VERMILION
+WIDTH, HEIGHT = PANEL_IN
 
 
 def of_class(table: Table, name: str) -> np.ndarray:
@@ -49,7 +51,7 @@ def beyond(table: Table, latitude: float) -> np.ndarray:
 
 def draw_counts(mock: Table, real: Table, weights: np.ndarray, path: Path) -> None:
     """N(>S) of four groups and the distribution in latitude."""
-    figure, panels = plt.subplots(2, 3, figsize=(13, 7.5), layout="constrained")
+    figure, panels = plt.subplots(3, 2, figsize=(2 * WIDTH, 3 * HEIGHT))
     grid = np.geomspace(2e-11, 1e-7, 120)
     complete_from: dict[str, float] = {}
     for name, law in laws():
@@ -62,8 +64,8 @@ def draw_counts(mock: Table, real: Table, weights: np.ndarray, path: Path) -> No
         panel.loglog(grid, [weight[flux > s].sum() for s in grid], color=REAL, label="4FGL-DR2")
         ours = np.asarray(mock["Flux1000"])[of_class(mock, name) & beyond(mock, latitude)]
         panel.loglog(grid, [(ours > s).sum() for s in grid], color=MOCK, label="mock")
-        panel.axvline(complete_from[name], color="gray", ls=":", label="DR2 complete")
-        panel.set(title=label, xlabel="S, 1 to 100 GeV [ph cm$^{-2}$ s$^{-1}$]", ylabel="N(>S)",
+        panel.axvline(complete_from[name], color=GRAY, ls=":", label="DR2 complete")
+        panel.set(title=label, xlabel="S, 1 to 100 GeV (cm$^{-2}$ s$^{-1}$)", ylabel="N(>S)",
                   ylim=(0.7, None))  # fmt: skip
     panels.flat[0].legend()
     edges = np.linspace(0, 90, 31)
@@ -72,15 +74,16 @@ def draw_counts(mock: Table, real: Table, weights: np.ndarray, path: Path) -> No
             bright = np.asarray(table["Flux1000"], float) > threshold
             latitude = np.abs(np.asarray(table["GLAT"], float))[bright]
             panel.hist(latitude, edges, histtype="step", color=color)
-        panel.set(title=f"all classes, S > {threshold:g}", xlabel="|b| [deg]", yscale="log")
-    figure.savefig(path, dpi=90)
+        panel.set(title=f"all classes, S > {threshold:g}", xlabel="|b| (deg)", yscale="log",
+                  ylabel="sources in 3 deg")  # fmt: skip
+    figure.savefig(path)
 
 
 def draw_spectra(mock: Table, real: Table, weights: np.ndarray, path: Path) -> None:
     """Index and curvature where DR2 is complete."""
-    figure, panels = plt.subplots(2, 4, figsize=(15, 7), layout="constrained")
+    figure, panels = plt.subplots(4, 2, figsize=(2 * WIDTH, 4 * HEIGHT))
     thresholds = {"bll": 1e-9, "fsrq": 1e-9, "psr": 1.5e-9, "pwn": 1.5e-9}
-    for column, (label, (name, latitude)) in zip(panels.T, GROUPS.items(), strict=True):
+    for row, (label, (name, latitude)) in zip(panels, GROUPS.items(), strict=True):
         theirs = beyond(real, latitude) & (real["Flux1000"] > thresholds[name])
         ours = beyond(mock, latitude) & of_class(mock, name)
         ours &= np.asarray(mock["Flux1000"]) > thresholds[name]
@@ -89,16 +92,16 @@ def draw_spectra(mock: Table, real: Table, weights: np.ndarray, path: Path) -> N
         if pulsar:
             theirs &= np.asarray(real["SpectrumType"]) == "PLSuperExpCutoff"
         weight = weights_of(weights, name)[theirs]
-        for panel, parameter in zip(column, parameters, strict=True):
+        for panel, parameter in zip(row, parameters, strict=True):
             known = np.asarray(real[parameter], float)[theirs]
             low, high = np.nanpercentile(known, [0.5, 99.5])
             style = dict(bins=np.linspace(low, high, 26), histtype="step", density=True)
             panel.hist(known, weights=weight, color=REAL, label="4FGL-DR2, measured", **style)
             panel.hist(mock[parameter][ours], color=MOCK, label="mock, true", **style)
-            panel.set(xlabel=parameter)
-        column[0].set_title(f"{label}, S > {thresholds[name]:g}")
-    panels[1, 0].legend()
-    figure.savefig(path, dpi=90)
+            panel.set(xlabel=parameter, ylabel="density")
+        row[0].set_title(f"{label}, S > {thresholds[name]:g}")
+    panels[0, 1].legend()
+    figure.savefig(path)
 
 
 def draw_variability(path: Path) -> None:
@@ -108,11 +111,11 @@ def draw_variability(path: Path) -> None:
     real = select_columns(load_release("4FGL-DR2"), names)
     flux, error = histories(real)
     size = np.sqrt((error**2).mean(axis=1)) / flux.mean(axis=1)
-    figure, panels = plt.subplots(2, 4, figsize=(15, 7), layout="constrained")
+    figure, panels = plt.subplots(4, 2, figsize=(2 * WIDTH, 4 * HEIGHT), sharey=True)
     rng = np.random.default_rng(0)
-    for column, name in zip(panels.T, ("bll", "fsrq", "bcu", "psr"), strict=True):
+    for row, name in zip(panels, ("bll", "fsrq", "bcu", "psr"), strict=True):
         for (low, high), color in zip(
-            ((0.0, 0.1), (0.1, 0.25), (0.25, 0.5)), ("tab:blue", "tab:orange", "tab:green"),
+            ((0.0, 0.1), (0.1, 0.25), (0.25, 0.5)), (BLACK, VERMILION, BLUE),
             strict=True,
         ):  # fmt: skip
             rows = (np.asarray(real["CLASS1"]) == name) & (size >= low) & (size < high)
@@ -125,24 +128,25 @@ def draw_variability(path: Path) -> None:
                 rng,
             )
             theirs = real["Frac_Variability"][rows], real["Variability_Index"][rows]
-            for panel, *samples in zip(column, theirs, ours, strict=True):
+            for panel, *samples in zip(row, theirs, ours, strict=True):
                 for sample, style in zip(samples, ("-", "--"), strict=True):
                     ordered = np.sort(np.asarray(sample, float))
                     label = f"yearly error {low:g} to {high:g}" if style == "-" else None
                     panel.plot(ordered, np.linspace(0, 1, ordered.size), style, color=color,
                                label=label)  # fmt: skip
-        column[0].set(title=name, xlabel="Frac_Variability", xlim=(0, 2))
-        column[1].set(xlabel="Variability_Index", xscale="log", xlim=(2, 3e4))
-        column[1].axvline(21.67, color="gray", ls=":")
-    panels[0, 0].set_ylabel("part below: full 4FGL-DR2, dashed simulated")
+        row[0].set(title=name, xlabel="Frac_Variability", xlim=(0, 2), ylabel="part below")
+        row[1].set(xlabel="Variability_Index", xscale="log", xlim=(2, 3e4))
+        row[1].axvline(21.67, color=GRAY, ls=":")
+    figure.suptitle("full: 4FGL-DR2, dashed: simulated")
     panels[0, 0].legend()
-    figure.savefig(path, dpi=90)
+    figure.savefig(path)
 
 
 def main() -> None:
     """Draw everything into the folder of the command line, or docs/figures."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
+    plt.style.use(STYLE)
     mock = mock_population(np.random.default_rng(1))
     real, weights = dr2_classes()
     draw_counts(mock, real, weights, folder / "population_counts.png")

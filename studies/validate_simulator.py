@@ -32,6 +32,7 @@ from fermi_unek.irf import caldb
 from fermi_unek.irf.caldb import instrument_from_caldb
 from fermi_unek.irf.exposure import read_exposure
 from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, Instrument, load_instrument
+from fermi_unek.plots import BLACK, VERMILION
 from fermi_unek.simulate.extended import extended_model, extended_table, split_compact
 from fermi_unek.simulate.mock import CLASSES, dr2_classes, mock_population
 from fermi_unek.simulate.population import dr2_population, select_columns
@@ -49,7 +50,7 @@ heavy ions there that P8R3 has not."""
 
 EXPCUBE, EXPCUBE_YEARS = "exposure/fermi_3fhl_exposure_cube_hpx.fits.gz", 7.0
 LTCUBE = "exposure/ltcube_4yr_nside32.fits"
-REAL, SIMULATED = "black", "tab:red"
+REAL, SIMULATED = BLACK, VERMILION
 DRAWS, FIELD_DRAWS = 4, 25
 """Simulations that are averaged, of skies and of the fields above 1 GeV."""
 

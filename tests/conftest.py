@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
+import pickle
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # tests compare seconds of work; a pool of threads per library only slows them down
@@ -45,3 +48,25 @@ def shared_data() -> Path:
     if path is None:
         pytest.skip("shared Fermi data absent (looked at $FERMI_UNEK_DATA and ../shared/data)")
     return path
+
+
+@pytest.fixture(scope="session")
+def one_look() -> Iterator[None]:
+    """The network looks once at the same counts: its mask is kept for the searches that follow.
+
+    For tests of what is made of a search; those of the search itself do without.
+    """
+    from fermi_unek.detect import find
+
+    sky_mask, kept = find.sky_mask, {}
+
+    def remembered(sky, localizer, frames, config=None, **others):
+        look = pickle.dumps([sky.bins, localizer.provenance, frames, config])
+        key = hashlib.sha256(look).digest()
+        if key not in kept:
+            kept[key] = sky_mask(sky, localizer, frames, config, **others)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(find, "sky_mask", remembered)
+        yield

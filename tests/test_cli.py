@@ -359,8 +359,15 @@ def test_a_signal_is_one_line_and_the_shells_status(stand_in, number, status):
     assert signal.getsignal(number) is before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
-@pytest.mark.parametrize("module", ["pydantic", "astropy", "torch"])
+@pytest.mark.parametrize(
+    ("module", "number"),
+    [
+        ("pydantic", signal.SIGINT),
+        ("pydantic", signal.SIGTERM),
+        ("astropy", signal.SIGTERM),
+        ("torch", signal.SIGINT),
+    ],
+)
 def test_a_signal_while_libraries_are_imported_is_as_clean(tmp_path, number, module):
     # from within a string that is executed, as the methods of dataclasses are when they are made
     code = (

@@ -26,7 +26,10 @@ from fermi_unek.sky.io.skyfile import cut_region, write_sky
 FIELD = (80.0, 18.0, 2.5)
 CRAB = (184.5575, -5.7844)  # 4FGL J0534.5+2200
 
-pytestmark = pytest.mark.filterwarnings("ignore:no times:fermi_unek.errors.UnekWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_look"),
+    pytest.mark.filterwarnings("ignore:no times:fermi_unek.errors.UnekWarning"),
+]
 
 
 def cone(lon, lat, radius):

@@ -15,12 +15,12 @@ from fermi_unek.evaluate.match import match
 from fermi_unek.pipeline import find_sources
 from fermi_unek.simulate.command import simulate_to_dir
 
-FIELD = (130.0, 48.0, 20.0)
+FIELD = (130.0, 48.0, 15.0)
 
 
 @pytest.fixture(scope="module")
 def sky(tmp_path_factory: pytest.TempPathFactory) -> tuple[Catalog, Table]:
-    """Ten years of a field of 20 degrees with DR2's sources, year by year, searched as it comes."""
+    """Ten years of a field of 15 degrees with DR2's sources, year by year, searched as it comes."""
     folder: Path = tmp_path_factory.mktemp("sky")
     settings = {"region": FIELD, "background": "own", "seed": 424242, "yearly": True}
     simulate_to_dir(SimulateConfig(**settings), folder)

@@ -41,13 +41,14 @@ for name, rate in scores.summary.items():
 
 bright = truth[np.asarray(truth["Ideal_TS"]) > 25]
 table = catalog.table
-figure, axes = plt.subplots(figsize=(6.4, 6), layout="constrained")
-axes.scatter(
+figure, axes = plt.subplots(figsize=(6.4, 6.6))
+shown = axes.scatter(
     table["GLON"], table["GLAT"], s=30 + 4e3 * np.asarray(table["Conf_95_SemiMajor"]) ** 2,
     c=table["Probability"], cmap="viridis", vmin=0, vmax=1, edgecolor="black", linewidth=0.5,
 )  # fmt: skip
-axes.plot(bright["GLON"], bright["GLAT"], "x", color="tab:red", label="true, ideal TS > 25")
+axes.plot(bright["GLON"], bright["GLAT"], "x", color="C1", label="true, ideal TS > 25")
 axes.set(xlabel="Galactic longitude, deg", ylabel="Galactic latitude, deg")
 axes.invert_xaxis()
-axes.legend(loc="upper right")
+figure.colorbar(shown, ax=axes, label="Probability", shrink=0.8)
+figure.legend(loc="outside lower center")
 plt.show()

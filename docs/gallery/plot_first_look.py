@@ -45,8 +45,8 @@ probability = np.asarray(catalog.table["Probability"])
 radius_deg = np.asarray(catalog.table["Conf_95_SemiMajor"])
 edge = (np.asarray(catalog.table["Flags"]) & 16384) > 0
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-left.hist(probability, bins=np.linspace(0.2, 1.0, 17), color="tab:blue")
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.9))
+left.hist(probability, bins=np.linspace(0.2, 1.0, 17))
 left.set(xlabel="Probability", ylabel="candidates")
 right.plot(probability[~edge], radius_deg[~edge], "o", ms=4, label="inside")
 right.plot(probability[edge], radius_deg[edge], "s", ms=4, mfc="none", label="near the edge")

@@ -10,7 +10,7 @@ the fluxes can be compared with the true ones.
 # %%
 # Search and refit
 # ----------------
-# On the command line: ``fermi-unek find cube.fits -o found.fits --region 80,18,5`` and
+# On the command line: ``fermi-unek find cube.fits -o found.fits --region 80,18,3`` and
 # ``fermi-unek refit found.fits cube.fits -o refitted.fits --background own``. The field was
 # simulated over the package's own diffuse model; real photons want ``--diffuse`` and ``--iso``.
 
@@ -34,13 +34,13 @@ from fermi_unek.pipeline import demo_sample, read_photons, search
 warnings.simplefilter("ignore", UnekWarning)  # tells that "own" is not the model of the real sky
 cubes, truth_file = demo_sample()
 sky = read_photons(cubes)
-found = search(sky, FindConfig(region=(80.0, 18.0, 5.0)))
+found = search(sky, FindConfig(region=(80.0, 18.0, 3.0)))
 catalog = refit_catalog(found, sky, RefitConfig(background="own"))
 columns = ["Source_Name", "TS", "Flux1000", "Unc_Flux1000", "PL_Index", "SpectrumType"]
-table = catalog.table[columns]
+shown = catalog.table[columns]
 for name, form in zip(columns[1:5], (".1f", ".2e", ".1e", ".2f"), strict=True):
-    table[name].format = form
-table.pprint(max_lines=15)
+    shown[name].format = form
+shown.pprint(max_lines=15)
 
 # %%
 # Against the truth
@@ -49,12 +49,12 @@ table.pprint(max_lines=15)
 
 truth = read_truth_table(truth_file)
 places = [
-    np.asarray(one[name], float) for one in (truth, catalog.table) for name in ("GLON", "GLAT")
+    np.asarray(table[name], float) for table in (truth, catalog.table) for name in ("GLON", "GLAT")
 ]
 pairs = match(*places[:2], np.asarray(truth["Flux1000"], float), *places[2:])
 true, rows = truth[pairs.truth], catalog.table[pairs.detection]
 faint = np.asarray(rows["TS"]) < 25.0
-figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
+figure, axes = plt.subplots(figsize=(6, 5))
 axes.errorbar(
     true["Flux1000"][~faint], rows["Flux1000"][~faint], yerr=rows["Unc_Flux1000"][~faint], fmt="o"
 )
@@ -79,7 +79,7 @@ write_catalog(catalog, path)
 listed = SourceCatalog4FGL(path)
 brightest = listed[str(catalog.table["Source_Name"][np.argmax(catalog.table["TS"])])]
 print(brightest.spectral_model())
-figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+figure, axes = plt.subplots(figsize=(6, 4))
 bounds = [300, 1e6] * u.MeV
 brightest.spectral_model().plot(bounds, ax=axes, sed_type="e2dnde")
 brightest.spectral_model().plot_error(bounds, ax=axes, sed_type="e2dnde")

@@ -29,6 +29,7 @@ STYLE: dict[Any, Any] = {
     "axes.titlesize": 13,
     "figure.titlesize": 13,
     "legend.fontsize": 12,
+    "axes.prop_cycle": f"cycler('color', {[BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE]})",
     "lines.markersize": 5,
     "lines.linewidth": 1.3,
     "axes.grid": True,

@@ -95,6 +95,7 @@ def test_position_errors_are_brought_to_degrees(unit):
         ("bom.csv", b"\xef\xbb\xbfName,RA,DEC\nb\xc3\xa4r,150,30.5\n"),
         ("latin.csv", b"Name,RA,DEC\nb\xe4r,150,30.5\n"),
         ("excel.csv", b"Name;RA;DEC\r\nb\xe4r;150;30.5\r\n"),
+        ("commas.csv", "Name;RA;DEC;e\r\nbär;150,0;30,5;+1,5e-3\r\n".encode()),
         ("quoted.csv", '"Name","RA","DEC"\n"bär","150","30.5"\n'.encode()),
         ("wide.csv", "Name,RA,DEC\nbär,150,30.5\n".encode("utf-16")),
         ("tabs.tsv", "Name\tRA\tDEC\nbär\t150\t30.5\n".encode()),
@@ -106,6 +107,14 @@ def test_text_of_every_dialect_is_a_catalog(tmp_path, name, content):
     (service,) = local_services([tmp_path / name])
     objects = service.objects
     assert (objects.name[0], objects.ra_deg[0], objects.dec_deg[0]) == ("bär", 150.0, 30.5)
+
+
+def test_a_comma_in_a_name_is_no_decimal_one(tmp_path):
+    (tmp_path / "a.csv").write_text("Name;RA;DEC\nM 1,5;150,25;-1,5\n1,5 b;10;2\n")
+    (service,) = local_services([tmp_path / "a.csv"])
+    assert service.objects.name.tolist() == ["M 1,5", "1,5 b"]
+    assert service.objects.ra_deg.tolist() == [150.25, 10.0]
+    assert service.objects.dec_deg.tolist() == [-1.5, 2.0]
 
 
 def test_a_votable_with_entities_is_refused(tmp_path):

@@ -181,13 +181,6 @@ def test_comparison_writes_tables_figures_and_the_text_it_returns(sky, tmp_path)
     assert tables[0]["Name"][-1].strip() in page
 
 
-def test_an_empty_catalog_is_evaluated_and_compared_without_a_fuss(sky, tmp_path):
-    evaluate_files(sky / "empty.fits", sky / "nothing.fits", tmp_path / "one")
-    compare_files(sky / "empty.fits", "4FGL-DR2", 0.3, tmp_path / "two")
-    assert len(Table.read(tmp_path / "one" / "curve.ecsv")) == 0
-    assert len(Table.read(tmp_path / "two" / "missed.ecsv")) > 1000
-
-
 def test_a_fields_misses_are_mapped(tmp_path):
     coverage = cone_coverage(2.0, -44.4, 9.0)
     write_catalog(catalog_of([1.0, 359.0], [-44, -45], coverage=coverage), tmp_path / "f.fits")
@@ -205,7 +198,7 @@ def test_without_a_folder_nothing_is_written(sky, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_existing_files_are_not_replaced_unasked(sky, tmp_path):
+def test_files_are_replaced_when_asked_to_by_those_of_an_empty_catalog_too(sky, tmp_path):
     (tmp_path / "summary.txt").write_text("mine")
     with pytest.raises(OutputError, match="exists already"):
         evaluate_files(sky / "c.fits", sky / "truth.fits", tmp_path)
@@ -214,6 +207,9 @@ def test_existing_files_are_not_replaced_unasked(sky, tmp_path):
     assert (tmp_path / "summary.txt").read_text() == "mine"
     evaluate_files(sky / "empty.fits", sky / "nothing.fits", tmp_path, overwrite=True)
     assert (tmp_path / "summary.txt").read_text() != "mine"
+    assert len(Table.read(tmp_path / "curve.ecsv")) == 0
+    compare_files(sky / "empty.fits", "4FGL-DR2", 0.3, tmp_path, overwrite=True)
+    assert len(Table.read(tmp_path / "missed.ecsv")) > 1000
 
 
 def test_a_truth_that_cannot_be_used_is_named(tmp_path, sky):

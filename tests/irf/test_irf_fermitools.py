@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -57,12 +59,15 @@ def test_healpix_and_car_maps_of_one_observation_agree(shared_data):
     assert np.mean(ratio) == pytest.approx(1.0, abs=0.005)
 
 
+exposure_of = cache(read_exposure)
+
+
 @pytest.mark.parametrize("cube", ["z100", "z90", "z180", "z100_phi15"])
 @pytest.mark.parametrize("part", ["front", "back"])
 def test_livetime_and_calibration_give_the_exposure_of_gtexpcube2(shared_data, cube, part):
     """The package averages the sky along parallels but for one energy; 20 days are uneven."""
     folder = shared_data / "fermitools"
-    ours = read_exposure(folder / f"ltcube_{cube}.fits.gz", shared_data / "irf")
+    ours = exposure_of(folder / f"ltcube_{cube}.fits.gz", shared_data / "irf")
     theirs = read_map(folder / f"exp_{cube}_{part}_car.fits.gz", "exposure", "cm2 s")
     lon, lat = np.meshgrid(np.arange(0.0, 360.0, 10.0), np.arange(-85.0, 86.0, 10.0))
     weight = np.cos(np.radians(lat.ravel()))

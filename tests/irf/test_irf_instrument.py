@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import healpy as hp
 import numpy as np
@@ -42,6 +43,14 @@ def at(energies_mev, values) -> np.ndarray:
     return np.interp(np.log(energies_mev), np.log(FINE_ENERGIES_MEV), values)
 
 
+@cache
+def made_from_caldb(data, split):
+    """The instrument of CALDB files and four years, bins of inclination in so many parts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(caldb, "SPLIT", split)
+        return caldb.instrument_from_caldb(data / "irf", livetime_file(data))
+
+
 def livetime_file(shared_data):
     return shared_data / "exposure" / "ltcube_4yr_nside32.fits"
 
@@ -61,9 +70,7 @@ def test_the_mean_front_exposure_of_ten_years_is_that_of_the_manifest():
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_shipped_tables_are_what_the_command_makes_of_the_caldb_files(shared_data, part):
-    fresh = getattr(
-        caldb.instrument_from_caldb(shared_data / "irf", livetime_file(shared_data)), part
-    )
+    fresh = getattr(made_from_caldb(shared_data, caldb.SPLIT), part)
     shipped = getattr(load_instrument(), part)
     for fraction in (0.68, 0.95):
         np.testing.assert_allclose(
@@ -74,14 +81,9 @@ def test_the_shipped_tables_are_what_the_command_makes_of_the_caldb_files(shared
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_shipped_tables_agree_with_a_finer_average_over_inclination(
-    shared_data, part, monkeypatch
-):
+def test_the_shipped_tables_agree_with_a_finer_average_over_inclination(shared_data, part):
     """Each of the ten inclination bins of the livetime cube in 64 parts; 3% in r68 are wanted."""
-    monkeypatch.setattr(caldb, "SPLIT", 64)
-    fine = getattr(
-        caldb.instrument_from_caldb(shared_data / "irf", livetime_file(shared_data)), part
-    )
+    fine = getattr(made_from_caldb(shared_data, 64), part)
     shipped = getattr(load_instrument(), part)
     np.testing.assert_allclose(shipped.containment_deg(0.68), fine.containment_deg(0.68), rtol=0.01)
     used = FINE_ENERGIES_MEV > 250.0

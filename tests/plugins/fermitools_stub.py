@@ -11,6 +11,7 @@ import sys
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class Compiled(metaclass=_Anything):
 
 def _module(name: str) -> types.ModuleType:
     module = types.ModuleType(name)
+    module.__spec__ = ModuleSpec(name, None)
     # fermipy subclasses some of these: a plain class for each
     for attribute in (name, "SourceModel", "LikelihoodState", "BinnedAnalysis", "SummedLikelihood"):
         setattr(module, attribute, type(attribute, (), {}))

@@ -43,7 +43,10 @@ from fermi_unek.plugins.fermipy import (
 )
 from fermi_unek.sky.io.writers import write_healpix_counts, write_wcs_counts
 
-pytestmark = pytest.mark.filterwarnings("ignore::fermi_unek.errors.UnekWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_look"),
+    pytest.mark.filterwarnings("ignore::fermi_unek.errors.UnekWarning"),
+]
 
 COMPONENTS = [
     {"selection": {"evtype": 1}, "binning": {"binsz": 0.1}},

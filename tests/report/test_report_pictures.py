@@ -7,8 +7,7 @@ from report_samples import candidates, cone_mask, sky_with
 from fermi_unek.catalog.build import build_catalog
 from fermi_unek.catalog.candidates import Candidates
 from fermi_unek.report import describe_catalog, describe_sky, draw_sky, summary_line
-from fermi_unek.report.photons import covered_cone, photons_to_draw
-from fermi_unek.report.plots import field_image, field_wcs
+from fermi_unek.report.photons import covered_cone, field_image, field_wcs, photons_to_draw
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 NONE = (np.array([]), np.array([]))
@@ -75,9 +74,9 @@ def test_a_source_lies_in_the_pixel_that_the_frame_says():
         np.append(lat, np.full(500, 11.0)),
         coverage=cone_mask(350.0, 10.0, 6.0),
     )
-    wcs, n_pixels = field_wcs(*covered_cone(sky.coverage))
+    wcs = field_wcs(*covered_cone(sky.coverage)[:2], 0.1, 124)
     vectors, counts, _ = photons_to_draw(sky)
-    image = field_image(wcs, n_pixels, vectors, counts)
+    image = field_image(wcs, 124, vectors, counts)
     row, column = np.unravel_index(image.argmax(), image.shape)
     x, y = wcs.wcs_world2pix(352.0, 11.0, 0)
     assert image.sum() == counts.sum() == sky.totals[2:].sum()

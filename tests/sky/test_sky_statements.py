@@ -221,10 +221,13 @@ def test_cuts_are_read_in_the_units_they_state(tmp_path):
         read(path)
 
 
-def test_a_cut_to_several_ranges_of_energy_is_refused(tmp_path):
+def test_a_cut_to_ranges_of_energy_is_read_unless_there_is_a_gap(tmp_path):
+    cuts = (*DSS[:3], ("ENERGY", "1000:1000000,100:1000"), DSS[4])
+    path = write(tmp_path / "a.fits", sample(), dss=cuts)
+    assert quietly(path).intervals_mev == ((100.0, 1e6),)
     cuts = (*DSS[:3], ("ENERGY", "300:500,1000:2000"), DSS[4])
-    with pytest.raises(InputError, match="300:500,1000:2000 are several ranges"):
-        read(write(tmp_path / "a.fits", sample(), dss=cuts))
+    with pytest.raises(InputError, match="300:500,1000:2000 are ranges with a gap"):
+        read(write(tmp_path / "b.fits", sample(), dss=cuts))
 
 
 def test_of_two_cuts_what_both_leave_counts(tmp_path):

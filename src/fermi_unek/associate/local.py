@@ -31,6 +31,11 @@ _READERS = {
     ".dat": "ascii",
 }
 
+_DECIMAL_COMMA = re.compile(
+    r"(?m)(?<![^;\t|\n])(\s*[-+]?\d+),(\d+(?:[eE][-+]?\d+)?\s*?)(?![^;\t|\n])"
+)
+"""A field that is a number as half of Europe writes it."""
+
 
 class WholeCatalog:
     """A catalog in memory.
@@ -123,7 +128,10 @@ def read_table(path: Path) -> Table:
             if "<!ENTITY" in text:
                 raise ValueError("it declares entities, which no VOTable needs")
             return Table.read(path, format=form)
-        return _with_units(Table.read(text.splitlines(), format=form, **_dialect(text, form)))
+        dialect = _dialect(text, form)
+        if dialect.get("delimiter", ",") != ",":
+            text = _DECIMAL_COMMA.sub(r"\1.\2", text)
+        return _with_units(Table.read(text.splitlines(), format=form, **dialect))
     except InputError:
         raise
     except Exception as error:  # the readers raise whatever comes

@@ -220,7 +220,7 @@ def _write(
 ) -> None:
     with staging(out_dir) as folder:
         (folder / "summary.txt").write_text(text, encoding="utf-8")
-        for name, table in result.to_tables().items():
+        for name, table in result.tables.items():
             if f"{name}.fits" in SIDE_BY_SIDE:
                 _write_for_people(table, folder / name)
             else:

@@ -56,10 +56,6 @@ class Scores:
     summary: Mapping[str, Rate]
     tables: Mapping[str, Table]
 
-    def to_tables(self) -> dict[str, Table]:
-        """The tables by name."""
-        return dict(self.tables)
-
     def to_text(self) -> str:
         """A page of text for the analyst."""
         lines = [_summary_text(self.radius_deg, self.n_detections, self.n_truth, self.summary)]

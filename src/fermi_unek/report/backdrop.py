@@ -10,8 +10,8 @@ from scipy.ndimage import gaussian_filter
 
 from ..sky.bins import COVERAGE_ORDER
 from ..sky.counts import SkyCounts
-from ..sky.geometry.frame import PatchFrame, lonlat_to_vectors, vectors_to_lonlat
-from .photons import WIDEST_FIELD_DEG, covered_cone, photons_to_draw
+from ..sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
+from .photons import WIDEST_FIELD_DEG, covered_cone, field_image, field_wcs, photons_to_draw
 
 SKY_ORDER = 8
 """HEALPIX order (0.23 deg) whole skies are drawn at."""
@@ -90,20 +90,10 @@ def _field(
     vectors: np.ndarray, counts: np.ndarray, lon_deg: float, lat_deg: float, pixel_deg: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Smoothed counts (rows, columns) around a middle and the unit vectors of the grid."""
-    west, north, centre = PatchFrame(lon_deg, lat_deg).axes
-    scale = np.degrees(np.sqrt(2.0 / np.maximum(1.0 + vectors @ centre, 1e-9))) / pixel_deg
-    half = FIELD_PIXELS / 2.0
-    edges = np.arange(FIELD_PIXELS + 1) - half
-    image, _, _ = np.histogram2d(
-        scale * (vectors @ north), scale * (vectors @ west), bins=(edges, edges), weights=counts
-    )
-    rows, columns = np.mgrid[:FIELD_PIXELS, :FIELD_PIXELS]
-    x, y = (np.radians((index + 0.5 - half) * pixel_deg) for index in (columns, rows))
-    # inverse of the projection: x**2 + y**2 is twice one minus the cosine of the distance
-    squared = np.minimum(x**2 + y**2, 4.0)
-    stretched = np.sqrt(1.0 - squared / 4.0)[..., None]
-    places = (1.0 - squared / 2.0)[..., None] * centre
-    places = places + stretched * (x[..., None] * west + y[..., None] * north)
+    wcs = field_wcs(lon_deg, lat_deg, pixel_deg, FIELD_PIXELS)
+    image = field_image(wcs, FIELD_PIXELS, vectors, counts)
+    rows, columns = np.indices(image.shape)
+    places = lonlat_to_vectors(*wcs.wcs_pix2world(columns, rows, 0))
     return gaussian_filter(image, SMOOTHING_DEG / pixel_deg), places
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import healpy
 import numpy as np
+from astropy.wcs import WCS
 
 from ..sky.bins import ENERGY_EDGES_MEV
 from ..sky.counts import SkyCounts
@@ -51,6 +52,24 @@ def photons_to_draw(sky: SkyCounts) -> tuple[np.ndarray, np.ndarray, float]:
     total = np.bincount(place, weights=np.concatenate(counts), minlength=unique.size)
     vectors = np.stack(healpy.pix2vec(2**PICTURE_ORDER, unique, nest=True), axis=-1)
     return vectors.reshape(-1, 3), total, observed_mev(sky, wanted)[0]
+
+
+def field_wcs(lon_deg: float, lat_deg: float, pixel_deg: float, n_pixels: int) -> WCS:
+    """A zenithal equal-area frame of square shape around a Galactic place."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["GLON-ZEA", "GLAT-ZEA"]
+    wcs.wcs.crval = [lon_deg, lat_deg]
+    wcs.wcs.crpix = [(n_pixels + 1) / 2.0] * 2
+    wcs.wcs.cdelt = [-pixel_deg, pixel_deg]
+    return wcs
+
+
+def field_image(wcs: WCS, n_pixels: int, vectors: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Counts (n, n) in the pixels of a frame, indexed [row, column]."""
+    x, y = wcs.wcs_world2pix(*vectors_to_lonlat(vectors), 0)
+    edges = np.arange(n_pixels + 1) - 0.5
+    image, _, _ = np.histogram2d(y, x, bins=(edges, edges), weights=counts)
+    return image
 
 
 def observed_mev(sky: SkyCounts, bins: np.ndarray | None = None) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from ..outputs import replacing
 from ..plots import FOUND, TRUE, style
 from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import vectors_to_lonlat
-from .photons import WIDEST_FIELD_DEG, covered_cone, photons_to_draw
+from .photons import WIDEST_FIELD_DEG, covered_cone, field_image, field_wcs, photons_to_draw
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -76,7 +76,8 @@ def _sky_figure(sky: SkyCounts, found: Table, true: Positions | None) -> Figure:
         image = _draw_whole_sky(axes, vectors, counts)
         place, size = _on_the_sky, 2.5
     else:
-        wcs, n_pixels = field_wcs(lon_deg, lat_deg, radius_deg)
+        n_pixels = int(np.ceil(2.0 * radius_deg / FIELD_PIXEL_DEG)) + 4
+        wcs = field_wcs(lon_deg, lat_deg, FIELD_PIXEL_DEG, n_pixels)
         axes = figure.add_subplot(projection=wcs)
         image = _draw_field(axes, wcs, n_pixels, vectors, counts)
         place, size = partial(_in_pixels, wcs), 5.0
@@ -132,27 +133,6 @@ def _draw_errors(axes: Axes, place: Place, found: Table) -> None:
         width, width, 0 * width, ec=FOUND, fc="none", lw=1.0, zorder=1.7, **shape
     )
     axes.add_collection(circles)
-
-
-def field_wcs(lon_deg: float, lat_deg: float, radius_deg: float) -> tuple[WCS, int]:
-    """A zenithal equal-area frame around a cone, and its pixels along a side."""
-    from astropy.wcs import WCS
-
-    n_pixels = int(np.ceil(2.0 * radius_deg / FIELD_PIXEL_DEG)) + 4
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["GLON-ZEA", "GLAT-ZEA"]
-    wcs.wcs.crval = [lon_deg, lat_deg]
-    wcs.wcs.crpix = [(n_pixels + 1) / 2.0] * 2
-    wcs.wcs.cdelt = [-FIELD_PIXEL_DEG, FIELD_PIXEL_DEG]
-    return wcs, n_pixels
-
-
-def field_image(wcs: WCS, n_pixels: int, vectors: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Counts (n, n) in the pixels of a frame, indexed [row, column]."""
-    x, y = wcs.wcs_world2pix(*vectors_to_lonlat(vectors), 0)
-    edges = np.arange(n_pixels + 1) - 0.5
-    image, _, _ = np.histogram2d(y, x, bins=(edges, edges), weights=counts)
-    return image
 
 
 def _draw_field(

@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from astropy.table import Table
-from sklearn.metrics import roc_auc_score, roc_curve
 
 from ...catalog.schema import CLASSES
 from ...errors import InputError
@@ -172,6 +171,8 @@ def auc(positive: np.ndarray, score: np.ndarray) -> float:
     """Area under the ROC curve; NaN without some of each kind."""
     if positive.all() or not positive.any():
         return float("nan")
+    from sklearn.metrics import roc_auc_score  # takes a second, and few runs have classes
+
     return float(roc_auc_score(positive, score))
 
 
@@ -223,6 +224,8 @@ def confusion_table(truth: np.ndarray, decided: np.ndarray) -> Table:
 
 def roc_table(judged: ClassifiedDetections) -> Table:
     """ROC curves of the class contests and of Fake, one row a point."""
+    from sklearn.metrics import roc_curve
+
     contests = class_contests(judged.select(judged.classed))
     false = judged.label == FAKE
     rows = false | (judged.ts > BRIGHT_TS)

@@ -28,7 +28,7 @@ def read_selection(path: Path, hdus: fits.HDUList, index: int) -> Selection:
     Raises
     ------
     InputError
-        A cut in a unit of another kind, or of several ranges of energy.
+        A cut in a unit of another kind, or of ranges of energy with a gap between them.
     """
     selection = Selection()
     for header in (hdus[0].header, hdus[index].header):
@@ -76,10 +76,11 @@ def _apply(selection: Selection, kind: str, value: str, unit: str, where: str) -
         if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
             return replace(selection, event_type=FRONT if ranges[0][0] == 0 else BACK)
     if kind == "ENERGY" and ranges:
-        if len(ranges) > 1:
-            raise InputError(f"{where}: {value} are several ranges, expected one")
+        joined = merged_spans(ranges)
+        if len(joined) > 1:
+            raise InputError(f"{where}: {value} are ranges with a gap, expected one without")
         scale = factor(unit, "MeV", where, "MeV")
-        return replace(selection, energy_mev=_both(selection.energy_mev, ranges[0], scale))
+        return replace(selection, energy_mev=_both(selection.energy_mev, joined[0], scale))
     if kind == "ZENITH_ANGLE" and ranges:
         scale = factor(unit, "deg", where, "deg")
         return replace(selection, zenith_deg=_both(selection.zenith_deg, ranges[0], scale))
