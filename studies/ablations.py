@@ -62,7 +62,7 @@ CHANGES = (
     Change("as find does it: FRONT, ten years"),
     Change("peaks in place of K-means", search=SearchConfig(centers="peaks")),
     Change("each patch in four orientations", search=SearchConfig(few_patches=10_000)),
-    Change("half as many patches", search=SearchConfig(grid=GridConfig(3.7, 28))),
+    Change("twice as many patches", search=SearchConfig(grid=GridConfig(2.5, 42))),
     Change(
         "a third, in four orientations",
         search=SearchConfig(few_patches=10_000, grid=GridConfig(4.5, 24)),

@@ -60,11 +60,13 @@ def one_look() -> Iterator[None]:
 
     sky_mask, kept = find.sky_mask, {}
 
-    def remembered(sky, localizer, frames, config=None, **others):
-        look = pickle.dumps([sky.bins, localizer.provenance, frames, config])
+    def remembered(sky, localizer, frames, scene, config=None, **others):
+        counts = [layer.bins for layer in sky.layers or (sky,)]
+        given = [scene.observed, bool(scene.templates)]
+        look = pickle.dumps([counts, localizer.provenance, frames, given, config])
         key = hashlib.sha256(look).digest()
         if key not in kept:
-            kept[key] = sky_mask(sky, localizer, frames, config, **others)
+            kept[key] = sky_mask(sky, localizer, frames, scene, config, **others)
         return kept[key]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -49,14 +49,14 @@ def distances(points: np.ndarray) -> np.ndarray:
 
 
 def test_every_point_lies_well_inside_a_patch_of_a_grid_of_moderate_size(distances):
-    assert 1650 < len(sky_grid()) < 2200
+    assert 800 < len(sky_grid()) < 1000
     assert distances.min(axis=0).max() <= GridConfig.reach_deg
 
 
-def test_a_point_is_seen_by_nearly_five_patches_on_average_and_by_two_at_least(distances):
+def test_a_point_is_seen_by_two_patches_on_average_and_by_one_at_least(distances):
     seen = (distances < PATCH_DEG / 2).sum(axis=0)
-    assert seen.min() >= 2
-    assert 4.5 < seen.mean() < 5.5
+    assert seen.min() >= 1
+    assert 2.0 < seen.mean() < 2.7
 
 
 def test_the_owner_is_the_nearest_patch_in_the_tangent_plane(points, distances):
@@ -91,7 +91,7 @@ def test_a_large_circle_takes_the_grid_patches_that_own_its_points(lon, lat):
     covered = coverage_vectors(np.flatnonzero(circle_coverage(lon, lat, 9.0)))
     nearest = np.min([tangent_distance(frame, covered) for frame in grid], axis=0)
     assert nearest.max() <= GridConfig.reach_deg
-    assert 12 < len(grid) < 30
+    assert 6 < len(grid) < 20
     assert set(grid) <= set(sky_grid())
 
 
@@ -99,11 +99,11 @@ def test_the_whole_sky_takes_the_whole_grid():
     assert covering_grid(None) == sky_grid()
 
 
-def test_a_sparser_grid_reaches_as_far_as_it_is_asked_to(points):
-    sparse = sky_grid(GridConfig(reach_deg=3.7, rings=28))
-    assert len(sparse) < 0.6 * len(sky_grid())
-    nearest = np.min([tangent_distance(frame, points) for frame in sparse], axis=0)
-    assert nearest.max() <= 3.7
+def test_a_denser_grid_reaches_as_far_as_it_is_asked_to(points):
+    dense = sky_grid(GridConfig(reach_deg=2.5, rings=42))
+    assert len(dense) > 1.8 * len(sky_grid())
+    nearest = np.min([tangent_distance(frame, points) for frame in dense], axis=0)
+    assert nearest.max() <= 2.5
 
 
 def test_no_coverage_takes_no_patch():
