@@ -106,6 +106,15 @@ class FindConfig(SearchSettings):
         gt=0.0,
         unit="deg",
     )
+    measure: bool = setting(
+        False, "Fit the candidates: significance, fluxes, spectra, light curves, as `refit` does."
+    )
+    diffuse: Path | None = setting(
+        None, "Galactic mapcube that --measure takes; goes with --iso.", metavar="FILE"
+    )
+    iso: Path | None = setting(
+        None, "Isotropic spectrum that --measure takes; goes with --diffuse.", metavar="FILE"
+    )
 
 
 class Find(Writing, FindConfig):

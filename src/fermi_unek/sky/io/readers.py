@@ -33,6 +33,7 @@ def read_sky(
     energy_mev: tuple[float, float] | None = None,
     time_met: tuple[float, float] | None = None,
     yearly: bool | None = False,
+    fine: bool = False,
     progress: Progress = silent,
 ) -> SkyCounts:
     """Counts of a sky or a field from photon files or count cubes.
@@ -54,6 +55,8 @@ def read_sky(
         Fill `SkyCounts.years` from the times of the photons, one layer for each year of 365.25 d
         since the start of the mission, from the first to the last that holds a photon. None does
         so where the files hold times, and is content where they do not.
+    fine : bool
+        Fill `SkyCounts.fine`: photons in narrow bins of energy, cubes in their own channels.
     progress : Progress
         Wraps the files.
 
@@ -87,7 +90,7 @@ def read_sky(
                 if len(paths) > 1:
                     raise InputError(f"{path}: a binned sky cannot be joined with other inputs")
                 return _binned_sky(path, cuts)
-            part = _read(kind, path, hdus, index, cuts, ids, rng, yearly)
+            part = _read(kind, path, hdus, index, cuts, ids, rng, yearly, fine)
         warn_of_cuts(part.selection, str(path))
         parts.append(replace(part, checksum=checksum(path)))
     if ids.doubles:
@@ -156,18 +159,19 @@ def _read(
     ids: PhotonIds,
     rng: np.random.Generator,
     yearly: bool | None,
+    fine: bool,
 ) -> SkyPart:
     if kind == "photons":
         if yearly is None:
             yearly = "TIME" in hdus[index].columns.names
-        return read_photons(path, hdus, index, cuts, ids, yearly=yearly)
+        return read_photons(path, hdus, index, cuts, ids, yearly=yearly, fine=fine)
     if yearly:
         warnings.warn(
             f"{path}: a cube does not hold the times of its photons, no yearly counts",
             UnekWarning,
             stacklevel=3,
         )
-    return read_cube(path, hdus, index, cuts, rng)
+    return read_cube(path, hdus, index, cuts, rng, fine=fine)
 
 
 def _binned_sky(path: Path, cuts: PhotonCuts) -> SkyCounts:
