@@ -1,4 +1,4 @@
-"""The fit of one candidate: which form its spectrum has, and when."""
+"""The fit of one region: which form a spectrum has, and what is fitted of it."""
 
 from __future__ import annotations
 
@@ -6,59 +6,63 @@ import numpy as np
 import pytest
 from measure_samples import FLUXES, INDEX, PLACES, flat_sky, small_sky
 
-from fermi_unek.measure.fit import fit_fully, fit_roughly
-from fermi_unek.measure.pixels import PixelCounts
-from fermi_unek.measure.region import LEAST_RADIUS_DEG, divide, make_task
+from fermi_unek.measure.region import LEAST_RADIUS_DEG, divide, fit_region, make_task
 from fermi_unek.measure.response import build_response
 from fermi_unek.measure.state import SourceState
-from fermi_unek.measure.window import RegionSky
 
 BETA = 0.4
+STATES = [SourceState(*place, 1e-4 * flux) for place, flux in zip(PLACES, FLUXES, strict=True)]
+VECTORS = np.array([state.vector for state in STATES])
 
 
-def region_sky(beta):
-    counts = PixelCounts(small_sky(beta=beta))
-    states = [SourceState(*place, 1e-4 * flux) for place, flux in zip(PLACES, FLUXES, strict=True)]
-    region = divide(np.array([one.vector for one in states]), np.array(FLUXES))[0]
-    return RegionSky(
-        make_task(region, states, counts, build_response(counts), flat_sky()).data, states
-    )
+def fitted(beta, **settings):
+    responses = [build_response(small_sky(beta=beta))]
+    region = divide(VECTORS, np.array(FLUXES))[0]
+    return fit_region(make_task(region, STATES, responses, flat_sky(), **settings))
 
 
 @pytest.fixture(scope="module")
 def curved():
-    return region_sky(BETA)
+    return fitted(BETA)
 
 
-def test_a_bright_source_is_curved_while_positions_are_found(curved):
-    alone = fit_roughly(curved, 0, together=False, localise=False)
-    shaped = fit_roughly(curved, 0, together=True, localise=True)
-    assert alone.beta == 0.0
-    assert shaped.beta == pytest.approx(BETA, abs=0.25)
-    assert np.hypot((shaped.lon_deg - PLACES[0][0]) * 0.64, shaped.lat_deg - PLACES[0][1]) < 0.03
-
-
-def test_a_source_that_was_curved_before_still_gets_its_power_law(curved):
-    sky = RegionSky(curved.data, curved.states)
-    sky.update(0, fit_roughly(sky, 0, together=True, localise=True))
-    found = fit_fully(sky, 0, 0)
+def test_a_curved_source_becomes_a_log_parabola_and_keeps_its_power_law(curved):
+    found = curved[0]
     assert set(found.power_law.values) == {"index", "amplitude", "reference"}
     assert found.power_law.errors["index"] > 0
     assert found.log_parabola.stat < found.power_law.stat - 9.0
-    assert found.state.beta == pytest.approx(found.log_parabola.values["beta"])
+    assert found.state.beta == pytest.approx(BETA, abs=0.25)
     assert found.ellipse_deg is not None
+    place = (found.state.lon_deg - PLACES[0][0]) * 0.64, found.state.lat_deg - PLACES[0][1]
+    assert np.hypot(*place) < 0.03
 
 
-def test_a_source_without_curvature_ends_as_a_power_law():
-    sky = region_sky(0.0)
-    sky.update(0, fit_roughly(sky, 0, together=True, localise=True))
-    found = fit_fully(sky, 0, 0)
+def test_a_source_without_curvature_is_a_power_law_where_it_was_if_positions_are_held():
+    found = fitted(0.0, moving=False)[0]
     assert found.state.beta == 0.0
     assert abs(found.state.index - INDEX) < 4.0 * found.power_law.errors["index"]
+    assert (found.state.lon_deg, found.state.lat_deg) == PLACES[0]
+    assert found.ellipse_deg is None
+
+
+def test_a_prior_pulls_an_index_by_what_its_width_says():
+    """Two Gaussians: the data's and the prior's."""
+    free = fitted(0.0, moving=False, scatter=False)[1].power_law
+    mean = free.values["index"] + 0.1
+    pulled = fitted(0.0, moving=False, scatter=False, prior=(mean, 0.1))[1].power_law
+    weight = free.errors["index"] ** -2.0
+    expected = (weight * free.values["index"] + mean * 100.0) / (weight + 100.0)
+    assert pulled.values["index"] == pytest.approx(expected, abs=0.02)
+    assert pulled.errors["index"] == pytest.approx((weight + 100.0) ** -0.5, rel=0.1)
 
 
 def test_a_region_of_few_candidates_looks_as_far_around_as_one_of_many():
-    places = np.array([SourceState(*place, 1e-12).vector for place in PLACES])
-    region = divide(places, np.array(FLUXES))[0]
+    region = divide(VECTORS, np.array(FLUXES))[0]
     assert region.radius_deg == LEAST_RADIUS_DEG
     assert set(region.rows) == {0, 1}
+
+
+def test_candidates_where_no_photons_were_taken_shine_and_are_not_fitted():
+    regions = divide(VECTORS, np.array(FLUXES), np.array([True, False]))
+    assert [region.own for region in regions] == [(0,)]
+    assert regions[0].surroundings == (1,)

@@ -21,10 +21,10 @@ from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, PROFILE_DEG, load_instr
 from fermi_unek.irf.livetime import read_livetime
 from fermi_unek.irf.psf import read_psf
 from fermi_unek.measure import refit_to_file
-from fermi_unek.measure.background import diffuse_per_sr
+from fermi_unek.measure.background import DiffuseImages
+from fermi_unek.measure.channels import channels_of, counts_within, domain
 from fermi_unek.measure.command import find_diffuse, refit_catalog
-from fermi_unek.measure.pixels import PixelCounts
-from fermi_unek.measure.response import blurred_profiles, build_response, observed_intervals
+from fermi_unek.measure.response import build_response, through_pixels
 from fermi_unek.sky.bins import YEAR_S
 from fermi_unek.sky.counts import Pixels
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
@@ -74,7 +74,7 @@ def write_psf(path, sigma_deg=0.2, exposure=2e11):
 
 
 def counts():
-    return PixelCounts(small_sky())
+    return small_sky()
 
 
 def test_a_map_of_the_exposure_replaces_the_table(tmp_path):
@@ -117,7 +117,8 @@ def test_a_psf_file_without_a_map_brings_its_own_exposure(tmp_path):
 def test_the_psf_of_a_file_replaces_the_tables(tmp_path):
     path = write_psf(tmp_path / "psf.fits", sigma_deg=0.2)
     response = build_response(counts(), psf=[path], centre=HERE[0])
-    profile = response.grouping(HERE[0]).mean_profile(3)
+    flux = FINE_ENERGIES_MEV**-1.2
+    profile = response.profiles(flux, response.exposures(HERE[0]))[3]
     expected = 1.0 / (2 * np.pi * np.radians(0.2) ** 2)
     for angle in (0.05, 0.2, 0.4):
         value = np.interp(angle, PROFILE_DEG, profile)
@@ -200,7 +201,7 @@ def test_a_psf_file_of_no_exposure_asks_for_a_map(tmp_path):
 
 
 def test_without_a_live_time_it_says_how_to_give_one():
-    unknown = PixelCounts(replace(small_sky(), livetime_years=float("nan")))
+    unknown = replace(small_sky(), livetime_years=float("nan"))
     with pytest.raises(InputError, match="--years"):
         build_response(unknown)
     response = build_response(unknown, years=5.0)
@@ -233,7 +234,7 @@ def seen_during(first, last, **selection):
     """The sky of the tests, with photons of FRONT events between two years of the mission."""
     spans = ((YEARS[first], YEARS[last]),)
     cuts = Selection(event_type=1, event_class=128, spans_met=spans, **selection)
-    return PixelCounts(replace(small_sky(), selection=cuts))
+    return replace(small_sky(), selection=cuts)
 
 
 def exposure_during(path, first, last, event_type=1, **keywords):
@@ -328,35 +329,46 @@ def test_the_unit_of_an_exposure_map_is_obeyed(tmp_path, keyword, unit, scale):
 
 
 def test_energies_observed_in_part_narrow_their_bin():
-    sky = replace(small_sky(), intervals_mev=((10000.0, 2e6),))
-    intervals = observed_intervals(sky)
-    np.testing.assert_allclose(intervals[4], [1e4, 2e4])
-    np.testing.assert_allclose(intervals[5], [2e4, 1e6])
+    channels = channels_of(replace(small_sky(), intervals_mev=((10000.0, 2e6),)))
+    np.testing.assert_allclose(channels[4].energies_mev, [1e4, 2e4])
+    np.testing.assert_allclose(channels[5].energies_mev, [2e4, 1e6])
 
 
 def test_pixels_of_a_coarse_input_are_those_of_the_likelihood():
-    sky = replace(small_sky(), counted_in=PIXELS)
-    other = PixelCounts(sky)
-    assert other.orders == (7, 7, 8, 10, 10, 11)
-    np.testing.assert_allclose(other.blur_deg, [0, 0, 0, 0.2, 0, 0])
-    disc = other.pixels(0, HERE[0], 3.0)
-    fine = counts()
-    assert other.at(disc).sum() == pytest.approx(
-        sum(fine.at(fine.pixels(0, HERE[0], 3.0))), rel=0.1
+    coarse = build_response(replace(small_sky(), counted_in=PIXELS))
+    fine = build_response(small_sky())
+    limits = [pixels.galactic_order or 99 for pixels in PIXELS]
+    assert coarse.orders == tuple(map(min, fine.orders, limits))
+    np.testing.assert_allclose([c.side_deg for c in coarse.channels], [0, 0, 0, 0.2, 0, 0])
+    area = domain(coarse.channels[0].counts.coverage, HERE[0], 3.0, coarse.orders[0])
+    sums = [
+        counts_within(response.channels[0].counts, area, response.orders[0])[1].sum()
+        for response in (coarse, fine)
+    ]
+    assert sums[0] == sums[1] > 0
+
+
+def test_a_domain_is_what_was_observed_of_a_disc():
+    coverage = small_sky().bins[0].coverage
+    area = domain(coverage, HERE[0], 8.0, 8)
+    disc = 2 * np.pi * (1 - np.cos(np.radians(8.0)))
+    assert area.observed_sr.sum() + area.missing_sr.sum() == pytest.approx(disc, rel=0.01)
+    assert area.observed_sr.sum() == pytest.approx(
+        2 * np.pi * (1 - np.cos(np.radians(6.0))), rel=0.03
     )
-    assert disc.order == 7
+    inside = domain(coverage, HERE[0], 5.0, 8)
+    pixels, number = counts_within(small_sky().bins[0], inside, 8)
+    assert np.all(np.diff(pixels) > 0)
+    vectors = np.stack(hp.pix2vec(2**10, small_sky().bins[0].pixels.astype(int), nest=True), -1)
+    near = np.degrees(np.arccos(vectors @ HERE[0])) < 5.0
+    # the rim follows the pixels of the coverage
+    assert number.sum() == pytest.approx(small_sky().bins[0].counts[near].sum(), rel=0.01)
 
 
-def test_pixels_that_stick_out_of_the_field_are_left_out():
-    disc = counts().pixels(0, HERE[0], 20.0)
-    distance = np.degrees(np.arccos(disc.vectors @ HERE[0]))
-    assert 5.5 < distance.max() < 6.0
-
-
-def test_blurring_a_profile_keeps_its_photons():
+def test_pixels_widen_a_profile_and_keep_its_photons():
     sigma = 0.1
     profile = np.exp(-0.5 * (PROFILE_DEG / sigma) ** 2)
-    blurred = blurred_profiles(profile[None], 0.2)[0]
+    blurred = through_pixels(through_pixels(profile[None], 0.2), 0.2)[0]
     ring = 2 * np.pi * np.sin(np.radians(PROFILE_DEG))
 
     def moment(values, power):
@@ -378,15 +390,16 @@ def test_an_output_that_cannot_be_is_refused_before_anything_is_read(tmp_path):
 
 def test_a_ridge_of_diffuse_emission_is_not_flattened():
     sky = small_sky()
-    response = build_response(PixelCounts(sky))
+    response = build_response(sky)
     _, lat = hp.pix2ang(DIFFUSE_NSIDE, np.arange(12 * DIFFUSE_NSIDE**2), nest=True, lonlat=True)
     ridge = np.exp(-0.5 * ((lat - 50.0) / 0.6) ** 2).astype(np.float32)
     flat = flat_sky()
     model = replace(flat, maps=flat.maps * (1.0 + 2000.0 * ridge))
     vectors = lonlat_to_vectors(np.full(4, 200.0), np.array([49.3, 49.9, 50.1, 50.7]))
-    grouping = response.grouping(HERE[0])
-    found = diffuse_per_sr(model, response, grouping, HERE[0], 2.0, [vectors] * 6)[0]
-    plain = diffuse_per_sr(flat, response, grouping, HERE[0], 2.0, [vectors] * 6)[0]
+    found, plain = (
+        DiffuseImages(one, response, HERE[0], 2.0).per_sr(0, vectors).sum(axis=0)
+        for one in (model, flat)
+    )
     # what the model itself says, photon energies of the bin being much alike
     energy = np.array([390.0])
     expected = model.intensity_at(energy, vectors)[0] / flat.intensity_at(energy, vectors)[0]

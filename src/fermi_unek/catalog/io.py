@@ -14,14 +14,15 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Column, Table
 from mocpy import MOC
 
 from .. import __version__
 from ..errors import InputError, OutputError, UnekWarning
 from ..outputs import check_file, replacing
-from ..sky.bins import COVERAGE_ORDER, ENERGY_EDGES_MEV, N_BINS, YEAR_S
+from ..sky.bins import COVERAGE_ORDER, YEAR_S
 from ..sky.geometry.coverage import N_COVERAGE
 from ..sky.io.files import open_fits
 from .build import name_neighbours
@@ -31,9 +32,11 @@ from .releases import RELEASES, load_release
 from .schema import (
     COLUMNS,
     COUNTERPART_COLUMNS,
+    DEFAULT_YEAR_EDGES_MET,
     EXTENDED_COLUMNS,
     NOT_A_FERMI_PRODUCT,
     ColumnSpec,
+    band_edges_mev,
     blank_table,
 )
 
@@ -67,7 +70,7 @@ def write_catalog(catalog: Catalog, path: str | Path, overwrite: bool = False) -
         fits.PrimaryHDU(header=_primary_header(catalog.header)),
         _sources_hdu(catalog),
         _table_hdu(_extended_table(), EXTENDED_COLUMNS, "ExtendedSources"),
-        _energy_hdu(),
+        _energy_hdu(band_edges_mev(catalog.table)),
         _history_hdu(catalog.year_edges_met),
     ]
     if catalog.coverage is not None:
@@ -135,6 +138,45 @@ def read_catalog(path: str | Path) -> Catalog:
         return Catalog(_with_neighbours(table, header), header, coverage, edges)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def read_source_list(path: str | Path) -> Catalog:
+    """Sources of any list in the manner of 4FGL: a catalog of ours, a release, fermipy's.
+
+    Of another's list the columns of the schema are taken over, energy bands and histories left
+    out; names and order stay.
+
+    Raises
+    ------
+    InputError
+        No such file, or a table without names and equatorial positions.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, expected a catalog")
+    with open_fits(path) as hdus:
+        if sources_hdu(hdus) is not None:
+            return read_catalog(path)
+        for hdu in hdus:
+            names = set(getattr(hdu, "columns", fits.ColDefs([])).names)
+            if {"Source_Name", "RAJ2000", "DEJ2000"} <= names:
+                found = _tidied(Table.read(hdu, mask_invalid=False))
+                break
+        else:
+            raise InputError(
+                f"{path}: has no table with Source_Name, RAJ2000 and DEJ2000, expected a catalog "
+                "of fermi-unek or one like 4FGL"
+            )
+    table = blank_table(len(found), len(DEFAULT_YEAR_EDGES_MET) - 1)
+    for name in table.colnames:
+        if name in found.colnames and table[name].ndim == found[name].ndim == 1:
+            table[name][:] = found[name]
+    place = SkyCoord(found["RAJ2000"], found["DEJ2000"], unit="deg").galactic
+    # as many digits as the list has: the schema's columns are of single precision
+    for name, values in (("RAJ2000", found["RAJ2000"]), ("DEJ2000", found["DEJ2000"]),
+                         ("GLON", place.l.deg), ("GLAT", place.b.deg)):  # fmt: skip
+        table[name] = Column(np.asarray(values, float), unit="deg")
+    return Catalog(table, {"source list": path.name})
 
 
 def _with_neighbours(table: Table, header: Mapping[str, HeaderValue]) -> Table:
@@ -233,13 +275,13 @@ def _extended_table() -> Table:
     return table
 
 
-def _energy_hdu() -> fits.BinTableHDU:
+def _energy_hdu(edges: np.ndarray) -> fits.BinTableHDU:
     table = Table(
         {
-            "LowerEnergy": ENERGY_EDGES_MEV[:-1].astype("f4"),
-            "UpperEnergy": ENERGY_EDGES_MEV[1:].astype("f4"),
-            "SysRel": np.zeros(N_BINS, "f4"),
-            "ENumBins": np.ones(N_BINS, "i2"),
+            "LowerEnergy": edges[:-1].astype("f4"),
+            "UpperEnergy": edges[1:].astype("f4"),
+            "SysRel": np.zeros(len(edges) - 1, "f4"),
+            "ENumBins": np.ones(len(edges) - 1, "i2"),
         },
         units={"LowerEnergy": "MeV", "UpperEnergy": "MeV"},
     )

@@ -1,7 +1,7 @@
 """The one column schema: 4FGL-DR3's point source table, and what this package adds to it.
 
-Names, units and order follow gll_psc_v29 (4FGL-DR3, arXiv:2201.11184). The number of energy
-bands is ours (six), the number of years in the histories that of the data.
+Names, units, order and energy bands follow gll_psc_v29 (4FGL-DR3, arXiv:2201.11184). The number
+of years in the histories is that of the data.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Column, Table
 
-from ..sky.bins import MISSION_START_MET, N_BINS, YEAR_S
+from ..sky.bins import BAND_EDGES_MEV, ENERGY_EDGES_MEV, MISSION_START_MET, N_BINS, YEAR_S
 
 FLAG_NEAR_EDGE = 1 << 14
 """Bit 15 of `Flags`, unused by 4FGL: within half a degree of where the data end."""
@@ -46,8 +46,8 @@ NOT_A_FERMI_PRODUCT = (
 class ColumnSpec:
     """One column: numpy `kind` ("U18", "f4", ...), unit, meaning, and values a row.
 
-    `per_row` is () for one value, or a tuple in which "band" and "year" stand for the number
-    of energy bands and of years.
+    `per_row` is () for one value, or a tuple in which "bin", "band" and "year" stand for the
+    number of the networks' energy bins, of 4FGL's energy bands and of years.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ColumnSpec:
 
     def shape(self, n_years: int) -> tuple[int, ...]:
         """Values a row as numbers."""
-        sizes = {"band": N_BINS, "year": n_years}
+        sizes = {"bin": N_BINS, "band": len(BAND_EDGES_MEV) - 1, "year": n_years}
         return tuple(sizes[s] if isinstance(s, str) else s for s in self.per_row)
 
     def blank(self, n_rows: int, n_years: int) -> Column:
@@ -182,7 +182,7 @@ _OURS = (
     ColumnSpec("Fake", "?", None, "True: taken for a fluctuation of the background"),
     ColumnSpec("Nearest_FGL", "U19", None, "Nearest source of the 4FGL release, however far"),
     ColumnSpec("Sep_FGL", "f4", "deg", "Distance to Nearest_FGL"),
-    ColumnSpec("Counts_Band", "f4", None, "Photons counted per band; NaN: no data", ("band",)),
+    ColumnSpec("Counts_Band", "f4", None, "Photons counted per bin; NaN: no data", ("bin",)),
 )
 
 COLUMNS = _POSITION + _SPECTRUM + _HISTORY + _ASSOCIATION + _OURS
@@ -226,6 +226,12 @@ EXTENDED_COLUMNS = (
     ColumnSpec("Spatial_Filename", "U24", None, "Template file"),
 )
 """Columns of the ExtendedSources table of 4FGL-DR3."""
+
+
+def band_edges_mev(table: Table) -> np.ndarray:
+    """Edges of the bands of Flux_Band: 4FGL's, or in catalogs of before the networks' bins."""
+    n_bands = table["Flux_Band"].shape[1]
+    return BAND_EDGES_MEV if n_bands == len(BAND_EDGES_MEV) - 1 else ENERGY_EDGES_MEV
 
 
 def blank_table(n_rows: int, n_years: int, columns: tuple[ColumnSpec, ...] = COLUMNS) -> Table:

@@ -30,9 +30,20 @@ class RefitConfig(Sky, Cluster, BinConfig):
         None, "Isotropic spectrum (iso_*.txt); goes with --diffuse.", metavar="FILE"
     )
     years: float | None = LIVE_YEARS
-    fake_ts: float | None = setting(
-        None,
-        "Candidates of less TS are marked in Fake, which stays as it is unless given.",
+    localize: bool = setting(True, "Fit positions too; else they stay where they are.")
+    index_prior: float | None = setting(
+        0.3,
+        "Standard deviation of the Gaussian prior around 2.3 of a power law's index; 0.3 is the "
+        "scatter in 4FGL-DR2.",
+        gt=0.0,
+    )
+    scatter: bool = setting(
+        True, "Errors hold how much the residuals of a region scatter beyond the photons' noise."
+    )
+    history: bool = setting(True, "Fluxes of each year, where the inputs are photons with times.")
+    fake_ts: float = setting(
+        9.0,
+        "Candidates of less TS are marked in Fake; 0 marks none.",
         metavar="TS",
         ge=0.0,
     )

@@ -82,7 +82,7 @@ class SearchSettings(BinConfig):
     diffuse: str = setting(
         "v07",
         "Diffuse emission that the network is told of, without its level: the shipped shape (v07), "
-        "a mapcube such as gll_iem_v07.fits, or none.",
+        "a mapcube such as gll_iem_v07.fits, which --measure fits with too, or none.",
         metavar="v07|none|FILE",
     )
     iso: Path | None = setting(
@@ -137,6 +137,9 @@ class FindConfig(SearchSettings):
         "given.",
         gt=0.0,
         unit="deg",
+    )
+    measure: bool = setting(
+        False, "Fit the candidates: significance, fluxes, spectra, light curves, as `refit` does."
     )
 
 

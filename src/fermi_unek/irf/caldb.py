@@ -253,7 +253,8 @@ def _dispersion(
     nearest = np.abs(cosines[:, None] - centres[None]).argmin(axis=1)
     quantiles = np.empty((len(FINE_ENERGIES_MEV), levels.size))
     for k, energy in enumerate(np.log10(FINE_ENERGIES_MEV)):
-        j = int(np.abs(log_energy - energy).argmin())
+        j = int(np.clip(np.searchsorted(log_energy, energy) - 1, 0, log_energy.size - 2))
+        f = float(np.clip((energy - log_energy[j]) / (log_energy[j + 1] - log_energy[j]), 0, 1))
         width = (
             scale[0] * energy**2
             + scale[1] * cosines**2
@@ -262,9 +263,11 @@ def _dispersion(
             + scale[4] * energy * cosines
             + scale[5]
         )
-        entry = {name: t[nearest, j][:, None] for name, t in table.items()}
-        density = _dispersion_density((ratio[None] - 1.0) / width[:, None], entry)
-        density /= np.trapezoid(density, ratio, axis=1)[:, None]
+        density = np.zeros((len(cosines), len(ratio)))
+        for node, share in ((j, 1.0 - f), (j + 1, f)):
+            entry = {name: t[nearest, node][:, None] for name, t in table.items()}
+            part = _dispersion_density((ratio[None] - 1.0) / width[:, None], entry)
+            density += share * part / np.trapezoid(part, ratio, axis=1)[:, None]
         averaged = weights[k] @ density
         steps = 0.5 * np.diff(ratio) * (averaged[1:] + averaged[:-1])
         cumulative = np.concatenate([[0.0], np.cumsum(steps)])

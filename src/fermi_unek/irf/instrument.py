@@ -8,7 +8,7 @@ the 4-year gtltcube file of the Fermi-LAT collaboration by
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -143,21 +143,50 @@ class ResponseTables:
     def bin_fractions(self) -> np.ndarray:
         """Fractions (E, 6) of the photons of each true-energy bin reconstructed in each bin.
 
-        The true energy is spread over its fine bin as a power law of index 2.
+        The true energy is spread over its fine bin as a power law of index 2, and reconstructed
+        energies as the simulator draws them: evenly between two quantiles.
         """
-        return self.fractions_within(np.stack([ENERGY_EDGES_MEV[:-1], ENERGY_EDGES_MEV[1:]], 1))
+        levels = np.linspace(0.0, 1.0, self.dispersion.shape[1])
+        bins = np.stack([ENERGY_EDGES_MEV[:-1], ENERGY_EDGES_MEV[1:]], 1)
+        return self._fractions(bins, lambda ratio, quantiles: np.interp(ratio, quantiles, levels))
 
     def fractions_within(self, intervals_mev: np.ndarray) -> np.ndarray:
-        """As `bin_fractions`, (E, B), for intervals (B, 2) of reconstructed energy."""
-        levels = np.linspace(0.0, 1.0, self.dispersion.shape[1])
+        """As `bin_fractions`, (E, B), for intervals (B, 2) of reconstructed energy.
+
+        Beyond the outermost quantiles, which the simulator's even draw stretches, the distribution
+        falls off: of a steep spectrum one percent of the photons would be elsewhere.
+        """
+        return self._fractions(intervals_mev, _cumulative)
+
+    def _fractions(
+        self,
+        intervals_mev: np.ndarray,
+        cumulative: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    ) -> np.ndarray:
         inside = (np.arange(8) + 0.5) / 8
         result = np.zeros((len(self.dispersion), len(intervals_mev)))
-        for k, ratios in enumerate(self.dispersion):
+        for k, quantiles in enumerate(self.dispersion):
             low, high = FINE_EDGES_MEV[k], FINE_EDGES_MEV[k + 1]
-            for energy in 1.0 / (1.0 / low + inside * (1.0 / high - 1.0 / low)):
-                at = np.interp(intervals_mev / energy, ratios, levels, left=0.0, right=1.0)
-                result[k] += (at[:, 1] - at[:, 0]) / inside.size
+            energies = 1.0 / (1.0 / low + inside * (1.0 / high - 1.0 / low))
+            at = cumulative(intervals_mev / energies[:, None, None], quantiles.astype(float))
+            result[k] = (at[..., 1] - at[..., 0]).mean(axis=0)
         return result
+
+
+def _cumulative(ratio: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """Part of a distribution below some ratios, from its equidistant quantiles (Q,).
+
+    The outermost quantiles are the ends of the tables that they were made from: beyond the second
+    and the last but one the distribution is taken to fall off exponentially.
+    """
+    levels = np.linspace(0.0, 1.0, len(quantiles))
+    step = levels[1]
+    (low, next_low), (next_high, high) = quantiles[1:3], quantiles[-3:-1]
+    with np.errstate(over="ignore"):
+        below = step * np.exp(np.minimum(ratio - low, 0.0) / max(next_low - low, 1e-6))
+        above = 1.0 - step * np.exp(np.minimum(high - ratio, 0.0) / max(high - next_high, 1e-6))
+    between = np.interp(ratio, quantiles, levels)
+    return np.where(ratio < low, below, np.where(ratio > high, above, between))
 
 
 @dataclass(frozen=True)

@@ -2,95 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import map_coordinates, spline_filter
 from scipy.signal import fftconvolve
 
 from ..diffuse.named import DiffuseModel
-from ..irf.instrument import FINE_EDGES_MEV, FINE_ENERGIES_MEV, PROFILE_DEG
-from ..sky.bins import N_BINS, PATCH_DEG
+from ..irf.instrument import FINE_EDGES_MEV, FINE_ENERGIES_MEV
+from ..sky.bins import PATCH_DEG
 from ..sky.geometry.frame import PatchFrame, vectors_to_lonlat
-from .response import Grouping, Response
+from .response import Response, profile_place
 
 GRID_DEG = 0.2
 """Step of the tangent-plane grid on which the diffuse emission is blurred; the models have 0.23."""
 
+_INDEX = 2.4
+_EXPOSURE_STEP = 5
+_BLUR_RADII = 8.0
 _MARGIN_DEG = 5.0  # what is blurred into the region from outside
 _PER_PATCH = round(PATCH_DEG / GRID_DEG)
 
 
-def diffuse_per_sr(
-    diffuse: DiffuseModel,
-    response: Response,
-    grouping: Grouping,
-    centre: np.ndarray,
-    radius_deg: float,
-    vectors: Sequence[np.ndarray],
-) -> list[np.ndarray]:
-    """Expected photons of the diffuse emission per sr, in directions given for each energy bin.
+class DiffuseImages:
+    """Expected photons of the Galactic and the isotropic emission around a place.
 
-    The emission is sampled on a tangent-plane grid, weighted with the exposure, and blurred with
-    the mean PSF of each bin unless the model has the PSF in it.
+    The emission is sampled on a tangent-plane grid, weighted with the exposure, and its Galactic
+    part is blurred with the mean PSF of each channel unless the model has the PSF in it.
 
     Parameters
     ----------
     diffuse : DiffuseModel
     response : Response
-    grouping : Grouping
-        For the middle of the region.
     centre : array (3,)
-        Middle of the region.
+        Galactic unit vector.
     radius_deg : float
-        Within which the directions lie; at most 35.
-    vectors : sequence of six arrays (P_b, 3)
-        Galactic unit vectors.
-
-    Returns
-    -------
-    list of six arrays (P_b,)
+        Within which it will be asked for; at most 35.
     """
-    lon, lat = vectors_to_lonlat(centre)
-    frame = PatchFrame(float(lon), float(lat))
-    half = int(np.ceil(np.degrees(np.tan(np.radians(radius_deg + _MARGIN_DEG))) / GRID_DEG))
-    middle = (_PER_PATCH - 1) / 2.0
-    offsets = np.arange(-half, half + 1)
-    x, y = np.meshgrid(offsets + middle, offsets + middle)
-    rates = _rates(diffuse, response, frame.unproject(x, y, _PER_PATCH))
-    result = []
-    for b, directions in enumerate(vectors):
-        image = rates[b]
+
+    def __init__(
+        self, diffuse: DiffuseModel, response: Response, centre: np.ndarray, radius_deg: float
+    ) -> None:
+        lon, lat = vectors_to_lonlat(centre)
+        self._frame = PatchFrame(float(lon), float(lat))
+        half = int(np.ceil(np.degrees(np.tan(np.radians(radius_deg + _MARGIN_DEG))) / GRID_DEG))
+        self._origin = half - (_PER_PATCH - 1) / 2.0
+        offsets = np.arange(-half, half + 1) + (_PER_PATCH - 1) / 2.0
+        vectors = self._frame.unproject(*np.meshgrid(offsets, offsets), _PER_PATCH)
+        galactic, isotropic = _rates(diffuse, response, vectors)
         if not diffuse.psf_included:
-            image = _blurred(image, grouping.mean_profile(b))
-        x, y = frame.project(directions, _PER_PATCH)
-        at = np.stack([y, x]) - middle + half
-        # cubic: a linear one flattens the ridge of the Galactic plane
-        result.append(np.maximum(map_coordinates(image, at, order=3, mode="nearest"), 0.0))
-    return result
+            flux = FINE_ENERGIES_MEV ** (1.0 - _INDEX)
+            profiles = response.profiles(flux, response.exposures(centre))
+            galactic = [
+                _blurred(*channel)
+                for channel in zip(galactic, profiles, response.radii_deg, strict=True)
+            ]
+        # cubic: a linear interpolation flattens the ridge of the Galactic plane
+        self._images = [
+            tuple(spline_filter(image) for image in pair)
+            for pair in zip(galactic, isotropic, strict=True)
+        ]
+
+    def per_sr(self, channel: int, vectors: np.ndarray) -> np.ndarray:
+        """Galactic and isotropic photons per sr (2, P) of a channel in directions (P, 3)."""
+        x, y = self._frame.project(vectors, _PER_PATCH)
+        at = np.stack([y, x]) + self._origin
+        found = [
+            map_coordinates(image, at, mode="nearest", prefilter=False)
+            for image in self._images[channel]
+        ]
+        return np.maximum(found, 0.0)
 
 
-def _rates(diffuse: DiffuseModel, response: Response, vectors: np.ndarray) -> np.ndarray:
-    """Diffuse photons per sr (6, rows, columns), not blurred."""
+def _rates(
+    diffuse: DiffuseModel, response: Response, vectors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Galactic and isotropic photons per sr, each (C, rows, columns), not blurred."""
+    shape = vectors.shape[:-1]
+    coarse = vectors[::_EXPOSURE_STEP, ::_EXPOSURE_STEP]
+    at = np.indices(shape).reshape(2, -1) / _EXPOSURE_STEP
+    width = FINE_ENERGIES_MEV * np.log(FINE_EDGES_MEV[1:] / FINE_EDGES_MEV[:-1])
+    isotropic = diffuse.isotropic_intensity(FINE_ENERGIES_MEV)
     flat = vectors.reshape(-1, 3)
-    flux = diffuse.intensity_at(FINE_ENERGIES_MEV, flat)
-    flux *= (FINE_ENERGIES_MEV * np.log(FINE_EDGES_MEV[1:] / FINE_EDGES_MEV[:-1]))[:, None]
-    total = np.zeros((N_BINS, len(flat)))
+    galactic = diffuse.intensity_at(FINE_ENERGIES_MEV, flat) - isotropic[:, None]
+    rates = np.zeros((2, len(response.channels), len(flat)))
     for component, fractions in zip(response.components, response.fractions, strict=True):
-        total += fractions.T @ (flux * component.exposure(flat))
-    return total.reshape(N_BINS, *vectors.shape[:-1])
+        exposure = component.exposure(coarse.reshape(-1, 3)) * width[:, None]
+        planes = exposure.reshape(-1, *coarse.shape[:2])
+        # smooth over degrees
+        exposure = np.array([map_coordinates(p, at, order=1, mode="nearest") for p in planes])
+        rates[0] += fractions.T @ (galactic * exposure)
+        rates[1] += fractions.T @ (isotropic[:, None] * exposure)
+    return rates[0].reshape(-1, *shape), rates[1].reshape(-1, *shape)
 
 
-def _blurred(image: np.ndarray, profile: np.ndarray) -> np.ndarray:
-    """An image convolved with a radial profile, which is cut off at the margin."""
-    reach = int(_MARGIN_DEG / GRID_DEG)
+def _blurred(image: np.ndarray, profile: np.ndarray, radius_deg: float) -> np.ndarray:
+    """An image convolved with a radial profile, of which ``radius_deg`` holds 68%."""
+    reach = int(np.ceil(min(_MARGIN_DEG, _BLUR_RADII * radius_deg) / GRID_DEG))
     # a step holds the core of the PSF at high energy: average it over a finer grid
     fine = 5
     steps = (np.arange(-reach * fine - fine // 2, reach * fine + fine // 2 + 1)) / fine
-    angle = GRID_DEG * np.hypot(*np.meshgrid(steps, steps))
-    kernel = np.interp(angle, PROFILE_DEG, profile)
+    low, part = profile_place(GRID_DEG * np.hypot(*np.meshgrid(steps, steps)))
+    kernel = profile[low] * (1.0 - part) + profile[low + 1] * part
     side = 2 * reach + 1
     kernel = kernel.reshape(side, fine, side, fine).mean(axis=(1, 3))
     kernel /= max(kernel.sum(), 1e-300)
-    padded = np.pad(image, reach, mode="edge")
-    return fftconvolve(padded, kernel, mode="valid")
+    return fftconvolve(np.pad(image, reach, mode="edge"), kernel, mode="valid")

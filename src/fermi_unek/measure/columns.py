@@ -14,12 +14,14 @@ from scipy.stats import norm
 from ..catalog import Catalog
 from ..catalog.build import RATIO_95_TO_68, name_neighbours
 from ..catalog.releases import RELEASES, load_release
+from ..catalog.schema import COLUMNS
 from ..catalog.spectra import MEV_TO_ERG
 from ..errors import UnekWarning
-from ..sky.bins import ENERGY_EDGES_MEV, N_BINS
+from ..sky.bins import BAND_EDGES_MEV
 from . import flags, sed
+from .history import History
 from .region import Region
-from .state import SourceResult, SpectrumFit
+from .state import SourceResult, SourceState, SpectrumFit
 
 NEW_COLUMNS = (
     ("TS", None, "Likelihood test statistic of the refit"),
@@ -35,7 +37,8 @@ def refitted(
     results: Sequence[SourceResult],
     regions: Sequence[Region],
     *,
-    fake_ts: float | None = None,
+    year_edges_met: np.ndarray | None = None,
+    fake_ts: float = 0.0,
 ) -> Catalog:
     """The catalog with the results of a refit in it, names and order as they were.
 
@@ -44,10 +47,12 @@ def refitted(
     catalog : Catalog
         N rows.
     results : sequence of SourceResult
-        One for each row, in any order.
+        One for each row that was fitted, in any order.
     regions : sequence of Region
         For ROI_num.
-    fake_ts : float, optional
+    year_edges_met : array (Y + 1,), optional
+        Of the results' histories; those of the catalog stay unless given.
+    fake_ts : float
         Candidates of less TS are marked in Fake; those already marked stay so.
     """
     results = sorted(results, key=lambda result: result.row)
@@ -55,24 +60,31 @@ def refitted(
     for name, unit, description in NEW_COLUMNS:
         blank = np.full(len(table), np.nan, np.float32)
         table[name] = Column(blank, unit=unit, description=description)
+    edges = catalog.year_edges_met if year_edges_met is None else year_edges_met
+    for spec in COLUMNS:
+        # a catalog of before had other bands, and one of a search has its own years
+        if table[spec.name].shape[1:] != spec.shape(len(edges) - 1):
+            table[spec.name] = spec.blank(len(table), len(edges) - 1)
     for region in regions:
         table["ROI_num"][list(region.own)] = region.number
     for result in results:
         _fill_position(table, result)
         _fill_spectrum(table, result)
         _fill_bands(table, result)
+        if result.history is not None and result.steady is not None:
+            _fill_history(table, result.row, result.history, result.steady, edges)
     if any(result.ellipse_deg is not None for result in results):
         _name_neighbours_anew(table, catalog)
     if results:
+        rows = [result.row for result in results]
         judged = flags.judge(
             results,
-            np.asarray(table["Flux_Band"], float),
-            np.asarray(table["Conf_95_SemiMajor"], float),
+            np.asarray(table["Flux_Band"][rows], float),
+            np.asarray(table["Conf_95_SemiMajor"][rows], float),
         )
-        table["Flags"][:] = (np.asarray(table["Flags"]) & ~np.int16(flags.JUDGED)) | judged
-    if fake_ts is not None:
-        table["Fake"][:] = np.asarray(table["Fake"]) | (np.asarray(table["TS"]) < fake_ts)
-    return replace(catalog, table=table)
+        table["Flags"][rows] = (np.asarray(table["Flags"][rows]) & ~np.int16(flags.JUDGED)) | judged
+    table["Fake"][:] = np.asarray(table["Fake"]) | (np.asarray(table["TS"]) < fake_ts)
+    return replace(catalog, table=table, year_edges_met=edges)
 
 
 def _name_neighbours_anew(table: Table, catalog: Catalog) -> None:
@@ -164,9 +176,8 @@ def _chosen(result: SourceResult) -> SpectrumFit:
 def _fill_bands(table: Table, result: SourceResult) -> None:
     """Band fluxes; where TS < 1 the lower error is NaN and the upper one stands for the limit."""
     values = _chosen(result).values
-    for b in range(N_BINS):
-        low, high = ENERGY_EDGES_MEV[b : b + 2]
-        band = result.bands[b]
+    for b, band in enumerate(result.bands):
+        low, high = BAND_EDGES_MEV[b : b + 2]
         flux = sed.photon_flux(values, low, high)
         middle = np.sqrt(low * high)
         density = float(sed.differential(values, np.array([middle]))[0])
@@ -176,4 +187,30 @@ def _fill_bands(table: Table, result: SourceResult) -> None:
         table["Unc_Flux_Band"][result.row, b, 0] = np.nan if limit else -band.lower * flux
         table["Unc_Flux_Band"][result.row, b, 1] = upper * flux
         table["nuFnu_Band"][result.row, b] = band.norm * middle**2 * density * MEV_TO_ERG
-        table["Sqrt_TS_Band"][result.row, b] = np.sqrt(band.ts)
+        table["Sqrt_TS_Band"][result.row, b] = (
+            np.sqrt(max(band.ts, 0.0)) if np.isfinite(band.ts) else np.nan
+        )
+
+
+def _fill_history(
+    table: Table, row: int, history: History, steady: SourceState, edges_met: np.ndarray
+) -> None:
+    """Fluxes of the years, 100 MeV to 100 GeV as in 4FGL; limits as in `_fill_bands`."""
+    flux = sed.photon_flux(steady.values(), 1e2, 1e5)
+    limit = history.ts < 1.0
+    upper = np.where(limit, (history.upper_limit - history.norm) / _UL_SIGMA, history.upper)
+    table["Flux_History"][row] = history.norm * flux
+    table["Unc_Flux_History"][row, :, 0] = np.where(limit, np.nan, -history.lower * flux)
+    table["Unc_Flux_History"][row, :, 1] = upper * flux
+    table["Sqrt_TS_History"][row] = np.sqrt(np.maximum(history.ts, 0.0))
+    table["Variability_Index"][row] = history.variability_index()
+    fraction, error = history.fractional_variability()
+    table["Frac_Variability"][row], table["Unc_Frac_Variability"][row] = fraction, error
+    if not np.isfinite(history.norm).any():
+        return
+    peak = int(np.nanargmax(history.norm))
+    table["Flux_Peak"][row] = history.norm[peak] * flux
+    table["Unc_Flux_Peak"][row] = history.upper[peak] * flux
+    table["Signif_Peak"][row] = np.sqrt(max(history.ts[peak], 0.0))
+    table["Time_Peak"][row] = 0.5 * (edges_met[peak] + edges_met[peak + 1])
+    table["Peak_Interval"][row] = edges_met[peak + 1] - edges_met[peak]

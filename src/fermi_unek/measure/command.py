@@ -10,23 +10,22 @@ from pathlib import Path
 
 import healpy as hp
 import numpy as np
-from astropy.table import vstack
 
-from ..catalog import Catalog, read_catalog, write_catalog
-from ..catalog.io import check_catalog
+from ..catalog import Catalog, write_catalog
+from ..catalog.io import check_catalog, read_source_list
 from ..config import RefitConfig
 from ..diffuse.named import DiffuseModel, choose, official
 from ..errors import ConfigError, InputError, UnekWarning
 from ..parallel import map_tasks
 from ..progress import Progress, silent
-from ..sky.bins import COVERAGE_ORDER
+from ..sky.bins import COVERAGE_ORDER, MISSION_START_MET, YEAR_S
 from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import lonlat_to_vectors
 from ..sky.io.readers import read_sky
 from .columns import refitted
-from .pixels import PixelCounts
 from .region import Region, RegionTask, divide, fit_region, make_task
-from .response import build_response
+from .response import Response, build_response
+from .spectra import INDEX_MEAN
 from .start import start_states
 from .state import SourceResult
 
@@ -47,7 +46,7 @@ def refit_to_file(
     Parameters
     ----------
     catalog : path
-        Written by `find`.
+        Written by `find`, or any list in the manner of 4FGL.
     inputs : paths
         Photon files or count cubes.
     output : path
@@ -65,13 +64,15 @@ def refit_to_file(
     """
     output = check_catalog(output, overwrite)
     config = config or RefitConfig()
-    before = read_catalog(catalog)
+    before = read_source_list(catalog)
     sky = read_sky(
         list(inputs),
         rng=np.random.default_rng(config.seed),
         event_type=config.evtype,
         zmax_deg=config.zmax,
         event_class=config.evclass,
+        yearly=None if config.history else False,
+        fine=True,
     )
     after = refit_catalog(before, sky, config, progress=progress)
     write_catalog(after, output, overwrite=overwrite)
@@ -110,33 +111,27 @@ def refit_catalog(
         A response or diffuse file cannot be used, or the live time is not known.
     """
     config = config or RefitConfig()
-    counts = PixelCounts(sky)
     lon, lat = (np.asarray(catalog.table[name], float) for name in ("GLON", "GLAT"))
     vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
     inside = _covered(sky, vectors)
-    if not inside.all():
-        fitted = refit_catalog(
-            replace(catalog, table=catalog.table[inside]), sky, config, diffuse=diffuse,
-            progress=progress,
-        )  # fmt: skip
-        others = refitted(replace(catalog, table=catalog.table[~inside]), [], [])
-        order = np.argsort(np.concatenate([np.flatnonzero(inside), np.flatnonzero(~inside)]))
-        return replace(fitted, table=vstack([fitted.table, others.table])[order])
-    response = build_response(
-        counts,
-        exposure=config.exposure,
-        psf=config.psf,
-        caldb=config.caldb,
-        years=config.years,
-        centre=_middle(vectors),
-    )
+    responses = find_responses(sky, config, _middle(vectors))
     diffuse = diffuse or find_diffuse(config, sky.event_type)
-    states = start_states(catalog.table, counts, response, diffuse)
-    regions = divide(vectors, np.array([state.amplitude for state in states]))
-    make = partial(make_task, states=states, counts=counts, response=response, diffuse=diffuse)
+    states = start_states(catalog.table, responses, diffuse)
+    regions = divide(vectors, np.array([state.amplitude for state in states]), inside)
+    make = partial(
+        make_task,
+        states=states,
+        responses=responses,
+        diffuse=diffuse,
+        prior=None if config.index_prior is None else (INDEX_MEAN, config.index_prior),
+        moving=config.localize,
+        scatter=config.scatter,
+    )
     results = _fit_all(regions, make, config, progress)
     flat = [result for of_region in results for result in of_region]
-    after = refitted(catalog, flat, regions, fake_ts=config.fake_ts)
+    after = refitted(
+        catalog, flat, regions, year_edges_met=_year_edges(sky), fake_ts=config.fake_ts
+    )
     told = _provenance(config, sky, diffuse)
     return replace(after, header={**catalog.header, **told})
 
@@ -166,6 +161,43 @@ def _fit_all(
     return results
 
 
+def find_responses(
+    sky: SkyCounts, config: RefitConfig, centre: np.ndarray | None = None
+) -> tuple[Response, ...]:
+    """Response of each event type of a sky; files for each, where as many are given.
+
+    Parameters
+    ----------
+    sky : SkyCounts
+    config : RefitConfig
+    centre : array (3,), optional
+        Where PSF files were made for.
+
+    Raises
+    ------
+    InputError
+        A file cannot be used.
+    """
+    layers = sky.layers or (sky,)
+    if len({tuple(year.mission_year for year in layer.years) for layer in layers}) > 1:
+        layers = tuple(replace(layer, years=()) for layer in layers)
+
+    def of_layer(paths: tuple[Path, ...], number: int) -> tuple[Path, ...]:
+        return paths[number : number + 1] if len(paths) == len(layers) else paths
+
+    return tuple(
+        build_response(
+            layer,
+            exposure=of_layer(config.exposure, number),
+            psf=of_layer(config.psf, number),
+            caldb=config.caldb,
+            years=config.years,
+            centre=centre,
+        )
+        for number, layer in enumerate(layers)
+    )
+
+
 def find_diffuse(config: RefitConfig, event_type: str) -> DiffuseModel:
     """The diffuse model of a configuration: the user's files, or one by name.
 
@@ -193,6 +225,15 @@ def find_diffuse(config: RefitConfig, event_type: str) -> DiffuseModel:
     return model
 
 
+def _year_edges(sky: SkyCounts) -> np.ndarray | None:
+    """Edges (Y + 1,) of the years, MET; None where they are not known."""
+    numbers = [year.mission_year for year in (sky.layers or (sky,))[0].years]
+    if not numbers or None in numbers:
+        return None
+    first = min(number for number in numbers if number is not None)
+    return MISSION_START_MET + YEAR_S * (first + np.arange(len(numbers) + 1.0))
+
+
 def _covered(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:
     """Bool (N,): which candidates (N, 3) lie where photons were taken.
 
@@ -218,7 +259,7 @@ def _covered(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:
     if not inside.all():
         warnings.warn(
             f"the photons do not cover {np.sum(~inside)} of the {len(vectors)} sources of the "
-            "catalog, which stay as they are",
+            "catalog, which stay as they are and shine into the others",
             UnekWarning,
             stacklevel=3,
         )

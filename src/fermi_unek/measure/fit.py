@@ -1,22 +1,20 @@
-"""The fit of one candidate: Minuit, through gammapy, on the window around it."""
+"""The results of one source, once everything around it is fitted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from gammapy.modeling import Covariance
-from gammapy.modeling.iminuit import covariance_iminuit, optimize_iminuit
 from gammapy.modeling.models import SpectralModel
 
 from ..catalog import equatorial_position_angle
-from .bands import fit_bands, upper_limit
-from .dataset import ModelledSource, WindowDataset
-from .scatter import with_scatter
-from .spectra import MAX_INDEX, cutoff_power_law, log_parabola, power_law
-from .state import SourceResult, SourceState, SpectrumFit
-from .window import POSITION_SLACK_DEG, RegionSky
+from ..sky.bins import BAND_EDGES_MEV
+from .history import History
+from .model import RegionModel
+from .profile import norm_profile
+from .source import POSITION_SLACK_DEG, SourceLikelihood, values_of
+from .spectra import SpectrumValues, cutoff_power_law, log_parabola, power_law
+from .state import BandFit, SourceResult, SourceState, SpectrumFit
 
 TS_FREE_INDEX = 9.0
 """A fainter candidate keeps the index it came with."""
@@ -27,220 +25,52 @@ TS_LOCALISE = 16.0
 TS_CURVED = 9.0
 """What a log parabola must gain over a power law to be taken, as in 4FGL."""
 
-TS_SHAPED = 100.0
-"""A brighter candidate is a log parabola while positions and neighbours are being found.
-
-The light of a pulsar that is taken for a power law is wrong at both ends of the spectrum, which
-moves its neighbours and the place where it is seen itself."""
-
 TS_LIMIT = 25.0
 """Below it the flux has an upper limit; 4FGL's threshold."""
 
-NEIGHBOUR_DEG, MAX_NEIGHBOURS = 2.0, 8
-"""Candidates this close are fitted together, the brightest so many of them."""
-
 RADIUS_68 = np.sqrt(-2.0 * np.log(0.32))
 """Radius that holds 68% of a two-dimensional Gaussian, in sigma."""
+
+N_BANDS = len(BAND_EDGES_MEV) - 1
+_SQUARE_DEGREE_RADIUS_DEG = np.sqrt(1.0 / np.pi)
+_INSIDE_68 = 0.68
+_ABSENT = BandFit(*[np.nan] * 7)
 
 Ellipse = tuple[float, float, float]
 """68% semimajor and semiminor axis, position angle from celestial north, degrees."""
 
 
-def neighbours_of(sky: RegionSky, number: int) -> list[int]:
-    """Sources that are fitted together with one, the brightest first."""
-    separation = sky.separations_deg(number)
-    near = [int(k) for k in np.flatnonzero(separation < NEIGHBOUR_DEG) if k != number]
-    bright = {k: sky.counts_of(k).sum() / (0.2 + separation[k]) for k in near}
-    return sorted(near, key=lambda k: (-bright[k], k))[:MAX_NEIGHBOURS]
+def localise(
+    model: RegionModel, number: int, expected: np.ndarray
+) -> tuple[SourceState, Ellipse | None]:
+    """Best position of a source with its flux free, and its error ellipse.
 
-
-def fit_roughly(sky: RegionSky, number: int, *, together: bool, localise: bool) -> SourceState:
-    """Improved spectrum of a source, and its position where asked for and where it is bright.
-
-    Parameters
-    ----------
-    sky : RegionSky
-    number : int
-    together : bool
-        Whether the fluxes of the neighbours are free too, and a bright source's curvature.
-    localise : bool
+    The ellipse is None, and the position as it was, where the fit ends at its bounds.
     """
-    dataset, sources = sky.window(number, neighbours_of(sky, number) if together else ())
-    _prepare(sources)
-    ts = _gain(dataset, sources[0])
-    if together and ts > TS_SHAPED:
-        values = {p.name: p.value for p in sources[0].spectral.parameters}
-        sources[0].set_spectrum(
-            log_parabola(values["amplitude"], values["index"], 0.05, values["reference"])
-        )
-        _set_steps(sources[0])
-    else:
-        sources[0].spectral.index.frozen = ts < TS_FREE_INDEX
-    if localise and ts > TS_LOCALISE:
-        _free_position(sources[0])
-    optimize(dataset)
-    return _state(sources[0], sky.states[number])
-
-
-def fit_fully(sky: RegionSky, number: int, row: int) -> SourceResult:
-    """Everything the catalog wants to know of a source.
-
-    Parameters
-    ----------
-    sky : RegionSky
-    number : int
-        Of the source in it.
-    row : int
-        Of the source in the catalog.
-    """
-    dataset, sources = sky.window(number, neighbours_of(sky, number))
-    source = sources[0]
-    _prepare(sources)
-    ellipse = _localise(dataset, source)
-    # judged before a curved spectrum gives way to a power law that is not yet fitted
-    faint = _gain(dataset, source) < TS_FREE_INDEX
-    if sky.states[number].beta:
-        state = _state(source, sky.states[number])
-        index = float(np.clip(state.index, 1.0, MAX_INDEX - 1.0))
-        source.set_spectrum(power_law(state.amplitude, index, state.reference_mev))
-        _set_steps(source)
-    source.spectral.index.frozen = faint
-    power = _fit_power_law(dataset, source, sky.scatter)
-    plain, best = source.spectral, _Snapshot(dataset)
-    null = _null(dataset, sources)
-    best.restore()
-    curved = cutoff = None
-    if null - power.stat > TS_LIMIT:
-        start = power.values["amplitude"], power.values["index"]
-        pivot = power.values["reference"]
-        cutoff = _fit_form(dataset, source, cutoff_power_law(*start, 0.1, pivot), sky.scatter)
-        best.restore()
-        curved = _fit_form(dataset, source, log_parabola(*start, 0.05, pivot), sky.scatter)
-    chosen = power
-    if curved is not None and power.stat - curved.stat > TS_CURVED:
-        chosen = curved
-    else:
-        source.set_spectrum(plain)
-        best.restore()
-    ts = max(null - chosen.stat, 0.0)
-    return SourceResult(
-        row=row,
-        state=_state(source, sky.states[number]),
-        ts=ts,
-        power_law=power,
-        log_parabola=curved,
-        cutoff=cutoff,
-        ellipse_deg=ellipse,
-        bands=fit_bands(dataset, source, sky.data.grouping, sky.scatter),
-        upper_limit=upper_limit(dataset, source, sky.scatter) if ts < TS_LIMIT else np.nan,
-        npred=float(source.counts().sum()),
-    )
-
-
-def optimize(dataset: WindowDataset) -> float:
-    """Fit what is free; the Cash statistic at the best fit."""
-    dataset.norm.error = dataset.tilt.error = 0.02
-    parameters = dataset.parameters
-    parameters.autoscale()
-    factors, _, _ = optimize_iminuit(parameters, dataset.objective, strategy=0, tol=0.1)
-    parameters.set_parameter_factors(factors)
-    return dataset.stat_sum()
-
-
-def covariance(dataset: WindowDataset) -> Covariance:
-    """Covariance of all parameters at the best fit, from the second derivatives there."""
-    parameters = dataset.parameters
-    matrix, _ = covariance_iminuit(parameters, dataset.objective)
-    return Covariance.from_factor_matrix(parameters, matrix)
-
-
-def _state(source: ModelledSource, old: SourceState) -> SourceState:
-    values = {p.name: p.value for p in source.parameters}
-    return replace(
-        old,
-        lon_deg=values["lon_0"],
-        lat_deg=values["lat_0"],
-        amplitude=values["amplitude"],
-        index=values["index"] if "index" in values else values["alpha"],
-        beta=values.get("beta", 0.0),
-        reference_mev=values["reference"],
-    )
-
-
-def _prepare(sources: Sequence[ModelledSource]) -> None:
-    """Steps for Minuit, and of the neighbours only the fluxes free."""
-    for place, source in enumerate(sources):
-        if place:
-            for parameter in source.parameters:
-                parameter.frozen = parameter is not source.amplitude
-        _set_steps(source)
-
-
-def _set_steps(source: ModelledSource) -> None:
-    expected = max(source.counts().sum(), 1e-6)
-    if expected < 3.0:  # Minuit would not find its way back from the bound at 0
-        source.amplitude.value *= 3.0 / expected
-        expected = 3.0
-    source.amplitude.error = 2.0 * source.amplitude.value / np.sqrt(expected)
-    for parameter in source.parameters:
-        if parameter.name in ("index", "alpha", "beta", "expfactor", "index_1"):
-            parameter.error = 0.1
-
-
-def _gain(dataset: WindowDataset, source: ModelledSource) -> float:
-    """TS of a source at the present models, nothing refitted."""
-    return dataset.stat_sum(without=source) - dataset.stat_sum()
-
-
-def _free_position(source: ModelledSource) -> None:
-    """Free the position within a box of `POSITION_SLACK_DEG`."""
-    stretch = np.cos(np.radians(source.lat.value))
-    for parameter, scale in ((source.lon, stretch), (source.lat, 1.0)):
-        parameter.frozen = False
-        parameter.error = 0.02 / scale
-        parameter.min = parameter.value - POSITION_SLACK_DEG / scale
-        parameter.max = parameter.value + POSITION_SLACK_DEG / scale
-
-
-def _localise(dataset: WindowDataset, source: ModelledSource) -> Ellipse | None:
-    """Fit the position of a source that is bright enough, with the spectrum that it has."""
-    if _gain(dataset, source) <= TS_LOCALISE:
-        return None
-    before = _Snapshot(dataset)
-    _free_position(source)
-    optimize(dataset)
-    ellipse = _ellipse(source, covariance(dataset))
-    source.lon.frozen = source.lat.frozen = True
+    state = model.states[number]
+    source = SourceLikelihood(model, number, expected=expected, moving=True)
+    for parameter in source.spectral.parameters:
+        parameter.frozen = parameter is not source.amplitude
+    source.free_position()
+    errors = source.fit(covariance=True)
+    ellipse = None if errors is None else _ellipse(source, errors)
     if ellipse is None:
-        before.restore()
-    return ellipse
+        return state, None
+    moved = state.changed(
+        lon_deg=float(source.lon.value),
+        lat_deg=float(source.lat.value),
+        amplitude=float(source.amplitude.value),
+    )
+    return moved, ellipse
 
 
-def _fit_power_law(
-    dataset: WindowDataset, source: ModelledSource, scatter: np.ndarray
-) -> SpectrumFit:
-    """Fit a power law, where its index is free at its pivot energy."""
-    optimize(dataset)
-    errors = covariance(dataset)
-    if not source.spectral.index.frozen and _move_to_pivot(source, errors):
-        _set_steps(source)
-        optimize(dataset)
-        errors = covariance(dataset)
-    return _spectrum_fit(dataset, source, with_scatter(dataset, source, errors, scatter))
-
-
-def _ellipse(source: ModelledSource, errors: Covariance) -> Ellipse | None:
-    """Error ellipse of a position that was fitted.
-
-    None where it lies at the bounds of the fit or the error is larger than they are wide.
-    """
+def _ellipse(source: SourceLikelihood, errors: np.ndarray) -> Ellipse | None:
     for parameter in (source.lon, source.lat):
         room = min(parameter.value - parameter.min, parameter.max - parameter.value)
         if room < 0.02 * (parameter.max - parameter.min):
             return None
-    matrix = errors.get_subcovariance([source.lon, source.lat]).data
     stretch = np.array([np.cos(np.radians(source.lat.value)), 1.0])
-    matrix = matrix * np.outer(stretch, stretch)
+    matrix = errors[-2:, -2:] * np.outer(stretch, stretch)
     if not np.all(np.isfinite(matrix)):
         return None
     variances, axes = np.linalg.eigh(matrix)
@@ -256,72 +86,194 @@ def _ellipse(source: ModelledSource, errors: Covariance) -> Ellipse | None:
     return float(major), float(minor), float(angle[0])
 
 
-def _move_to_pivot(source: ModelledSource, errors: Covariance) -> bool:
-    """Give a power law the reference energy at which flux and index do not depend.
+def fit_fully(
+    model: RegionModel,
+    number: int,
+    row: int,
+    *,
+    expected: np.ndarray,
+    information: np.ndarray,
+    ellipse: Ellipse | None,
+    history: History | None = None,
+) -> SourceResult:
+    """Everything the catalog wants to know of a source.
 
-    The error of the flux density is smallest there (Abdo et al. 2009, ApJS 183, 46, eq. 3).
-
-    Returns
-    -------
-    bool
-        False where the errors do not tell.
+    Parameters
+    ----------
+    model : RegionModel
+        Fitted.
+    number : int
+        Of the source in it.
+    row : int
+        Of the source in the catalog.
+    expected : array (P,)
+        Of the model.
+    information : array (C, C)
+        What is known of the photons of the source; see `RegionModel.information`.
+    ellipse : Ellipse or None
+    history : History, optional
     """
-    spectral = source.spectral
-    matrix = errors.get_subcovariance([spectral.amplitude, spectral.index]).data
-    amplitude = spectral.amplitude.value
-    if not (np.all(np.isfinite(matrix)) and matrix[1, 1] > 0 and amplitude > 0):
-        return False
-    shift = np.clip(matrix[0, 1] / (amplitude * matrix[1, 1]), -3.0, 3.0)
-    pivot = float(np.clip(spectral.reference.value * np.exp(shift), 300.0, 3e5))
-    spectral.amplitude.value *= (pivot / spectral.reference.value) ** -spectral.index.value
-    spectral.reference.value = pivot
-    return True
-
-
-def _spectrum_fit(
-    dataset: WindowDataset, source: ModelledSource, errors: Covariance
-) -> SpectrumFit:
-    """The present best fit of a source's spectrum with its errors."""
-    parameters = list(source.spectral.parameters)
-    free = [p for p in parameters if not p.frozen]
-    matrix = errors.get_subcovariance(free).data
-    with np.errstate(invalid="ignore"):
-        found = np.sqrt(np.diag(matrix))
-    return SpectrumFit(
-        {p.name: float(p.value) for p in parameters},
-        {p.name: np.nan for p in parameters}
-        | {p.name: float(error) for p, error in zip(free, found, strict=True)},
-        matrix.copy(),
-        tuple(p.name for p in free),
-        dataset.stat_sum(),
+    state = model.states[number]
+    source = SourceLikelihood(model, number, expected=expected)
+    faint = -source.stat() < TS_FREE_INDEX
+    power = _fit_power_law(source, state, information, faint)
+    curved = cutoff = None
+    chosen = power
+    if -power.stat > TS_LIMIT:
+        start = power.values["amplitude"], power.values["index"]
+        pivot = power.values["reference"]
+        cutoff = _fit_form(source, cutoff_power_law(*start, 0.1, pivot), information)
+        curved = _fit_form(source, log_parabola(*start, 0.05, pivot), information)
+        if power.stat - curved.stat > TS_CURVED:
+            chosen = curved
+    if chosen is power:
+        source.set_spectrum(
+            power_law(*(power.values[n] for n in ("amplitude", "index", "reference")))
+        )
+    ts = max(-chosen.stat, 0.0)
+    return SourceResult(
+        row=row,
+        state=_state(source, state),
+        ts=ts,
+        power_law=power,
+        log_parabola=curved,
+        cutoff=cutoff,
+        ellipse_deg=ellipse,
+        bands=fit_bands(model, source),
+        upper_limit=_upper_limit(source) if ts < TS_LIMIT else np.nan,
+        npred=float(source.photons().sum()),
+        history=history,
+        steady=state,
     )
 
 
-class _Snapshot:
-    """Values of all parameters of a dataset, to go back to."""
+def _state(source: SourceLikelihood, old: SourceState) -> SourceState:
+    values = values_of(list(source.spectral.parameters))
+    return replace(
+        old,
+        amplitude=values["amplitude"],
+        index=values["index"] if "index" in values else values["alpha"],
+        beta=values.get("beta", 0.0),
+        reference_mev=values["reference"],
+    )
 
-    def __init__(self, dataset: WindowDataset) -> None:
-        self._values = [(p, p.value) for p in dataset.parameters]
 
-    def restore(self) -> None:
-        for parameter, value in self._values:
-            parameter.value = value
-
-
-def _null(dataset: WindowDataset, sources: list[ModelledSource]) -> float:
-    """Cash statistic of the best fit without the first source."""
-    dataset.sources = sources[1:]
-    stat = optimize(dataset)
-    dataset.sources = sources
-    return stat
+def _fit_power_law(
+    source: SourceLikelihood, state: SourceState, information: np.ndarray, faint: bool
+) -> SpectrumFit:
+    """Fit a power law, where its index is free at its pivot energy."""
+    plain = power_law(state.amplitude, state.index, state.reference_mev)
+    plain.index.frozen = faint
+    found = _fit_form(source, plain, information)
+    if faint:
+        return found
+    # flux and index do not depend on each other there (Abdo et al. 2009, ApJS 183, 46, eq. 3)
+    values = found.values
+    names = list(found.free)
+    a, i = names.index("amplitude"), names.index("index")
+    shift = found.covariance[a, i] / (values["amplitude"] * found.covariance[i, i])
+    if not np.isfinite(shift):
+        return found
+    pivot = float(np.clip(values["reference"] * np.exp(np.clip(shift, -3.0, 3.0)), 300.0, 3e5))
+    amplitude = values["amplitude"] * (pivot / values["reference"]) ** -values["index"]
+    source.set_spectrum(power_law(amplitude, values["index"], pivot))
+    return spectrum_fit(source, information)
 
 
 def _fit_form(
-    dataset: WindowDataset, source: ModelledSource, spectral: SpectralModel, scatter: np.ndarray
+    source: SourceLikelihood, spectral: SpectralModel, information: np.ndarray
 ) -> SpectrumFit:
-    """Fit another form of spectrum of a source at its place."""
+    """Fit another form of spectrum of a source."""
     source.set_spectrum(spectral)
-    _set_steps(source)
-    optimize(dataset)
-    errors = with_scatter(dataset, source, covariance(dataset), scatter)
-    return _spectrum_fit(dataset, source, errors)
+    source.fit()
+    return spectrum_fit(source, information)
+
+
+def spectrum_fit(source: SourceLikelihood, information: np.ndarray) -> SpectrumFit:
+    """The present spectrum of a source with its errors, all else free.
+
+    What is known of its photons, by the change of the photons with its parameters, is what is
+    known of these.
+    """
+    parameters = list(source.spectral.parameters)
+    free = [p for p in parameters if not p.frozen]
+    values = SpectrumValues(source.spectral)
+    slopes = []
+    for parameter in free:
+        kept = parameter.value
+        step = 1e-3 * max(abs(kept), 1e-30) if parameter.name == "amplitude" else 1e-3
+        sides = []
+        for sign in (1.0, -1.0):
+            parameter.value = kept + sign * step
+            sides.append(values.fine_flux() @ source.per_flux)
+        parameter.value = kept
+        slopes.append((sides[0] - sides[1]) / (2.0 * step))
+    matrix = np.array(slopes) @ information @ np.array(slopes).T
+    prior = source.prior
+    for k, parameter in enumerate(free):
+        if parameter.name == "index" and prior is not None:
+            matrix[k, k] += prior[1] ** -2.0
+    scale = 1.0 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    covariance = np.linalg.pinv(matrix * np.outer(scale, scale)) * np.outer(scale, scale)
+    with np.errstate(invalid="ignore"):
+        errors = np.sqrt(np.diag(covariance))
+    return SpectrumFit(
+        values_of(parameters),
+        {p.name: np.nan for p in parameters}
+        | {p.name: float(error) for p, error in zip(free, errors, strict=True)},
+        covariance,
+        tuple(p.name for p in free),
+        source.stat(),
+    )
+
+
+def bands_of(model: RegionModel) -> np.ndarray:
+    """Which of 4FGL's bands each channel belongs to, int (C,), by its mean energy."""
+    return np.searchsorted(BAND_EDGES_MEV, model.energies_mev, side="right") - 1
+
+
+def fit_bands(model: RegionModel, source: SourceLikelihood) -> tuple[BandFit, ...]:
+    """Flux of a source in each band of 4FGL, all else fixed at the best fit."""
+    photons, bands = source.photons(), bands_of(model)
+    light = photons[source.channel] * source.image
+    radii = np.minimum(model.data.radii_deg, _SQUARE_DEGREE_RADIUS_DEG)
+    result = []
+    for b in range(N_BANDS):
+        member = bands == b
+        total = float(photons[member] @ source.cost[member])
+        if not member.any() or total <= 0:
+            result.append(_ABSENT)
+            continue
+        rows = member[source.channel]
+        profile = norm_profile(source.counts[rows], source.others[rows], light[rows], total)
+        core = _light_and_background(model, source, member, radii)
+        result.append(BandFit(*profile[:5], *core))
+    return tuple(result)
+
+
+def _light_and_background(
+    model: RegionModel, source: SourceLikelihood, member: np.ndarray, radii: np.ndarray
+) -> tuple[float, float]:
+    """Photons of a source within some radii (C,) of some channels, and of all else there."""
+    data = model.data
+    rows = member[source.channel]
+    channel, vectors = source.channel[rows], data.vectors[source.rows[rows]]
+    near = vectors @ source.vector() > np.cos(np.radians(radii))[channel]
+    density = source.others[rows][near] / data.area_sr[channel[near]]
+    number = np.bincount(channel[near], minlength=data.n_channels)
+    summed = np.bincount(channel[near], density, data.n_channels)
+    # where no photon was counted close by, that of the whole domain
+    per_sr = np.where(number > 0, summed / np.maximum(number, 1), model.diffuse_per_sr())
+    area = 2.0 * np.pi * (1.0 - np.cos(np.radians(radii)))
+    inside = _INSIDE_68 * source.photons()[member].sum()
+    return float(inside), float((per_sr * area)[member].sum())
+
+
+def _upper_limit(source: SourceLikelihood) -> float:
+    """95% upper limit of a source's flux over its present value, all else fixed."""
+    photons = source.photons()
+    own = photons[source.channel] * source.image
+    total = float(photons @ source.cost)
+    if total <= 0:
+        return np.nan
+    return norm_profile(source.counts, source.others, own, total)[3]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .fit import TS_LIMIT
+from .fit import N_BANDS, TS_LIMIT
 from .spectra import MAX_CURVATURE
 from .state import SourceResult
 
@@ -27,8 +27,8 @@ HIGHLY_CURVED = 2048
 
 JUDGED = FAINT_ON_BACKGROUND | NEAR_BRIGHTER | POORLY_LOCALISED | HIGHLY_CURVED
 
-# 4FGL: 1.03 deg from 300 MeV to 1 GeV, 0.76 to 3 GeV, 0.49 to 10 GeV, 0.25 above
-_THETA_REF_DEG = np.array([1.03, 1.03, 0.76, 0.49, 0.25, 0.25])
+_THETA_REF_DEG = np.array([3.77, 1.68, 1.03, 0.76, 0.49, 0.25, 0.25, 0.25])
+# of the bands of 4FGL
 _LEAST_RATIO, _LONGEST_AXIS_DEG = 0.1, 0.25
 
 
@@ -40,16 +40,16 @@ def judge(
     Parameters
     ----------
     results : sequence of N SourceResult
-    flux_band : array (N, 6)
+    flux_band : array (N, 8)
         Photon fluxes per band.
     semimajor95_deg : array (N,)
         NaN where not known.
     """
-    ts = np.array([[band.ts for band in result.bands] for result in results]).reshape(-1, 6)
+    ts = np.array([[band.ts for band in result.bands] for result in results]).reshape(-1, N_BANDS)
     reference = _reference_band(ts)
     rows = np.arange(len(results))
     light = np.array([[(b.source, b.background) for b in result.bands] for result in results])
-    source, background = light.reshape(-1, 6, 2)[rows, reference].T
+    source, background = light.reshape(-1, N_BANDS, 2)[rows, reference].T
     flags = np.zeros(len(results), np.int16)
     flags[source < _LEAST_RATIO * background] |= FAINT_ON_BACKGROUND
     flags[_near_brighter(results, flux_band, reference)] |= NEAR_BRIGHTER

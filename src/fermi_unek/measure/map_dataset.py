@@ -12,18 +12,15 @@ from gammapy.modeling.models import FoVBackgroundModel
 
 from ..diffuse.named import DiffuseModel
 from ..irf.instrument import FINE_EDGES_MEV
-from ..sky.bins import ENERGY_EDGES_MEV
-from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import lonlat_to_vectors
-from .background import diffuse_per_sr
+from .background import DiffuseImages
 from .response import Response
-from .window import WINDOW_DEG
 
 _PSF_RADIUS_DEG = 10.0
+_MARGIN_DEG = 5.0
 
 
 def map_dataset(
-    sky: SkyCounts,
     response: Response,
     diffuse: DiffuseModel,
     centre: tuple[float, float],
@@ -36,9 +33,8 @@ def map_dataset(
 
     Parameters
     ----------
-    sky : SkyCounts
-        Its bins must not be absent.
     response : Response
+        With its channels, of which none is absent.
     diffuse : DiffuseModel
     centre : (lon, lat)
         Galactic degrees; the middle of a pixel.
@@ -49,9 +45,10 @@ def map_dataset(
     Returns
     -------
     MapDataset
-        Zenithal equal-area, the network's six energy bins.
+        Zenithal equal-area, the energy bins of the channels.
     """
-    reco = MapAxis.from_energy_edges(ENERGY_EDGES_MEV * u.MeV)
+    spans = [channel.energies_mev for channel in response.channels]
+    reco = MapAxis.from_energy_edges([spans[0][0], *(high for _, high in spans)] * u.MeV)
     true = MapAxis.from_energy_edges(FINE_EDGES_MEV * u.MeV, name="energy_true")
     pixels = 2 * round(0.5 * width_deg / pixel_deg) + 1
     geom = WcsGeom.create(
@@ -68,18 +65,12 @@ def map_dataset(
         unit="cm2 s",
     )
     shares = exposures.mean(axis=2)
-    per_sr = diffuse_per_sr(
-        diffuse,
-        response,
-        response.grouping(middle),
-        middle,
-        0.75 * width_deg + max(WINDOW_DEG),
-        [flat] * reco.nbin,
-    )
+    images = DiffuseImages(diffuse, response, middle, 0.75 * width_deg + _MARGIN_DEG)
+    per_sr = [images.per_sr(c, flat).sum(axis=0) for c in range(reco.nbin)]
     area = geom.to_image().solid_angle().to_value("sr")
     background = np.array(per_sr).reshape(reco.nbin, *vectors.shape[:2]) * area
     dataset = MapDataset(
-        counts=_counts(sky, geom),
+        counts=_counts(response, geom),
         exposure=exposure,
         psf=_psf(response, shares, true),
         edisp=_dispersion(response, shares, true, reco, exposure.geom),
@@ -90,11 +81,10 @@ def map_dataset(
     return dataset
 
 
-def _counts(sky: SkyCounts, geom: WcsGeom) -> Map:
+def _counts(response: Response, geom: WcsGeom) -> Map:
     counts = Map.from_geom(geom)
-    for b, of_bin in enumerate(sky.bins):
-        if of_bin is None:
-            continue
+    for b, channel in enumerate(response.channels):
+        of_bin = channel.counts
         lon, lat = hp.pix2ang(
             2**of_bin.order, of_bin.pixels.astype(np.int64), nest=True, lonlat=True
         )

@@ -9,26 +9,31 @@ import healpy as hp
 import numpy as np
 
 from ..diffuse.named import DiffuseModel
-from .background import diffuse_per_sr
-from .fit import fit_fully, fit_roughly
-from .pixels import PixelCounts
+from .data import RegionData, region_data
+from .fit import TS_FREE_INDEX, TS_LOCALISE, Ellipse, fit_fully, localise
+from .history import histories
+from .model import RegionModel
 from .response import Response
 from .scatter import scatter_of
 from .state import SourceResult, SourceState
-from .window import WINDOW_DEG, RegionData, RegionSky
 
-REGION_NSIDE = 8
-"""HEALPIX nside (7.3 deg) of the cells that hold the candidates of one region."""
+REGION_NSIDE = 4
+"""HEALPIX nside (14.7 deg) of the cells that hold the candidates of one region."""
 
-BORDER_DEG = 2.5
-"""Candidates this far outside a region are fitted with it, roughly, for the sake of its own."""
+BORDER_DEG = 3.0
+"""Candidates this far outside a region are fitted with it, for the sake of its own."""
 
 SURROUNDINGS_DEG = 9.0
 """Candidates this far outside shine into it as they are."""
 
+LEAST_RADIUS_DEG = 6.0
+"""Of the part of the sky on which a region is fitted, however few candidates."""
 
-LEAST_RADIUS_DEG = 4.0
-"""Of the part of the sky on which a region's residuals are looked at, however few candidates."""
+TS_SHAPED = 100.0
+"""A brighter candidate is a log parabola while all are fitted together.
+
+The light of a pulsar that is taken for a power law is wrong at both ends of the spectrum, which
+moves its neighbours and the place where it is seen itself."""
 
 
 @dataclass(frozen=True)
@@ -70,36 +75,63 @@ class RegionTask:
     states : tuple of SourceState
         Of ``region.rows``.
     data : RegionData
+    prior : (float, float) or None
+        Mean and standard deviation of a power law's index.
+    moving : bool
+        Whether positions are fitted.
+    scatter : bool
+        Whether errors hold how much the residuals of the region scatter.
     """
 
     region: Region
     states: tuple[SourceState, ...]
     data: RegionData
+    prior: tuple[float, float] | None = None
+    moving: bool = True
+    scatter: bool = True
 
 
-def divide(vectors: np.ndarray, brightness: np.ndarray) -> list[Region]:
-    """Regions of all candidates (N, 3), each of which is some region's own; brightness (N,)."""
-    cells = hp.vec2pix(REGION_NSIDE, *np.asarray(vectors).reshape(-1, 3).T, nest=True)
+def divide(
+    vectors: np.ndarray, brightness: np.ndarray, inside: np.ndarray | None = None
+) -> list[Region]:
+    """Regions of candidates.
+
+    Parameters
+    ----------
+    vectors : array (N, 3)
+    brightness : array (N,)
+        In any unit.
+    inside : bool array (N,), optional
+        Which lie where photons were taken: each of them is some region's own, and the others are
+        surroundings; all unless given.
+
+    Returns
+    -------
+    list of Region
+    """
+    vectors = np.asarray(vectors).reshape(-1, 3)
+    inside = np.ones(len(vectors), bool) if inside is None else inside
+    cells = hp.vec2pix(REGION_NSIDE, *vectors.T, nest=True)
     order = np.argsort(-brightness, kind="stable")
     regions = []
-    for number, cell in enumerate(np.unique(cells), start=1):
-        own = order[cells[order] == cell]
+    for number, cell in enumerate(np.unique(cells[inside]), start=1):
+        mine = (cells == cell) & inside
+        own = order[mine[order]]
         centre = vectors[own].sum(axis=0)
         centre /= np.linalg.norm(centre)
         distance = np.degrees(np.arccos(np.clip(vectors @ centre, -1.0, 1.0)))
         taken = float(distance[own].max())
         radius = max(taken, LEAST_RADIUS_DEG)
-        others = order[cells[order] != cell]
-        border = distance[others] < taken + BORDER_DEG
-        surroundings = ~border & (distance[others] < radius + SURROUNDINGS_DEG)
+        border = ~mine & inside & (distance < taken + BORDER_DEG)
+        around = ~mine & ~border & (distance < radius + SURROUNDINGS_DEG)
         regions.append(
             Region(
                 number,
                 centre,
                 radius,
                 tuple(own.tolist()),
-                tuple(others[border].tolist()),
-                tuple(others[surroundings].tolist()),
+                tuple(order[border[order]].tolist()),
+                tuple(order[around[order]].tolist()),
             )
         )
     return regions
@@ -108,38 +140,24 @@ def divide(vectors: np.ndarray, brightness: np.ndarray) -> list[Region]:
 def make_task(
     region: Region,
     states: Sequence[SourceState],
-    counts: PixelCounts,
-    response: Response,
+    responses: Sequence[Response],
     diffuse: DiffuseModel,
+    prior: tuple[float, float] | None = None,
+    moving: bool = True,
+    scatter: bool = True,
 ) -> RegionTask:
     """The photons of a region, what is expected of the diffuse emission, and its sources."""
-    pixels = tuple(
-        counts.pixels(b, region.centre, region.radius_deg + radius)
-        for b, radius in enumerate(WINDOW_DEG)
-    )
-    grouping = response.grouping(region.centre)
-    reach = region.radius_deg + max(WINDOW_DEG)
-    per_sr = diffuse_per_sr(
-        diffuse,
-        response,
-        grouping,
-        region.centre,
-        reach,
-        [bin_pixels.vectors for bin_pixels in pixels],
-    )
-    expected = tuple(
-        rate * bin_pixels.area_sr for rate, bin_pixels in zip(per_sr, pixels, strict=True)
-    )
-    seen = tuple(counts.at(bin_pixels) for bin_pixels in pixels)
-    data = RegionData(pixels, seen, expected, response, grouping)
-    return RegionTask(region, tuple(states[row] for row in region.rows), data)
+    data = region_data(region.centre, region.radius_deg, responses, diffuse)
+    rows = tuple(states[row] for row in region.rows)
+    return RegionTask(region, rows, data, prior, moving, scatter)
 
 
 def fit_region(task: RegionTask) -> list[SourceResult]:
-    """Fit all candidates of a region, from the brightest to the faintest, three times.
+    """Fit all candidates of a region, and give the results of its own.
 
-    First each by itself, then with its neighbours and its position free, then once more for
-    the results, with errors that hold how much the residuals of the region scatter.
+    First all fluxes together with the diffuse emission, then spectra, then positions one by one
+    and everything together again. At the end each of its own by itself, all else held, with
+    errors for all else free.
 
     Returns
     -------
@@ -147,19 +165,52 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
         Of its own candidates, in the order of ``region.own``.
     """
     region = task.region
-    sky = RegionSky(task.data, task.states)
-    own = range(len(region.own))
-    fitted = sorted(
-        range(len(region.own) + len(region.border)),
-        key=lambda number: (-sky.counts_of(number).sum(), number),
-    )
-    for together in (False, True):
-        for number in fitted:
-            localise = together and number in own
-            sky.update(number, fit_roughly(sky, number, together=together, localise=localise))
-    sky.scatter = scatter_of(sky, region.centre, region.radius_deg + BORDER_DEG)
-    results = {}
-    for number in [number for number in fitted if number in own]:
-        results[number] = fit_fully(sky, number, region.own[number])
-        sky.update(number, results[number].state)
-    return [results[number] for number in own]
+    model = RegionModel(task.data, task.states, len(region.own) + len(region.border), task.prior)
+    model.fit(step_sigma=0.3)
+    _set_shapes(model)
+    model.fit()
+    ellipses: list[Ellipse | None] = [None] * model.free
+    if task.moving:
+        gains = model.gains()
+        for number in np.argsort(-gains, kind="stable").tolist():
+            if number < len(region.own) and gains[number] > TS_LOCALISE:
+                state, ellipses[number] = localise(model, number, model.expected())
+                model.move(number, state)
+    for number in range(model.free):
+        model.place(number)
+    _set_shapes(model)
+    model.fit()
+    expected = model.expected()
+    curvature, _ = model.grams(expected)
+    scatter = scatter_of(model, region.radius_deg, expected) if task.scatter else None
+    curves = histories(model, len(region.own), curvature) if len(task.data.years) else None
+    results = []
+    for number, row in enumerate(region.own):
+        information = model.information(number, curvature)
+        if scatter is not None:
+            information = scatter.lowered(information)
+        results.append(
+            fit_fully(
+                model,
+                number,
+                row,
+                expected=expected,
+                information=information,
+                ellipse=ellipses[number],
+                history=None if curves is None else curves[number],
+            )
+        )
+    return results
+
+
+def _set_shapes(model: RegionModel) -> None:
+    """Which parameters of the spectra are free, by the TS of the sources."""
+    for number, ts in enumerate(model.gains()):
+        shape = 1 + int(ts > TS_FREE_INDEX) + int(ts > TS_SHAPED)
+        state = model.states[number]
+        if shape < 3 and state.beta:
+            state = state.changed(beta=0.0)
+        elif shape == 3 and not state.beta:
+            state = state.changed(beta=0.02)
+        model.shapes[number] = shape
+        model.set_state(number, state)

@@ -12,20 +12,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import healpy as hp
 import numpy as np
 
 from ..errors import InputError
 from ..irf.exposure import ExposureFile, read_exposure
 from ..irf.instrument import FINE_ENERGIES_MEV, PROFILE_DEG, PSF_X, ResponseTables, load_instrument
 from ..irf.psf import PsfTable, read_psf
-from ..sky.bins import ENERGY_EDGES_MEV, N_BINS
 from ..sky.counts import SkyCounts
-from .pixels import PixelCounts
+from .channels import Channel, channels_of
 
-GROUPS = 3
-"""Parts of an energy bin, in true energy, for each of which the PSF has one shape."""
+PIXELS_A_RADIUS = 4.0
+"""Pixels of the likelihood along the radius that holds 68% of the PSF."""
 
-_GROUPING_INDEX = 2.2
+_ORDINARY_INDEX = 2.2
+_LEAST_SHARE = 1e-4
+_BLURRED_SIDES = 8.0  # further out a profile is straight across a pixel
 
 
 @dataclass(frozen=True)
@@ -56,111 +58,136 @@ class Component:
 
 @dataclass(frozen=True)
 class Response:
-    """Response of all the data.
+    """Response of the photons of one event type, or of a few that are not known apart.
 
     Attributes
     ----------
     components : tuple of Component
-    intervals_mev : array (6, 2)
-        What was observed of each energy bin, MeV.
-    blur_deg : array (6,)
-        Side of pixels that widen the PSF; see `pixels.PixelCounts`.
+    channels : tuple of C Channel
+    year_shares : tuple of Y float
+        Part of the exposure that falls into each year of the channels.
     """
 
     components: tuple[Component, ...]
-    intervals_mev: np.ndarray
-    blur_deg: np.ndarray
+    channels: tuple[Channel, ...]
+    year_shares: tuple[float, ...] = ()
 
     @cached_property
     def fractions(self) -> tuple[np.ndarray, ...]:
-        """Per component, fractions (E, 6) of true-energy bins reconstructed in each bin."""
+        """Per component, fractions (E, C) of true-energy bins reconstructed in each channel."""
+        intervals = np.array([channel.energies_mev for channel in self.channels])
+        return tuple(component.tables.fractions_within(intervals) for component in self.components)
+
+    @cached_property
+    def orders(self) -> tuple[int, ...]:
+        """HEALPIX order of the pixels that each channel is compared in; follows the PSF."""
+        wanted = np.degrees(np.sqrt(np.pi / 3)) * PIXELS_A_RADIUS / self.radii_deg
         return tuple(
-            component.tables.fractions_within(self.intervals_mev) for component in self.components
+            min(max(int(np.rint(np.log2(nside))), 6), channel.finest)
+            for nside, channel in zip(wanted, self.channels, strict=True)
         )
 
+    @cached_property
+    def radii_deg(self) -> np.ndarray:
+        """Radius (C,) that holds 68% of the PSF of an ordinary spectrum, pixels apart."""
+        flux = FINE_ENERGIES_MEV ** (1.0 - _ORDINARY_INDEX)
+        profiles = np.zeros((len(self.channels), len(PROFILE_DEG)))
+        for component, fractions in zip(self.components, self.fractions, strict=True):
+            exposure = component.tables.exposure_per_year.mean(axis=1)
+            profiles += (flux * exposure * fractions.T) @ component.tables.psf_profiles
+        return containment_deg(profiles, 0.68)
+
+    @cached_property
+    def _seen(self) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+        """Per component and channel the true energies (n,) that matter, and their PSF (n, 2048)."""
+        seen = []
+        for component, fractions in zip(self.components, self.fractions, strict=True):
+            of_component = []
+            for c, channel in enumerate(self.channels):
+                share = fractions[:, c] * FINE_ENERGIES_MEV ** (1.0 - _ORDINARY_INDEX)
+                which = np.flatnonzero(share > _LEAST_SHARE * share.sum())
+                profiles = component.tables.psf_profiles[which]
+                side = float(np.degrees(hp.nside2resol(2 ** self.orders[c])))
+                # a photon of a cube lies elsewhere in its pixel, and was moved there at random
+                for width in (channel.side_deg, channel.side_deg, side):
+                    profiles = through_pixels(profiles, width)
+                of_component.append((which, profiles))
+            seen.append(of_component)
+        return seen
+
     def counts_per_flux(self, vectors: np.ndarray) -> np.ndarray:
-        """Expected counts (N, E, 6) per photon flux in each true-energy bin, cm2 s."""
+        """Expected counts (N, E, C) per photon flux in each true-energy bin, cm2 s."""
         parts = zip(self.components, self.fractions, strict=True)
         return np.sum(
             [component.exposure(vectors).T[:, :, None] * f for component, f in parts], axis=0
         )
 
-    def grouping(self, vector: np.ndarray) -> Grouping:
-        """Parts of the energy bins with the PSF of each, for spectra seen from one place."""
-        weight = FINE_ENERGIES_MEV ** (1.0 - _GROUPING_INDEX)
-        shares = [
-            weight[:, None] * component.exposure(vector[None]) * fraction
-            for component, fraction in zip(self.components, self.fractions, strict=True)
-        ]
-        member = _group_members(np.sum(shares, axis=0))
-        profiles = sum(
-            np.einsum("kbg,kb,ka->bga", member, share, component.tables.psf_profiles, optimize=True)
-            for component, share in zip(self.components, shares, strict=True)
-        )
-        total = np.einsum("kbg,kb->bg", member, np.sum(shares, axis=0))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            profiles = np.where(total[..., None] > 0, profiles / total[..., None], 0.0)
-        for profile, width in zip(profiles, self.blur_deg, strict=True):
-            profile[:] = blurred_profiles(profile, float(width))
-        return Grouping(member, profiles)
+    def profiles(self, flux: np.ndarray, exposures: Sequence[np.ndarray]) -> np.ndarray:
+        """PSF per sr (C, 2048) at the angles `PROFILE_DEG`, through the pixels.
+
+        Parameters
+        ----------
+        flux : array (E,)
+            Photon flux of a source in the true-energy bins, in any unit.
+        exposures : sequence of arrays (E,)
+            Of each component, where the source is or close by.
+        """
+        result = np.zeros((len(self.channels), len(PROFILE_DEG)))
+        total = np.zeros(len(self.channels))
+        parts = zip(self.fractions, exposures, self._seen, strict=True)
+        for fractions, exposure, seen in parts:
+            weight = (flux * exposure)[:, None] * fractions
+            for c, (which, profiles) in enumerate(seen):
+                result[c] += weight[which, c] @ profiles
+                total[c] += weight[which, c].sum()
+        return result / np.maximum(total, 1e-300)[:, None]
+
+    def exposures(self, vector: np.ndarray) -> list[np.ndarray]:
+        """Exposure (E,) of each component at a Galactic unit vector (3,), cm2 s."""
+        return [component.exposure(vector[None])[:, 0] for component in self.components]
 
 
-@dataclass(frozen=True)
-class Grouping:
-    """Parts of the energy bins.
-
-    Attributes
-    ----------
-    member : array (E, 6, G)
-        1 where a true-energy bin belongs to a part of an energy bin, else 0.
-    profiles : array (6, G, 2048)
-        PSF per sr of each part at the angles ``simulate.instrument.PROFILE_DEG``.
-    """
-
-    member: np.ndarray
-    profiles: np.ndarray
-
-    def mean_profile(self, b: int) -> np.ndarray:
-        """PSF per sr (2048,) of a whole bin, whose parts hold like numbers of photons."""
-        used = self.profiles[b].sum(axis=1) > 0
-        return self.profiles[b][used].mean(axis=0) if used.any() else self.profiles[b, 0]
+def containment_deg(profiles: np.ndarray, fraction: float) -> np.ndarray:
+    """Radii (C,), degrees, that hold a fraction of radial profiles (C, 2048)."""
+    inside = cumulative(profiles)
+    return np.array([np.interp(fraction * row[-1], row, PROFILE_DEG) for row in inside])
 
 
-def blurred_profiles(profiles: np.ndarray, width_deg: float) -> np.ndarray:
-    """Radial profiles (G, 2048) seen through square pixels of some width, on average.
+def cumulative(profiles: np.ndarray) -> np.ndarray:
+    """Part of profiles (C, 2048) per sr inside of each angle of `PROFILE_DEG`."""
+    ring = profiles * 2.0 * np.pi * np.sin(np.radians(PROFILE_DEG))
+    steps = 0.5 * (ring[:, 1:] + ring[:, :-1]) * np.diff(np.radians(PROFILE_DEG))
+    return np.concatenate([np.zeros((len(profiles), 1)), np.cumsum(steps, axis=1)], axis=1)
 
-    A photon is told by its pixel, and somewhere in a pixel the likelihood takes it to be: both
-    move it by up to half a pixel.
-    """
-    if width_deg <= 0:
+
+def through_pixels(profiles: np.ndarray, side_deg: float) -> np.ndarray:
+    """Means (n, 2048) of radial profiles over square pixels around each angle."""
+    if side_deg <= 0:
         return profiles
-    steps = (np.arange(9) - 4.0) / 5.0 * width_deg
-    weight = 1.0 - np.abs(steps) / width_deg
-    x, y = (axis.ravel() for axis in np.meshgrid(steps, steps))
-    weights = np.outer(weight, weight).ravel()
-    weights /= weights.sum()
-    near = np.flatnonzero(PROFILE_DEG < 20.0 * width_deg)
+    nodes, weights = np.polynomial.legendre.leggauss(4)
+    x, y = (0.5 * side_deg * axis.ravel() for axis in np.meshgrid(nodes, nodes))
+    weight = 0.125 * np.outer(weights, weights).ravel()
+    near = np.flatnonzero(PROFILE_DEG < _BLURRED_SIDES * side_deg)
     result = profiles.copy()
-    turned = (x - y) * np.sqrt(0.5), (x + y) * np.sqrt(0.5)
-    angles = np.concatenate(
-        [np.hypot(PROFILE_DEG[near, None] + dx, dy) for dx, dy in ((x, y), turned)], axis=1
-    )
-    for g, profile in enumerate(profiles):
-        values = np.interp(angles, PROFILE_DEG, profile)
-        result[g, near] = values @ np.tile(0.5 * weights, 2)
+    result[:, near] = 0.0
+    # pixels lie at any angle: once along the radius, once across
+    for dx, dy in ((x, y), ((x - y) * np.sqrt(0.5), (x + y) * np.sqrt(0.5))):
+        for step, across, share in zip(dx, dy, weight, strict=True):
+            low, part = profile_place(np.hypot(PROFILE_DEG[near] + step, across))
+            result[:, near] += share * (profiles[:, low] * (1 - part) + profiles[:, low + 1] * part)
     return result
 
 
-def _group_members(expected: np.ndarray) -> np.ndarray:
-    """Divide what is expected (E, 6) in each bin into parts of like numbers of photons."""
-    below = np.cumsum(expected, axis=0) - 0.5 * expected
-    total = np.maximum(expected.sum(axis=0), 1e-300)
-    group = np.minimum((below / total * GROUPS).astype(int), GROUPS - 1)
-    return (group[..., None] == np.arange(GROUPS)).astype(float)
+def profile_place(angle_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Node of `PROFILE_DEG` below each angle, and the part of the way to the next one."""
+    place = np.sqrt(angle_deg / PROFILE_DEG[-1]) * (len(PROFILE_DEG) - 1)
+    low = np.minimum(place.astype(np.int64), len(PROFILE_DEG) - 2)
+    # angles go with the square of the place: so does the interpolation between two nodes
+    return low, np.minimum((place**2 - low**2) / (2 * low + 1), 1.0)
 
 
 def build_response(
-    counts: PixelCounts,
+    sky: SkyCounts,
     *,
     exposure: Sequence[Path] = (),
     psf: Sequence[Path] = (),
@@ -168,12 +195,11 @@ def build_response(
     years: float | None = None,
     centre: np.ndarray | None = None,
 ) -> Response:
-    """The response of a sky's photons.
+    """The response of the photons of one event type.
 
     Parameters
     ----------
-    counts : PixelCounts
-        Of the sky.
+    sky : SkyCounts
     exposure : paths
         gtexpcube2 maps: one for all the events, or one for each of `psf`. Or one gtltcube file.
     psf : paths
@@ -192,7 +218,6 @@ def build_response(
         A file cannot be used, numbers of files do not go together, or the live time is known
         from nowhere.
     """
-    sky = counts.sky
     files = [read_exposure(path, caldb) for path in exposure]
     scales = [file.scale_for(sky, component=len(files) > 1) for file in files]
     cubes = [file for file in files if file.map is None]
@@ -236,7 +261,15 @@ def build_response(
         components = [
             Component(tables, None, np.full(FINE_ENERGIES_MEV.size, live)) for tables in package
         ]
-    return Response(tuple(components), observed_intervals(sky), counts.blur_deg)
+    return Response(tuple(components), channels_of(sky), _year_shares(sky))
+
+
+def _year_shares(sky: SkyCounts) -> tuple[float, ...]:
+    """Part of the live time in each year, or like parts where it is not known."""
+    live = np.array([year.livetime_years for year in sky.years])
+    if not (np.isfinite(live).all() and live.sum() > 0):
+        live = np.ones(len(live))
+    return tuple((live / max(live.sum(), 1e-300)).tolist())
 
 
 def _years(sky: SkyCounts, years: float | None) -> float:
@@ -292,22 +325,3 @@ def _density(psf: PsfTable, like: ResponseTables) -> np.ndarray:
         ring = 2.0 * np.pi * PSF_X * row
         density[k] = row / np.sum(0.5 * (ring[1:] + ring[:-1]) * np.diff(PSF_X))
     return density
-
-
-def observed_intervals(sky: SkyCounts) -> np.ndarray:
-    """What was observed of each energy bin (6, 2), MeV.
-
-    Whole bins where the sky does not say; nothing (of no width) where it has no such bin.
-    """
-    intervals = np.stack([ENERGY_EDGES_MEV[:-1], ENERGY_EDGES_MEV[1:]], axis=1)
-    for b in range(N_BINS):
-        low, high = intervals[b]
-        if sky.bins[b] is None:
-            intervals[b] = low, low  # no photon of it is expected
-            continue
-        inside = [
-            (max(low, a), min(high, z)) for a, z in sky.intervals_mev if min(high, z) > max(low, a)
-        ]
-        if inside:
-            intervals[b] = min(a for a, _ in inside), max(z for _, z in inside)
-    return intervals

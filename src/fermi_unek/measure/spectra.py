@@ -19,8 +19,8 @@ PLEC_INDEX_2 = 2.0 / 3.0
 MAX_INDEX, MAX_CURVATURE = 5.0, 1.0
 """Bounds of photon index and LP_beta, as in 4FGL."""
 
-INDEX_MEAN, INDEX_SPREAD = 2.3, 0.3
-"""Mean and standard deviation of PL_Index in 4FGL-DR2, what is known of an index beforehand."""
+INDEX_MEAN = 2.3
+"""Mean of PL_Index in 4FGL-DR2; its standard deviation is 0.3."""
 
 _POINTS = 5
 _WIDTH = np.diff(np.log(FINE_EDGES_MEV))
@@ -39,18 +39,6 @@ def power_law(amplitude: float, index: float, reference_mev: float) -> PowerLawS
     model.index.min, model.index.max = 0.0, MAX_INDEX
     model.amplitude.min = 0.0
     return model
-
-
-def index_penalty(model: SpectralModel) -> float:
-    """Twice the negative logarithm of the Gaussian prior of a power law's index.
-
-    0 where the index is frozen and for other spectra, which only bright sources get. Without
-    it a few photons of high energy can make an index of 0 the best one.
-    """
-    index = getattr(model, "index", None)
-    if index is None or index.frozen:
-        return 0.0
-    return float(((index.value - INDEX_MEAN) / INDEX_SPREAD) ** 2)
 
 
 def log_parabola(
@@ -115,6 +103,7 @@ class SpectrumValues:
         return self.unit_flux() * self.amplitude.value
 
 
-def fine_flux(model: SpectralModel) -> np.ndarray:
-    """Photon flux (45,) in the true-energy bins, cm-2 s-1, of a model of this module."""
-    return SpectrumValues(model).fine_flux()
+def fine_flux(amplitude: float, index: float, beta: float, reference_mev: float) -> np.ndarray:
+    """Photon flux (45,), cm-2 s-1, of a log parabola in the true-energy bins; gammapy's formula."""
+    values = LogParabolaSpectralModel.evaluate(_INSIDE_MEV, amplitude, reference_mev, index, beta)
+    return (values * _INSIDE_MEV).reshape(-1, _POINTS).mean(axis=1) * _WIDTH

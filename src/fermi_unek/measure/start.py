@@ -1,34 +1,36 @@
-"""Where the refit starts: fluxes guessed from the photons close to each candidate."""
+"""Where the refit starts: the fluxes of the list, or guesses from the photons close by."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import healpy as hp
 import numpy as np
 from astropy.table import Table
 
 from ..diffuse.named import DiffuseModel
 from ..irf.instrument import FINE_EDGES_MEV, FINE_ENERGIES_MEV
 from ..sky.geometry.frame import lonlat_to_vectors
-from .pixels import PixelCounts
 from .response import Response
-from .spectra import fine_flux
 from .state import SourceState
 
-_BINS = (2, 3, 4, 5)
-_APERTURE_DEG = {2: 0.5, 3: 0.3, 4: 0.2, 5: 0.2}
-_INSIDE = 0.7  # rough share of the PSF in the aperture
+_LOWEST_MEV = 900.0
+_MOST_DEG, _INSIDE = 0.5, 0.68  # of the PSF in the aperture
 
 
 def start_states(
-    table: Table, counts: PixelCounts, response: Response, diffuse: DiffuseModel
+    table: Table, responses: Sequence[Response], diffuse: DiffuseModel
 ) -> list[SourceState]:
-    """A power law for each candidate with the flux of the photons in small apertures.
+    """A spectrum for each candidate.
+
+    That of the table where it has one; else a power law with the flux of the photons in small
+    apertures above 1 GeV.
 
     Parameters
     ----------
     table : Table
         Of a catalog, N rows.
-    counts : PixelCounts
-    response : Response
+    responses : sequence of Response
     diffuse : DiffuseModel
 
     Returns
@@ -38,23 +40,47 @@ def start_states(
     """
     lon, lat = (np.asarray(table[name], float) for name in ("GLON", "GLAT"))
     vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
-    if not len(vectors):
-        return []
-    per_flux = response.counts_per_flux(vectors)
-    intensity = diffuse.intensity_at(FINE_ENERGIES_MEV, vectors)
-    width = FINE_ENERGIES_MEV * np.log(FINE_EDGES_MEV[1:] / FINE_EDGES_MEV[:-1])
-    unit = SourceState(0.0, 0.0, 1.0)
-    flux = fine_flux(unit.spectral_model())
+    amplitudes = _aperture_amplitudes(vectors, responses, diffuse) if len(vectors) else []
     states = []
-    for row, vector in enumerate(vectors):
-        seen = expected = emitted = 0.0
-        for b in _BINS:
-            pixels = counts.pixels(b, vector, _APERTURE_DEG[b])
-            seen += counts.at(pixels).sum()
-            area = len(pixels.pixels) * pixels.area_sr
-            expected += area * (intensity[:, row] * width) @ per_flux[row, :, b]
-            emitted += flux @ per_flux[row, :, b] * (area > 0)
-        excess = max(seen - expected, 1.0) / _INSIDE
-        amplitude = excess / emitted if emitted > 0 else 1e-15
-        states.append(SourceState(float(lon[row]), float(lat[row]), float(amplitude)))
+    for row, amplitude in zip(table, amplitudes, strict=True):
+        place = float(row["GLON"]), float(row["GLAT"])
+        states.append(_of_row(place, row) or SourceState(*place, float(amplitude)))
     return states
+
+
+def _of_row(place: tuple[float, float], row: Table.Row) -> SourceState | None:
+    """The spectrum of a row as the list has it; None where it has none, or one with a cutoff."""
+    forms = (("LP", "LogParabola"), ("PL", "PowerLaw"))
+    for prefix, form in forms:
+        if str(row["SpectrumType"]).strip() != form:
+            continue
+        density, index = (float(row[f"{prefix}_{name}"]) for name in ("Flux_Density", "Index"))
+        beta = float(row["LP_beta"]) if prefix == "LP" else 0.0
+        pivot = float(row["Pivot_Energy"])
+        if density > 0 and np.isfinite([density, index, beta, pivot]).all():
+            return SourceState(*place, density, index, beta, pivot)
+    return None
+
+
+def _aperture_amplitudes(
+    vectors: np.ndarray, responses: Sequence[Response], diffuse: DiffuseModel
+) -> np.ndarray:
+    intensity = diffuse.intensity_at(FINE_ENERGIES_MEV, vectors)
+    intensity *= (FINE_ENERGIES_MEV * np.log(FINE_EDGES_MEV[1:] / FINE_EDGES_MEV[:-1]))[:, None]
+    flux = SourceState(0.0, 0.0, 1.0).fine_flux()
+    excess, emitted = np.zeros((2, len(vectors)))
+    for response in responses:
+        per_flux = response.counts_per_flux(vectors)
+        for c, channel in enumerate(response.channels):
+            if channel.energies_mev[0] < _LOWEST_MEV:
+                continue
+            radius = min(float(response.radii_deg[c]), _MOST_DEG)
+            order, pixels, counts = channel.counts.order, channel.counts.pixels, channel.counts
+            area = 2.0 * np.pi * (1.0 - np.cos(np.radians(radius)))
+            for row, vector in enumerate(vectors):
+                disc = hp.query_disc(2**order, vector, np.radians(radius), nest=True)
+                at = np.minimum(np.searchsorted(pixels, disc), max(len(pixels) - 1, 0))
+                seen = counts.counts[at][pixels[at] == disc].sum() if len(pixels) else 0
+                excess[row] += seen - area * intensity[:, row] @ per_flux[row, :, c]
+                emitted[row] += flux @ per_flux[row, :, c]
+    return np.maximum(excess, 1.0) / _INSIDE / np.maximum(emitted, 1e-300)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from gammapy.modeling.models import SpectralModel
 
 from ..sky.geometry.frame import lonlat_to_vectors
-from .spectra import INDEX_MEAN, log_parabola, power_law
+from .spectra import INDEX_MEAN, fine_flux, log_parabola, power_law
+
+if TYPE_CHECKING:
+    from .history import History
 
 START_INDEX, START_REFERENCE_MEV = INDEX_MEAN, 2000.0
 
@@ -39,6 +43,23 @@ class SourceState:
     def vector(self) -> np.ndarray:
         """Galactic unit vector (3,)."""
         return lonlat_to_vectors(np.asarray(self.lon_deg), np.asarray(self.lat_deg))
+
+    def values(self) -> dict[str, float]:
+        """Parameters by gammapy's names, as `SpectrumFit.values`."""
+        shape = {"alpha": self.index, "beta": self.beta} if self.beta else {"index": self.index}
+        return {"amplitude": self.amplitude, "reference": self.reference_mev} | shape
+
+    def scaled(self, amplitude: float) -> SourceState:
+        """The same with another amplitude."""
+        return replace(self, amplitude=float(amplitude))
+
+    def changed(self, **values: float) -> SourceState:
+        """The same with other values."""
+        return replace(self, **values)
+
+    def fine_flux(self) -> np.ndarray:
+        """Photon flux (45,) in the true-energy bins, cm-2 s-1."""
+        return fine_flux(self.amplitude, self.index, self.beta, self.reference_mev)
 
     def spectral_model(self) -> SpectralModel:
         """gammapy's model of the spectrum."""
@@ -113,11 +134,14 @@ class SourceResult:
     ellipse_deg : tuple of three floats or None
         68% semimajor and semiminor axis and position angle from celestial north, degrees; None
         where the position was not refined.
-    bands : tuple of six BandFit
+    bands : tuple of eight BandFit
     upper_limit : float
         95% upper limit of the flux over its best value; NaN unless the TS is below 25.
     npred : float
         Photons of the source in the sky.
+    history : History or None
+        Fluxes of the years over that of `steady`; None where times are not known.
+    steady : SourceState or None
     """
 
     row: int
@@ -130,3 +154,5 @@ class SourceResult:
     bands: tuple[BandFit, ...]
     upper_limit: float
     npred: float
+    history: History | None = None
+    steady: SourceState | None = None

@@ -46,12 +46,13 @@ def read_photons(
             zmax_deg=config.zmax,
             event_class=config.evclass,
             yearly=yearly,
+            fine=isinstance(config, FindConfig) and config.measure,
             progress=progress,
         )
 
     if not isinstance(config, FindConfig):
         return read(inputs, None)
-    years_wanted = for_report or config.classify
+    years_wanted = for_report or config.classify or config.measure
     if not (config.yearly and years_wanted):
         return read(inputs, None if years_wanted else False)
     years = [read(paths, False) for paths in by_year(config.yearly)]

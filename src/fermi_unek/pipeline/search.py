@@ -12,7 +12,7 @@ from astropy.coordinates import SkyCoord
 
 from ..catalog import Catalog, build_catalog, write_catalog
 from ..catalog.io import check_catalog
-from ..config import Find, FindConfig, build
+from ..config import Find, FindConfig, RefitConfig, build
 from ..errors import ConfigError, InputError
 from ..outputs import check_folder
 from ..progress import Progress, silent, stage
@@ -129,13 +129,28 @@ def search(
                 localizer=localizer.provenance.get("sha256"),
                 device=config.device,
             )
-    return build_catalog(
+    catalog = build_catalog(
         candidates,
         provenance=_provenance(sky, config, localizer, models),
         reference=models.reference,
         association_radius=config.association_radius,
         coverage=area,
         purity=config.purity,
+    )
+    if not config.measure:
+        return catalog
+    from ..measure import refit_catalog
+
+    with stage(f"measuring {len(catalog)} candidates"):
+        return refit_catalog(catalog, sky, _refit_config(config), progress=progress)
+
+
+def _refit_config(config: FindConfig) -> RefitConfig:
+    """What a search's settings say of the fit at its end."""
+    return RefitConfig(
+        exposure=() if config.exposure is None else (config.exposure,),
+        diffuse=Path(config.diffuse) if Path(config.diffuse).is_file() else None,
+        iso=config.iso,
     )
 
 

@@ -11,7 +11,13 @@ from astropy.table import Table
 from ..catalog.build import name_neighbours, nearest
 from ..catalog.export import name_with_unit
 from ..catalog.record import Catalog
-from ..catalog.schema import COLUMNS, FLAG_IN_EXTENDED, FLAG_NEAR_EDGE, PROBABILITY_COLUMNS
+from ..catalog.schema import (
+    COLUMNS,
+    FLAG_IN_EXTENDED,
+    FLAG_NEAR_EDGE,
+    PROBABILITY_COLUMNS,
+    band_edges_mev,
+)
 from ..progress import Progress, silent
 from ..sky.bins import ENERGY_EDGES_MEV
 from ..sky.counts import SkyCounts
@@ -128,6 +134,7 @@ def page_data(
     data: dict[str, Any] = {
         "view": [round(value, 3) for value in covered_cone(catalog.coverage)],
         "energies_gev": (ENERGY_EDGES_MEV / 1000.0).tolist(),
+        "bands_gev": (band_edges_mev(catalog.table) / 1000.0).tolist(),
         "new_beyond_deg": NEW_BEYOND_DEG,
         "found": len(catalog),
         "purity": catalog.header.get("purity asked for"),

@@ -32,3 +32,23 @@ MISSION_START_MET = 239557417.0
 
 YEAR_S = 365.25 * 86400.0
 """Length of a catalog year in seconds."""
+
+BAND_EDGES_MEV = np.array([50.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 1e6])
+"""Edges of the eight energy bands of 4FGL-DR3, MeV."""
+
+LIKELIHOOD_EDGES_MEV = np.concatenate(
+    [
+        np.geomspace(low, high, number, endpoint=False)
+        for low, high, number in zip(
+            BAND_EDGES_MEV[2:-1], BAND_EDGES_MEV[3:], (5, 4, 4, 4, 3, 4), strict=True
+        )
+    ]
+    + [BAND_EDGES_MEV[-1:]]
+)
+"""Edges of the narrow bins, eight a decade and more, in which photons are fitted, MeV."""
+
+
+def native_order(energy_mev: float) -> int:
+    """HEALPIX order in which counts from an energy on are kept; see `NATIVE_ORDERS`."""
+    index = int(np.searchsorted(ENERGY_EDGES_MEV, energy_mev * 1.001, side="right")) - 1
+    return NATIVE_ORDERS[min(max(index, 0), N_BINS - 1)]

@@ -79,6 +79,24 @@ class Pixels:
 
 
 @dataclass(frozen=True)
+class FineBin:
+    """Counts of a narrow energy bin; likelihoods use them, networks do not.
+
+    Attributes
+    ----------
+    energies_mev : (float, float)
+    counts : BinCounts
+        Of any order.
+    counted_in : Pixels
+        As in `SkyCounts`.
+    """
+
+    energies_mev: Span
+    counts: BinCounts
+    counted_in: Pixels = Pixels()
+
+
+@dataclass(frozen=True)
 class SkyCounts:
     """Photons in the six energy bins, one `BinCounts` a bin, None where a bin is absent.
 
@@ -105,6 +123,8 @@ class SkyCounts:
         In which pixels the photons of each bin were counted before they came here.
     mission_year : int or None
         Number of the year, from the start of the mission, of a layer of one year.
+    fine : tuple of FineBin
+        The same photons in narrow bins, rising, where they were asked for.
     """
 
     bins: tuple[BinCounts | None, ...]
@@ -117,6 +137,7 @@ class SkyCounts:
     intervals_mev: tuple[Span, ...] = ()
     counted_in: tuple[Pixels, ...] = (Pixels(),) * N_BINS
     mission_year: int | None = None
+    fine: tuple[FineBin, ...] = ()
 
     def __post_init__(self) -> None:
         for name, found in (("energy bins", self.bins), ("sizes of pixels", self.counted_in)):

@@ -56,6 +56,7 @@ def added(skies: Sequence[SkyCounts]) -> SkyCounts:
         event_type=next((name for name, known in EVENT_TYPES.items() if known == bits), "psf"),
         livetime_years=max((sky.livetime_years for sky in skies), key=np.nan_to_num),
         years=(),
+        fine=(),
         origin={key: text for sky in skies for key, text in sky.origin.items()},
         selection=replace(
             selections[0],

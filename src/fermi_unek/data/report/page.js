@@ -664,7 +664,7 @@ function fitted(row) {
 function spectrum(row) {
   const bands = pick("bands", row), flux = pick("bands_flux", row), error = pick("bands_error", row), model = fitted(row);
   if (!(bands && bands.some(known)) && !model) return [];
-  const edges = page.energies_gev.map(e => e * 1000), points = [];
+  const edges = page.bands_gev.map(e => e * 1000), points = [];
   (bands || []).forEach((value, k) => {
     const low = edges[k], high = edges[k + 1], per = ERG * low * high / (high - low), err = error ? error[k] : [null, null];
     if (!known(value) && !known(flux && flux[k])) return;

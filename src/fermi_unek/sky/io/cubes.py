@@ -9,7 +9,7 @@ import healpy as hp
 import numpy as np
 from astropy.io import fits
 
-from ..bins import N_BINS, NATIVE_ORDERS
+from ..bins import ENERGY_EDGES_MEV, N_BINS, NATIVE_ORDERS, native_order
 from ..geometry.coverage import icrs_circles_coverage, inside_circle, intersect
 from .channels import (
     check_cube_cuts,
@@ -20,20 +20,29 @@ from .channels import (
 )
 from .dss import read_selection
 from .healpix import HealpixCells
-from .parts import PixelSum, SkyPart
+from .parts import PixelCounts, PixelSum, SkyPart
 from .photons import PhotonCuts
 from .rebin import warn_moved
 from .wcs import WcsCells
 
+_LOWEST_MEV, _HIGHEST_MEV = 0.9 * ENERGY_EDGES_MEV[0], 1.1 * ENERGY_EDGES_MEV[-1]
+"""Narrow bins that reach further lack a part of their response."""
+
 
 def read_cube(
-    path: Path, hdus: fits.HDUList, index: int, cuts: PhotonCuts, rng: np.random.Generator
+    path: Path,
+    hdus: fits.HDUList,
+    index: int,
+    cuts: PhotonCuts,
+    rng: np.random.Generator,
+    *,
+    fine: bool = False,
 ) -> SkyPart:
     """The photons of one count cube, in HEALPIX pixels (a table) or a WCS projection (an image).
 
     It is read piece by piece and only filled pixels are kept. Photons of pixels coarser than
     `NATIVE_ORDERS`, of another frame or another projection get a random place inside theirs, so
-    that cutting patches leaves no pattern of the pixels.
+    that cutting patches leaves no pattern of the pixels. `fine` also keeps the channels apart.
 
     Raises
     ------
@@ -48,6 +57,8 @@ def read_cube(
     plan = read_channels(path, hdus, index, cells.n_channels, selection)
     event_type = cube_event_type(path, selection, cuts)
     sums = [PixelSum() for _ in range(N_BINS)]
+    narrow = [PixelSum() for _ in plan.edges_mev]
+    fine_rng = rng.spawn(1)[0]  # what networks see must not depend on it
     moved = total = 0
     for where, channel, values in cells.blocks():
         if not plan.shares[channel, 1:-1].any():
@@ -61,11 +72,11 @@ def read_cube(
         for b in np.flatnonzero(plan.shares[channel, 1:-1]):
             order = NATIVE_ORDERS[b]
             for pixels, number in cells.place(where[filled], slots[b + 1], order, rng):
-                if cuts.region is not None:
-                    vectors = hp.pix2vec(2**order, pixels.astype(np.int64), nest=True)
-                    keep = inside_circle(np.stack(vectors, axis=-1), cuts.region)
-                    pixels, number = pixels[keep], number[keep]
-                sums[b].add(pixels, number)
+                sums[b].add(*_inside(pixels, number, order, cuts))
+        if fine:
+            order = native_order(plan.edges_mev[channel, 0])
+            for pixels, number in cells.place(where[filled], counts[filled], order, fine_rng):
+                narrow[channel].add(*_inside(pixels, number, order, cuts))
     warn_moved(moved, total, str(path))
     intervals = observed_energies(plan, selection)
     return SkyPart(
@@ -75,6 +86,20 @@ def read_cube(
         selection=replace(selection, energy_mev=(intervals[0][0], intervals[-1][1])),
         intervals_mev=intervals,
         counts=tuple(bin_sum.result() for bin_sum in sums),
+        fine={
+            (float(low), float(high)): bin_sum.result()
+            for (low, high), bin_sum in zip(plan.edges_mev, narrow, strict=True)
+            if fine and low > _LOWEST_MEV and high < _HIGHEST_MEV
+        },
         coverage=intersect(cells.coverage(), icrs_circles_coverage(selection.circles)),
         counted_in=cells.counted_in,
     )
+
+
+def _inside(pixels: np.ndarray, number: np.ndarray, order: int, cuts: PhotonCuts) -> PixelCounts:
+    """Counts of the pixels inside the region of the cuts."""
+    if cuts.region is None:
+        return pixels, number
+    vectors = hp.pix2vec(2**order, pixels.astype(np.int64), nest=True)
+    keep = inside_circle(np.stack(vectors, axis=-1), cuts.region)
+    return pixels[keep], number[keep]

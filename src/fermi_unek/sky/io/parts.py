@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
 
+import healpy as hp
 import numpy as np
 
 from ...errors import InputError, UnekWarning
-from ..bins import MISSION_START_MET, N_BINS, NATIVE_ORDERS, YEAR_S
-from ..counts import BinCounts, Pixels, SkyCounts
+from ..bins import MISSION_START_MET, N_BINS, NATIVE_ORDERS, YEAR_S, native_order
+from ..counts import BinCounts, FineBin, Pixels, SkyCounts
 from ..geometry.coverage import N_COVERAGE, estimated_coverage, intersect, unite
-from ..selection import TYPE_FAMILIES, Selection, merged_spans
+from ..selection import TYPE_FAMILIES, Selection, Span, merged_spans
 from .rebin import covered_fraction, observed_bins
 
 _TOUCHING_MEV = 0.3  # energies this close touch: edges are rounded, to a tenth at 1 TeV
@@ -68,6 +69,46 @@ class PixelSum:
         return self._pieces[0]
 
 
+class BinSums:
+    """Collects photons by energy, and year by year where asked for.
+
+    Parameters
+    ----------
+    edges_mev : array (B + 1,)
+    orders : sequence of B int
+        HEALPIX orders.
+    yearly : bool
+    """
+
+    def __init__(self, edges_mev: np.ndarray, orders: Sequence[int], yearly: bool = False) -> None:
+        self._edges, self._orders, self._yearly = edges_mev, orders, yearly
+        self._sums = [PixelSum() for _ in orders]
+        self._years: dict[int, list[PixelSum]] = {}
+
+    def add(self, energy: np.ndarray, vectors: np.ndarray, times: np.ndarray | None) -> None:
+        """Add photons of energies (N,), MeV, Galactic vectors (N, 3) and times (N,), MET."""
+        number = np.searchsorted(self._edges, energy, side="right") - 1
+        for b, order in enumerate(self._orders):
+            here = number == b
+            pixels = hp.vec2pix(2**order, *vectors[here].T, nest=True)
+            self._sums[b].add(pixels)
+            if self._yearly and times is not None:
+                year_of = np.floor((times[here] - MISSION_START_MET) / YEAR_S).astype(int)
+                for year in np.unique(year_of).tolist():
+                    sums = self._years.setdefault(year, [PixelSum() for _ in self._orders])
+                    sums[b].add(pixels[year_of == year])
+
+    def result(self) -> tuple[PixelCounts, ...]:
+        """Counts of each bin."""
+        return tuple(bin_sum.result() for bin_sum in self._sums)
+
+    def years(self) -> dict[int, tuple[PixelCounts, ...]]:
+        """The same by mission year."""
+        return {
+            year: tuple(bin_sum.result() for bin_sum in sums) for year, sums in self._years.items()
+        }
+
+
 @dataclass(frozen=True)
 class SkyPart:
     """Photons of one input file.
@@ -90,6 +131,9 @@ class SkyPart:
         of the sky it holds; its coverage is then estimated together with that of the others.
     years : mapping of int to tuple of six PixelCounts
         The same by mission year, for photons read with their times.
+    fine : mapping of (float, float) to PixelCounts
+        Counts in narrow bins of energy (MeV), where asked for, at the order of `native_order`.
+    fine_years : mapping of int to the like of `fine`
     checksum : str
         SHA-256 of the file.
     counted_in : Pixels
@@ -104,6 +148,8 @@ class SkyPart:
     coverage: np.ndarray | None = None
     seen: np.ndarray | None = None
     years: Mapping[int, tuple[PixelCounts, ...]] = field(default_factory=dict)
+    fine: Mapping[Span, PixelCounts] = field(default_factory=dict)
+    fine_years: Mapping[int, Mapping[Span, PixelCounts]] = field(default_factory=dict)
     checksum: str = ""
     counted_in: Pixels = Pixels()
 
@@ -163,8 +209,9 @@ def join_parts(parts: Sequence[SkyPart], region: np.ndarray | None = None) -> Sk
             (span for part in parts for span in part.intervals_mev), _TOUCHING_MEV
         ),
         counted_in=tuple(_counted_in(parts, index) for index in range(N_BINS)),
+        fine=_fine(parts, [part.fine for part in parts], region),
     )
-    return replace(sky, years=_year_layers(sky, parts))
+    return replace(sky, years=_year_layers(sky, parts, region))
 
 
 def _joined(parts: Sequence[SkyPart]) -> Selection:
@@ -235,7 +282,28 @@ def _holds(part: SkyPart, index: int) -> bool:
     return bool(covered_fraction(part.intervals_mev)[index] > 0)
 
 
-def _year_layers(sky: SkyCounts, parts: Sequence[SkyPart]) -> tuple[SkyCounts, ...]:
+def _fine(
+    parts: Sequence[SkyPart],
+    counts: Sequence[Mapping[Span, PixelCounts]],
+    region: np.ndarray | None,
+) -> tuple[FineBin, ...]:
+    """Narrow bins of all parts together, those of one span added up."""
+    coverages: dict[tuple[int, ...], np.ndarray | None] = {}
+    result = []
+    for span in sorted({span for part in parts for span in part.fine}):
+        which = tuple(k for k, part in enumerate(parts) if span in part.fine)
+        if which not in coverages:
+            coverages[which] = intersect(_union([parts[k] for k in which]), region)
+        merged = merge_pixels(counts[k][span] for k in which if span in counts[k])
+        pixels = max((parts[k].counted_in for k in which), key=lambda pixels: pixels.side_deg)
+        bin_counts = BinCounts(native_order(span[0]), *merged, coverages[which])
+        result.append(FineBin(span, bin_counts, pixels))
+    return tuple(result)
+
+
+def _year_layers(
+    sky: SkyCounts, parts: Sequence[SkyPart], region: np.ndarray | None
+) -> tuple[SkyCounts, ...]:
     numbers = sorted({number for part in parts for number in part.years})
     if not numbers:
         return ()
@@ -264,6 +332,7 @@ def _year_layers(sky: SkyCounts, parts: Sequence[SkyPart]) -> tuple[SkyCounts, .
                 livetime_years=np.nan_to_num(selection.years) if known else np.nan,
                 selection=selection,
                 mission_year=number,
+                fine=_fine(parts, [part.fine_years.get(number, {}) for part in parts], region),
             )
         )
     return tuple(layers)

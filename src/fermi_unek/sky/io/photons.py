@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,10 +15,9 @@ from ...errors import InputError, UnekWarning
 from ..bins import (
     COVERAGE_ORDER,
     ENERGY_EDGES_MEV,
-    MISSION_START_MET,
-    N_BINS,
+    LIKELIHOOD_EDGES_MEV,
     NATIVE_ORDERS,
-    YEAR_S,
+    native_order,
 )
 from ..geometry.coverage import (
     N_COVERAGE,
@@ -41,7 +40,7 @@ from ..selection import (
 from ..units import factor
 from .dss import good_times, met_seconds, read_selection
 from .files import stream_table
-from .parts import PixelSum, SkyPart
+from .parts import BinSums, PixelCounts, SkyPart
 
 _UNITS = {"ENERGY": "MeV"} | dict.fromkeys(("RA", "DEC", "L", "B", "ZENITH_ANGLE"), "deg")
 _MOST_PIECES = 16
@@ -145,6 +144,7 @@ def read_photons(
     ids: PhotonIds,
     *,
     yearly: bool = False,
+    fine: bool = False,
 ) -> SkyPart:
     """The photons of one FT1 file.
 
@@ -158,6 +158,8 @@ def read_photons(
         Of the files read before.
     yearly : bool
         Also keep the counts of each mission year apart.
+    fine : bool
+        Also count them in the narrow bins of `LIKELIHOOD_EDGES_MEV` inside what was observed.
 
     Raises
     ------
@@ -180,8 +182,12 @@ def read_photons(
             UnekWarning,
             stacklevel=2,
         )
-    sums = [PixelSum() for _ in range(N_BINS)]
-    years: dict[int, list[PixelSum]] = {}
+    sums = BinSums(ENERGY_EDGES_MEV, NATIVE_ORDERS, yearly)
+    narrow = BinSums(
+        LIKELIHOOD_EDGES_MEV if fine else LIKELIHOOD_EDGES_MEV[:1],
+        [native_order(low) for low in LIKELIHOOD_EDGES_MEV[:-1]] if fine else (),
+        yearly,
+    )
     seen = np.zeros(N_COVERAGE, dtype=bool)
     tally = _Tally(path, stated)
     good = good_times(path, hdus)
@@ -199,13 +205,9 @@ def read_photons(
             keep &= during
         keep = ids.fresh(rows, keep, str(path))
         tally.kept += int(keep.sum())
-        number = np.searchsorted(ENERGY_EDGES_MEV, rows["ENERGY"], side="right") - 1
-        for b in range(N_BINS):
-            here = keep & (number == b)
-            pixels = hp.vec2pix(2 ** NATIVE_ORDERS[b], *vectors[here].T, nest=True)
-            sums[b].add(pixels)
-            if yearly:
-                _add_years(years, b, rows["TIME"][here], pixels)
+        times = rows["TIME"][keep] if yearly else None
+        for bin_sums in (sums, narrow):
+            bin_sums.add(rows["ENERGY"][keep], vectors[keep], times)
     tally.check()
     if stated.energy_mev is None and energy_mev is None and tally.highest > 0:
         energy_mev = (tally.lowest, max(tally.highest, float(ENERGY_EDGES_MEV[-1])))
@@ -216,13 +218,12 @@ def read_photons(
         event_type=chosen,
         selection=_made(stated, cuts, chosen, energy_mev, needs_zenith),
         intervals_mev=() if energy_mev is None else (energy_mev,),
-        counts=tuple(bin_sum.result() for bin_sum in sums),
+        counts=sums.result(),
         coverage=icrs_circles_coverage(stated.circles) if says_where else None,
         seen=None if says_where else np.packbits(seen),
-        years={
-            year: tuple(bin_sum.result() for bin_sum in year_sums)
-            for year, year_sums in years.items()
-        },
+        years=sums.years(),
+        fine=_observed(narrow.result(), energy_mev),
+        fine_years={y: _observed(counts, energy_mev) for y, counts in narrow.years().items()},
     )
 
 
@@ -421,13 +422,15 @@ def _during(times: np.ndarray, good: np.ndarray) -> np.ndarray:
     return (times >= good[place, 0]) & (times <= good[place, 1])
 
 
-def _add_years(
-    years: dict[int, list[PixelSum]], index: int, times: np.ndarray, pixels: np.ndarray
-) -> None:
-    number = np.floor((times - MISSION_START_MET) / YEAR_S).astype(int)
-    for year in np.unique(number).tolist():
-        sums = years.setdefault(year, [PixelSum() for _ in range(N_BINS)])
-        sums[index].add(pixels[number == year])
+def _observed(counts: Sequence[PixelCounts], energy_mev: Span | None) -> dict[Span, PixelCounts]:
+    """Narrow bins by their energies, cut to those that were observed."""
+    lowest, highest = energy_mev or (0.0, np.inf)
+    spans = zip(LIKELIHOOD_EDGES_MEV[:-1].tolist(), LIKELIHOOD_EDGES_MEV[1:].tolist(), strict=True)
+    found = {
+        (max(low, lowest), min(high, highest)): of_bin
+        for (low, high), of_bin in zip(spans, counts, strict=False)
+    }
+    return {span: of_bin for span, of_bin in found.items() if span[1] > 1.01 * span[0]}
 
 
 def _made(

@@ -35,6 +35,7 @@ def read_sky(
     energy_mev: tuple[float, float] | None = None,
     time_met: tuple[float, float] | None = None,
     yearly: bool | None = False,
+    fine: bool = False,
     progress: Progress = silent,
 ) -> SkyCounts:
     """Counts of a sky or a field from photon files or count cubes.
@@ -56,6 +57,8 @@ def read_sky(
         Fill `SkyCounts.years` from the times of the photons, one layer for each year of 365.25 d
         since the start of the mission, from the first to the last that holds a photon. None does
         so where the files hold times, and is content where they do not.
+    fine : bool
+        Fill `SkyCounts.fine`: photons in narrow bins of energy, cubes in their own channels.
     progress : Progress
         Wraps the files.
 
@@ -89,7 +92,7 @@ def read_sky(
                 if len(paths) > 1:
                     raise InputError(f"{path}: a binned sky cannot be joined with other inputs")
                 return _binned_sky(path, cuts)
-            found = _read(kind, path, hdus, index, cuts, ids, rng, yearly)
+            found = _read(kind, path, hdus, index, cuts, ids, rng, yearly, fine)
         warn_of_cuts(found[0].selection, str(path))
         of_file = checksum(path)
         parts += [replace(part, checksum=of_file) for part in found]
@@ -178,13 +181,20 @@ def _read(
     ids: Mapping[str, PhotonIds],
     rng: np.random.Generator,
     yearly: bool | None,
+    fine: bool,
 ) -> list[SkyPart]:
     if kind == "photons":
         if yearly is None:
             yearly = "TIME" in hdus[index].columns.names
         return [
             read_photons(
-                path, hdus, index, replace(cuts, event_type=name), ids[name], yearly=yearly
+                path,
+                hdus,
+                index,
+                replace(cuts, event_type=name),
+                ids[name],
+                yearly=yearly,
+                fine=fine,
             )
             for name in event_types(path, hdus, index, cuts.event_type)
         ]
@@ -194,7 +204,7 @@ def _read(
             UnekWarning,
             stacklevel=3,
         )
-    return [read_cube(path, hdus, index, cuts, rng)]
+    return [read_cube(path, hdus, index, cuts, rng, fine=fine)]
 
 
 def _binned_sky(path: Path, cuts: PhotonCuts) -> SkyCounts:

@@ -1,0 +1,207 @@
+"""What a region's fit needs of photons, instrument and diffuse emission, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import healpy as hp
+import numpy as np
+
+from ..diffuse.named import DiffuseModel
+from ..irf.instrument import PROFILE_DEG
+from ..sky.bins import COVERAGE_ORDER
+from .background import DiffuseImages
+from .channels import Domain, counts_within, domain
+from .response import Response, profile_place
+
+WINDOW_RADII, WINDOW_DEG = 3.5, (1.0, 6.0)
+"""Surroundings of a source that a fit needs: in radii that hold 68% of the PSF, and bounds."""
+
+REACH_RADII, LEAST_REACH_DEG = 15.0, 2.0
+"""How far the light of a source is followed, in radii that hold 68% of the PSF."""
+
+_NODES = len(PROFILE_DEG)
+_DISC_NODES = slice(None, None, 4)
+
+
+@dataclass(frozen=True)
+class RegionData:
+    """Photons of a region and what is expected there of the diffuse emission.
+
+    Of the pixels only those with photons are kept; what is expected in all together is a number.
+
+    Attributes
+    ----------
+    centre : array (3,)
+        Galactic unit vector.
+    responses : tuple of Response
+        One for each event type; their C channels follow each other.
+    edges : int array (C + 1,)
+        Where the pixels of a channel begin.
+    channel : int array (P,)
+    vectors : array (P, 3)
+        Middles of the pixels.
+    counts : array (P,)
+    years : array (Y, P)
+        Photons of each year; of no rows when times are not known.
+    exposed : array (Y, C)
+        Part of the exposure that falls into a year.
+    diffuse : array (2, P)
+        Expected Galactic and isotropic photons.
+    diffuse_total : array (2, C)
+        The same in the whole domain of each channel.
+    domains : tuple of C Domain
+    """
+
+    centre: np.ndarray
+    responses: tuple[Response, ...]
+    edges: np.ndarray
+    channel: np.ndarray
+    vectors: np.ndarray
+    counts: np.ndarray
+    years: np.ndarray
+    exposed: np.ndarray
+    diffuse: np.ndarray
+    diffuse_total: np.ndarray
+    domains: tuple[Domain, ...]
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of all event types."""
+        return len(self.domains)
+
+    @cached_property
+    def radii_deg(self) -> np.ndarray:
+        """Radius (C,) that holds 68% of the PSF."""
+        return np.concatenate([response.radii_deg for response in self.responses])
+
+    @cached_property
+    def area_sr(self) -> np.ndarray:
+        """Solid angle (C,) of a pixel."""
+        orders = [order for response in self.responses for order in response.orders]
+        return 4.0 * np.pi / (12.0 * 4.0 ** np.array(orders))
+
+    def counts_per_flux(self, vectors: np.ndarray) -> np.ndarray:
+        """Expected counts (N, E, C) per photon flux in each true-energy bin, cm2 s."""
+        return np.concatenate(
+            [response.counts_per_flux(vectors) for response in self.responses], axis=2
+        )
+
+    @cached_property
+    def _exposures(self) -> list[list[np.ndarray]]:
+        return [response.exposures(self.centre) for response in self.responses]
+
+    def profiles(self, flux: np.ndarray) -> np.ndarray:
+        """PSF (C, 2048) per sr of a spectrum; see `Response.profiles`."""
+        pairs = zip(self.responses, self._exposures, strict=True)
+        return np.concatenate([response.profiles(flux, exposures) for response, exposures in pairs])
+
+    def image(
+        self, vector: np.ndarray, profiles: np.ndarray, rows: np.ndarray | slice = slice(None)
+    ) -> np.ndarray:
+        """Part (P,) of the photons of a point source that falls into each pixel.
+
+        Parameters
+        ----------
+        vector : array (3,)
+        profiles : array (C, 2048)
+        rows : index array or slice
+            Of the pixels that are asked for.
+        """
+        channel = self.channel[rows]
+        cosine = self.vectors[rows] @ vector
+        near = np.flatnonzero(cosine > self._reach[channel])
+        result = np.zeros(len(channel))
+        channel = channel[near]
+        result[near] = lookup(cosine[near], profiles, channel) * self.area_sr[channel]
+        return result
+
+    @cached_property
+    def _reach(self) -> np.ndarray:
+        """Cosine (C,) of the angle beyond which a source is not seen."""
+        return np.cos(np.radians(np.maximum(REACH_RADII * self.radii_deg, LEAST_REACH_DEG)))
+
+    def contained(self, vector: np.ndarray, profiles: np.ndarray) -> np.ndarray:
+        """Part (C,) of the photons of a point source that falls into each domain."""
+        separation = np.arccos(np.clip(self.centre @ vector, -1.0, 1.0))
+        radii = np.radians([area.radius_deg for area in self.domains])
+        result = _in_discs(profiles, separation, radii)
+        cosines = {id(area): area.missing @ vector for area in self.domains}
+        for c, area in enumerate(self.domains):
+            near = cosines[id(area)] > self._reach[c]
+            if near.any():
+                channel = np.full(int(near.sum()), c)
+                density = lookup(cosines[id(area)][near], profiles, channel)
+                result[c] -= density @ area.missing_sr[near]
+        return np.clip(result, 0.0, 1.0)
+
+
+def lookup(cosine: np.ndarray, profiles: np.ndarray, channel: np.ndarray) -> np.ndarray:
+    """PSF per sr (P,) at cosines (P,) of the angle from a source; profiles are (C, 2048)."""
+    angle = np.degrees(2.0 * np.arcsin(np.sqrt(np.clip(0.5 * (1.0 - cosine), 0.0, 1.0))))
+    low, part = profile_place(angle)
+    flat, at = profiles.ravel(), channel * _NODES + low
+    return flat[at] * (1.0 - part) + flat[at + 1] * part
+
+
+def _in_discs(profiles: np.ndarray, separation: float, radii: np.ndarray) -> np.ndarray:
+    """Part (C,) of profiles (C, 2048) at some separation from a disc's middle that it holds, rad.
+
+    A ring of radius r around the source lies inside of it by the angle that the cosine rule gives.
+    """
+    nodes = np.radians(PROFILE_DEG[_DISC_NODES])
+    density = profiles[:, _DISC_NODES] * (2.0 * np.pi * np.sin(nodes))
+    share = 0.5 * (density[:, 1:] + density[:, :-1]) * np.diff(nodes)
+    ring = 0.5 * (nodes[1:] + nodes[:-1])
+    across = np.sin(ring) * max(np.sin(separation), 1e-9)
+    cosine = (np.cos(radii)[:, None] - np.cos(ring) * np.cos(separation)) / across
+    return np.sum(share * np.arccos(np.clip(cosine, -1.0, 1.0)) / np.pi, axis=1)
+
+
+def region_data(
+    centre: np.ndarray, radius_deg: float, responses: Sequence[Response], diffuse: DiffuseModel
+) -> RegionData:
+    """Data of the region whose candidates lie within a radius of a Galactic unit vector."""
+    pieces: dict[str, list[np.ndarray]] = {name: [] for name in ("n", "v", "y", "e", "d", "t")}
+    domains: list[Domain] = []
+    for response in responses:
+        windows = np.clip(WINDOW_RADII * response.radii_deg, *WINDOW_DEG)
+        images = DiffuseImages(diffuse, response, centre, radius_deg + windows.max())
+        known: dict[tuple[object, ...], Domain] = {}
+        for c, (channel, order) in enumerate(zip(response.channels, response.orders, strict=True)):
+            radius = radius_deg + float(windows[c])
+            key = id(channel.counts.coverage), radius, min(order, COVERAGE_ORDER)
+            if key not in known:
+                known[key] = domain(channel.counts.coverage, centre, radius, order)
+            area = known[key]
+            pixels, counts = counts_within(channel.counts, area, order)
+            vectors = np.stack(hp.pix2vec(2**order, pixels, nest=True), axis=-1)
+            yearly = np.zeros((len(channel.years), len(pixels)))
+            for row, of_year in zip(yearly, channel.years, strict=True):
+                some, number = counts_within(of_year, area, order)
+                row[np.searchsorted(pixels, some)] = number
+            domains.append(area)
+            pieces["n"].append(counts.astype(float))
+            pieces["v"].append(vectors)
+            pieces["y"].append(yearly)
+            pieces["d"].append(images.per_sr(c, vectors) * hp.nside2pixarea(2**order))
+            pieces["t"].append(images.per_sr(c, area.observed) @ area.observed_sr)
+    sizes = [len(counts) for counts in pieces["n"]]
+    exposed = [
+        np.repeat(np.array(r.year_shares)[:, None], len(r.channels), axis=1) for r in responses
+    ]
+    return RegionData(
+        centre=centre,
+        responses=tuple(responses),
+        edges=np.concatenate([[0], np.cumsum(sizes)]),
+        channel=np.repeat(np.arange(len(sizes)), sizes),
+        vectors=np.concatenate(pieces["v"]),
+        counts=np.concatenate(pieces["n"]),
+        years=np.concatenate(pieces["y"], axis=1),
+        exposed=np.concatenate(exposed, axis=1),
+        diffuse=np.concatenate(pieces["d"], axis=1),
+        diffuse_total=np.stack(pieces["t"], axis=1),
+        domains=tuple(domains),
+    )

@@ -1,0 +1,139 @@
+"""Light curves: the flux of each source in each year, and how variable it is.
+
+As in 4FGL, spectra keep their shape in all years, the diffuse emission is that of the whole time,
+and the fluxes of all sources of a region are fitted together. Errors and limits are from the
+profile of each, the others held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .model import RegionModel
+from .profile import norm_profile
+
+_ROUNDS = 8
+_SYSTEMATIC_LEAST = 0.1  # 4FGL's least relative error of a fractional variability
+
+
+@dataclass(frozen=True)
+class History:
+    """Fluxes of a source over that of all years, in Y years; NaN in those without exposure.
+
+    Attributes
+    ----------
+    norm, lower, upper, upper_limit, ts : arrays (Y,)
+        See `profile.norm_profile`.
+    lost : array (Y,)
+        What the statistic of a year loses with the flux of all years, at least 0.
+    """
+
+    norm: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    upper_limit: np.ndarray
+    ts: np.ndarray
+    lost: np.ndarray
+
+    def variability_index(self) -> float:
+        """4FGL's TS_var; NaN of fewer than two years.
+
+        Twice the logarithm of the likelihood ratio of the best fluxes to that of all years, less
+        what the mean of the years, of which errors are Gaussian, fits better than that
+        (Abdollahi et al. 2020, ApJS 247, 33, eq. 4). Of a steady source a chi-square of Y - 1
+        degrees.
+        """
+        known = np.isfinite(self.norm)
+        if known.sum() < 2:
+            return float("nan")
+        error = np.where(self.norm > 1.0, self.lower, self.upper)[known]
+        weight = np.maximum(error, 1e-30) ** -2.0
+        mean = np.average(self.norm[known], weights=weight)
+        better = np.sum(((self.norm[known] - 1.0) ** 2 - (self.norm[known] - mean) ** 2) * weight)
+        return float(max(self.lost[known].sum() - max(better, 0.0), 0.0))
+
+    def fractional_variability(self) -> tuple[float, float]:
+        """4FGL's Frac_Variability and its error; NaN where the years scatter by less than errors.
+
+        Abdollahi et al. 2020, ApJS 247, 33, eq. 5 and 6.
+        """
+        known = np.isfinite(self.norm)
+        number = int(known.sum())
+        mean = self.norm[known].mean() if number else 0.0
+        if number < 2 or not mean > 0:
+            return float("nan"), float("nan")
+        error = 0.5 * (self.lower + self.upper)[known]
+        variance = self.norm[known].var(ddof=1)
+        excess = variance - np.mean(error**2)
+        if excess <= 0:
+            return 0.0, _SYSTEMATIC_LEAST
+        width = np.sqrt(excess)
+        spread = variance / (np.sqrt(2.0 * (number - 1.0)) * mean * width)
+        return float(width / mean), float(max(spread, _SYSTEMATIC_LEAST))
+
+
+def histories(model: RegionModel, own: int, curvature: np.ndarray) -> list[History]:
+    """Light curves of the first sources of a fitted region.
+
+    Parameters
+    ----------
+    model : RegionModel
+    own : int
+        Sources to give results of; all free ones are fitted.
+    curvature : array (C, K, K)
+        Second derivatives of all the photons; see `RegionModel.grams`.
+
+    Returns
+    -------
+    list of History
+        `own` of them.
+    """
+    data = model.data
+    years = len(data.years)
+    found = np.full((own, years, 6), np.nan)
+    light = model.photons[:, data.channel] * model.images
+    rest = np.maximum(model.expected() - light.sum(axis=0), 0.0)
+    number = model.free
+    known = np.einsum("cst,sc,tc->cst", curvature[:, :number, :number], model.photons,
+                      model.photons, optimize=True)  # fmt: skip
+    for year in range(years):
+        share = data.exposed[year]
+        if not share.any():
+            continue
+        lit = np.flatnonzero(data.years[year])
+        exposed = share[data.channel[lit]]
+        counts, own_light, others = (
+            data.years[year][lit],
+            light[:, lit] * exposed,
+            rest[lit] * exposed,
+        )
+        total = (model.photons * model.contained) @ share
+        norms = _year_norms(counts, own_light, others, total, np.einsum("cst,c->st", known, share))
+        expected = norms @ own_light + others
+        for s in range(own):
+            if total[s] > 0:
+                without = expected - norms[s] * own_light[s]
+                found[s, year] = norm_profile(counts, without, own_light[s], float(total[s]))
+    return [History(*curve.T) for curve in found]
+
+
+def _year_norms(
+    counts: np.ndarray, light: np.ndarray, others: np.ndarray, total: np.ndarray, known: np.ndarray
+) -> np.ndarray:
+    """Norms (K,) of all sources in a year, from the mean of all years on.
+
+    Second derivatives are those of all years, in proportion to the exposure.
+    """
+    norms = np.ones(len(light))
+    scale = 1.0 / np.sqrt(np.maximum(np.diag(known), 1e-300))
+    inverse = np.linalg.pinv(known * np.outer(scale, scale), rcond=1e-6) * np.outer(scale, scale)
+    for _ in range(_ROUNDS):
+        expected = np.maximum(norms @ light + others, 1e-12)
+        step = inverse @ (light @ (counts / expected) - total)
+        moved = np.clip(norms + step, 0.2 * norms, 5.0 * norms + 1.0)
+        if np.all(np.abs(moved - norms) < 0.05 * np.sqrt(np.diag(inverse))):
+            return moved
+        norms = moved
+    return norms
