@@ -384,8 +384,7 @@ def test_the_list_of_a_purity_is_the_longest_that_has_it_in_each_band_of_latitud
             longest = max(
                 n
                 for n in range(10)
-                if n == 0
-                or max(np.mean(some) for some in combinations(inside, n)) >= purity
+                if n == 0 or max(np.mean(some) for some in combinations(inside, n)) >= purity
             )
             assert listed.sum() == longest
             assert not listed.any() or inside[listed].mean() >= purity
