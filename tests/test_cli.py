@@ -162,7 +162,7 @@ def test_an_option_out_of_range_is_told_with_its_value(tmp_path):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["bin", "-o", "o.fits"], "Missing argument 'INPUT...'"),
+        (["bin", "-o", "o.fits"], "Missing argument 'PHOTONS...'"),
         (["find", "x.fits"], "Missing option '-o'"),
         (["find", "x.fits", "-o", "o.fits", "--treshold", "1"], "--threshold"),
         (["find", "x.fits", "-o", "o.fits", "--centers", "mean"], "'kmeans', 'peaks'"),

@@ -264,7 +264,7 @@ def test_the_csv_has_the_rows_that_are_shown_with_flags_fakes_and_units(browser,
     )
     rows = list(csv.DictReader(io.StringIO(browser.run("window.saved.text()"))))
     assert len(rows) == 27
-    assert {row["Fake"] for row in rows} == {"false"}
+    assert {(row["Fake"], row["Selected"]) for row in rows} == {("false", "true")}
     assert {"Flags", "Conf_95_SemiMajor [deg]", "Flux1000 [ph s-1 cm-2]"} <= set(rows[0])
     assert all(re.fullmatch(r"-?\d+\.\d{4,6}", row["RAJ2000 [deg]"]) for row in rows)
 
