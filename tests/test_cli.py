@@ -162,7 +162,7 @@ def test_an_option_out_of_range_is_told_with_its_value(tmp_path):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["find", "-o", "o.fits"], "Missing argument 'INPUT...'"),
+        (["bin", "-o", "o.fits"], "Missing argument 'PHOTONS...'"),
         (["find", "x.fits"], "Missing option '-o'"),
         (["find", "x.fits", "-o", "o.fits", "--treshold", "1"], "--threshold"),
         (["find", "x.fits", "-o", "o.fits", "--centers", "mean"], "'kmeans', 'peaks'"),
@@ -178,6 +178,20 @@ def test_a_wrong_call_is_one_line_that_points_to_the_help(args, said):
     line = refused(*args)
     assert said in line
     assert "--help" in line
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ([], "no input file was given"),
+        (["x.fits", "--front", "f.fits"], "front and back name all the inputs"),
+        (["--back", "b.fits", "--evtype", "back"], "front and back name all the inputs"),
+        (["--front", "f.fits", "g.fits", "--back", "b.fits"], "f.fits: no such file"),
+    ],
+)
+def test_photons_are_named_once_as_inputs_or_by_their_event_types(tmp_path, inputs, said):
+    assert said in refused("find", *inputs, "-o", tmp_path / "out.fits")
+    assert listing(tmp_path) == {}
 
 
 def test_an_unknown_config_key_is_named_with_the_one_that_was_meant(tmp_path):
@@ -315,7 +329,7 @@ def test_the_module_runs_as_a_program():
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "Missing argument" in done.stderr
+    assert "Missing option '-o'" in done.stderr
 
 
 @pytest.fixture
@@ -578,7 +592,7 @@ def test_info_tells_what_a_catalog_holds(tmp_path):
     write_catalog(build_catalog(Candidates.empty()), tmp_path / "catalog.fits")
     result = run("info", tmp_path / "catalog.fits")
     assert result.exit_code == 0
-    assert result.stdout.startswith("0 sources\n")
+    assert result.stdout.startswith("0 candidates (0 selected for a purity of 0.95)\n")
 
 
 def test_info_tells_what_an_input_holds(tmp_path):

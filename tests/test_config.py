@@ -93,7 +93,7 @@ def test_what_must_be_given_is_missed_by_name():
         (FindConfig, {"threshold": "high"}, "threshold is 'high': "),
         (FindConfig, {"centers": "mean"}, "'kmeans' or 'peaks'"),
         (FindConfig, {"zmax": -1}, "zmax is -1: "),
-        (FindConfig, {"evtype": "psf3"}, "'front', 'back' or 'all'"),
+        (FindConfig, {"evtype": "psf9"}, "'psf01' or 'psf23'"),
         (SimulateConfig, {"years": 0}, "years is 0: "),
         (SimulateConfig, {"seed": -1}, "seed is -1: "),
         (SimulateConfig, {"order": 13}, "order is 13: "),

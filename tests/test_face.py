@@ -15,11 +15,13 @@ from fermi_unek.errors import InputError, OutputError
 
 @pytest.fixture
 def catalog():
-    """Five sources along a parallel, the second of them likely fake, the last without ellipse."""
+    """Five sources along a parallel: the second likely fake, the third improbable, the last without
+    ellipse."""
     one = np.ones(5)
     axes = np.array([0.02, 0.02, 0.02, 0.02, np.nan])
+    chance = np.array([0.99, 0.99, 0.5, 0.99, 0.99])
     candidates = Candidates(
-        20.0 + 10 * np.arange(5), 30 * one, 0.9 * one, axes, axes / 2, 40 * one, one > 2
+        20.0 + 10 * np.arange(5), 30 * one, chance, axes, axes / 2, 40 * one, one > 2
     )
     made = build_catalog(candidates)
     made.table["Fake"][1] = True
@@ -92,10 +94,11 @@ def test_its_regions_are_the_ellipses_with_their_names(catalog):
 
 
 def test_it_is_shown_in_a_line_and_in_a_notebook_as_a_table(catalog):
-    assert repr(catalog) == "<Catalog: 5 sources, 1 likely fake>"
-    assert repr(catalog[1:2]) == "<Catalog: 1 source, 1 likely fake>"
+    assert repr(catalog) == "<Catalog: 5 sources, 4 selected, 1 likely fake>"
+    assert repr(catalog[1:2]) == "<Catalog: 1 source, 1 selected, 1 likely fake>"
+    assert repr(catalog.selected) == "<Catalog: 4 sources, 4 selected, 1 likely fake>"
     html = catalog._repr_html_()
-    assert html.startswith("<p>Catalog: 5 sources, 1 likely fake</p>")
+    assert html.startswith("<p>Catalog: 5 sources, 4 selected, 1 likely fake</p>")
     assert all(f"{name}" in html for name in catalog["Source_Name"])
 
 

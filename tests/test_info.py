@@ -11,6 +11,10 @@ from fermi_unek.catalog.candidates import Candidates
 from fermi_unek.catalog.releases import load_release, release_path
 from fermi_unek.errors import InputError
 from fermi_unek.pipeline import demo_sample, describe
+from fermi_unek.sky.bins import N_BINS
+from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
+from fermi_unek.sky.io.skyfile import write_sky
+from fermi_unek.sky.layers import with_layers
 
 
 def write_mapcube(path, value, with_energies=True):
@@ -76,7 +80,7 @@ def test_a_model_is_told_by_its_history_without_the_folders_of_its_training():
         ("caldb/data/glast/lat/bcf/edisp/edisp_P8R3_CLEAN_V3_FB.fits", "instrument response"),
         ("catalogs/gll_psch_v13.fit.gz", "catalog of the LAT collaboration, 1556 sources"),
         ("real/fermi-gc/config_fermipy_gc_example.yaml", "configuration of fermipy"),
-        ("real/fermi-gc/ccube_00.fits", "10,287 photons (all), within 5.0 deg"),
+        ("real/fermi-gc/ccube_00.fits", "10,287 photons (psf2), within 5.0 deg"),
     ],
 )
 def test_files_of_the_fermitools_and_of_fermipy_are_known(shared_data, file, told):
@@ -145,13 +149,14 @@ def test_a_catalog_is_told_with_errors_classes_and_neighbors(tmp_path):
         "model model": "localizer-v6",
         "version numpy": "2.0",
     }
-    made = build_catalog(crab, provenance=header, reference=load_release("4FGL-DR2"))
+    release = load_release("4FGL-DR2")
+    made = build_catalog(crab, provenance=header, reference=release, purity=0.4)
     made.table["CLASS1"], made.table["Fake"] = ["psr", ""], [False, True]
     made.write(tmp_path / "catalog.fits")
     told = describe(str(tmp_path / "catalog.fits")).splitlines()
-    assert told[0] == "2 sources (1 likely fake)"
-    assert told[1] == "expected purity 0.70: probabilities add up to 1.4"
-    first, second = told[3].split(), told[4].split()
+    assert told[0] == "2 candidates (2 selected for a purity of 0.4, 1 likely fake)"
+    assert told[2] == "all: 1.4 of 2 expected to be real (0.70)"
+    first, second = told[4].split(), told[5].split()
     assert first[1] == made[1]["Source_Name"].split()[1] or first[1].startswith("J0534")
     assert first[4:8] == ["1.4'", "0.990", "psr", "no"]
     assert " ".join(first[8:]).startswith("4FGL J0534.5+220")
@@ -164,3 +169,17 @@ def test_a_catalog_is_told_with_errors_classes_and_neighbors(tmp_path):
     assert "localizer: localizer-v6" in text
     assert "config" not in text
     assert "/home" not in text
+
+
+def test_a_binned_sky_is_told_by_the_event_types_that_it_keeps_apart(tmp_path):
+    pixels = {"front": np.arange(7), "back": np.arange(4)}
+    layers = [
+        SkyCounts((None,) * (N_BINS - 1) + (bin_from_pixels(N_BINS - 1, where),), name)
+        for name, where in pixels.items()
+    ]
+    told = describe(str(write_sky(with_layers(layers), tmp_path / "sky.fits"))).splitlines()
+    assert told[0] == "11 photons (front, back), the whole sky"
+    assert told[-1] == "  20 to 1000 GeV: 7 front, 4 back"
+    told = describe(str(write_sky(layers[1], tmp_path / "back.fits"))).splitlines()
+    assert told[0] == "4 photons (back), the whole sky"
+    assert told[-1] == "  20 to 1000 GeV: 4"

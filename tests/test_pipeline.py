@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
 from regions import CircleSkyRegion
 
 import fermi_unek
@@ -19,9 +21,11 @@ from fermi_unek.catalog.releases import release_path
 from fermi_unek.config import FindConfig, InjectConfig, ReportConfig
 from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
 from fermi_unek.pipeline import demo, inputs
+from fermi_unek.sky.binning import BINNING
 from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
 from fermi_unek.sky.io.skyfile import cut_region, write_sky
+from fermi_unek.sky.io.writers import write_healpix_counts
 
 FIELD = (80.0, 18.0, 2.5)
 CRAB = (184.5575, -5.7844)  # 4FGL J0534.5+2200
@@ -155,6 +159,100 @@ def test_an_isotropic_spectrum_without_a_mapcube_is_refused(tmp_path):
 def test_a_diffuse_emission_that_is_not_there_is_refused_with_what_is():
     with pytest.raises(InputError, match=r"no diffuse shape 'v08': neither a file nor one of"):
         pipeline.models.find_shape("v08")
+
+
+def write_mapcube(path, energies, spectrum):
+    """A whole sky that is twice as bright in the north, as gll_iem is laid out."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cdelt, wcs.wcs.crpix = ["GLON-CAR", "GLAT-CAR"], [-2, 2], [91, 46]
+    image = np.where(np.arange(91)[:, None] >= 45, 2.0, 1.0) * np.ones(181)
+    nodes = fits.BinTableHDU(Table({"Energy": energies}), name="ENERGIES")
+    cube = fits.PrimaryHDU((spectrum[:, None, None] * image).astype("f4"), wcs.to_header())
+    fits.HDUList([cube, nodes]).writeto(path)
+    return path
+
+
+def test_a_mapcube_and_its_isotropic_spectrum_are_what_the_network_is_told_of(tmp_path):
+    """Spectra of index 2, the isotropic one three times the southern sky."""
+    energies = np.geomspace(50.0, 2e6, 14)
+    cube = write_mapcube(tmp_path / "cube.fits", energies, energies**-2.0)
+    np.savetxt(
+        tmp_path / "iso.txt", np.column_stack([energies, 3.0 * energies**-2.0, 0 * energies])
+    )
+    config = FindConfig(
+        diffuse=str(cube), iso=tmp_path / "iso.txt", reference="none", classify=False
+    )
+    shape = pipeline.load_models(config).shape
+    edges = np.array(BINNING.edges_mev)
+    integral = 1.0 / edges[:-1] - 1.0 / edges[1:]
+    for b, plane in enumerate(shape.galactic):
+        nside = BINNING.template_nsides[b]
+        for lat, bright in ((50.0, 2.0), (-50.0, 1.0)):
+            pixel = healpy.ang2pix(nside, 77.0, lat, nest=True, lonlat=True)
+            assert plane[pixel] == pytest.approx(bright * integral[b], rel=0.01)
+        assert shape.isotropic["front"][b] == pytest.approx(3.0 * integral[b], rel=0.01)
+    with pytest.raises(ConfigError, match="cube.fits: iso_P8R3_SOURCE_V3_v1.txt is not beside it"):
+        pipeline.load_models(config.model_copy(update={"iso": None}))
+
+
+# event types ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """FRONT and BACK cubes of a field that say what they are, and the same that do not."""
+    rng = np.random.default_rng(9)
+    cubes = {}
+    for name, number in (("front", 40), ("back", 25)):
+        lon, lat = 80.0 + rng.uniform(-2, 2, (N_BINS, number)), rng.uniform(-2, 2, number)
+        bins = [
+            bin_from_pixels(
+                b, healpy.ang2pix(2 ** NATIVE_ORDERS[b], lon[b], lat, nest=True, lonlat=True)
+            )
+            for b in range(N_BINS)
+        ]
+        told, silent = tmp_path / f"{name}.fits", tmp_path / f"silent_{name}.fits"
+        made = SkyCounts(tuple(bins), name, livetime_years=2.0)
+        write_healpix_counts(made, told, 9, rng=rng, region=(80.0, 0.0, 4.0))
+        with fits.open(told) as hdus:
+            header = hdus["SKYMAP"].header
+            (key,) = [k for k in header if "EVENT_TYPE" in str(header[k])]
+            assert "BIT_MASK" in header[key]
+            header[key] = "OTHER"
+            hdus.writeto(silent)
+        cubes[name] = (told, silent)
+    return cubes
+
+
+def test_files_named_by_their_event_type_are_those_that_say_it_themselves(parts):
+    told, silent = ([parts[name][k] for name in ("front", "back")] for k in (0, 1))
+    by_dss = pipeline.read_photons(told, FindConfig(seed=3))
+    named = pipeline.read_photons((), FindConfig(front=silent[:1], back=silent[1:], seed=3))
+    for sky in (by_dss, named):
+        assert [layer.event_type for layer in sky.layers] == ["front", "back"]
+        assert [int(layer.totals[3]) for layer in sky.layers] == [40, 25]
+        assert sky.livetime_years == pytest.approx(2.0, rel=1e-6)
+        for layer, path in zip(sky.layers, told, strict=True):
+            alone = pipeline.read_photons(path, FindConfig(seed=3))
+            for b in range(N_BINS):
+                # order 9 is finer than the first bins of the network and coarser than the last
+                if NATIVE_ORDERS[b] <= 9:
+                    np.testing.assert_array_equal(layer.bins[b].pixels, alone.bins[b].pixels)
+                    np.testing.assert_array_equal(layer.bins[b].counts, alone.bins[b].counts)
+    alone = pipeline.read_photons((), FindConfig(back=silent[1:]))
+    assert (alone.event_type, alone.layers) == ("back", ())
+
+
+def test_files_that_do_not_say_what_they_are_make_no_layers(parts):
+    silent = [parts[name][1] for name in ("front", "back")]
+    with pytest.warns(UnekWarning, match="a cube of unknown event type"):
+        sky = pipeline.read_photons(silent)
+    assert (sky.event_type, sky.layers) == ("all", ())
+
+
+def test_what_is_named_by_its_event_type_is_not_what_the_file_says(parts):
+    with pytest.raises(InputError, match="holds BACK counts, front cannot be selected"):
+        pipeline.read_photons((), FindConfig(front=(parts["back"][0],)))
 
 
 # the region -------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """A list of candidates becomes a catalog: names, flags, classes, neighbours."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -22,6 +24,7 @@ from fermi_unek.catalog.schema import (
     FLAG_IN_EXTENDED_SECONDARY,
     FLAG_NEAR_EDGE,
 )
+from fermi_unek.catalog.selected import select_by_purity
 from fermi_unek.errors import InputError
 from fermi_unek.sky.geometry.frame import vectors_to_lonlat
 
@@ -360,3 +363,84 @@ def test_the_95_percent_ellipse_may_be_wider_than_a_gaussian_has_it():
 def test_a_95_percent_ellipse_inside_the_68_percent_one_is_refused():
     with pytest.raises(InputError, match="must not be smaller"):
         some(1, ratio95=np.array([0.9]))
+
+
+# the list of a purity ---------------------------------------------------------------------------
+
+LATITUDES = (0.0, 10.0, -60.0)
+
+
+def test_the_list_of_a_purity_is_the_longest_that_has_it_in_each_band_of_latitude():
+    """Against all lists that there are: subsets of at most nine candidates a band."""
+    rng = np.random.default_rng(5)
+    for purity in (0.6, 0.8, 0.95):
+        chance = rng.uniform(0.2, 1.0, 27)
+        lat = np.repeat(LATITUDES, 9)
+        order = rng.permutation(27)
+        chosen = select_by_purity(chance[order], lat[order], purity)
+        for band in LATITUDES:
+            inside = chance[order][lat[order] == band]
+            listed = chosen[lat[order] == band]
+            longest = max(
+                n
+                for n in range(10)
+                if n == 0 or max(np.mean(some) for some in combinations(inside, n)) >= purity
+            )
+            assert listed.sum() == longest
+            assert not listed.any() or inside[listed].mean() >= purity
+            # nothing left out is more probable than what is listed
+            assert inside[listed].min(initial=1.0) >= inside[~listed].max(initial=0.0)
+
+
+def test_a_poor_band_does_not_live_on_the_others():
+    chance = np.array([0.99, 0.99, 0.99, 0.90])
+    assert select_by_purity(chance, np.zeros(4)).tolist() == [True] * 4
+    assert select_by_purity(chance, np.array([40.0, 40.0, 40.0, 0.0])).tolist() == [True] * 3 + [
+        False
+    ]
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_where_none_is_pure_enough_none_is_selected(n):
+    chosen = select_by_purity(np.full(n, 0.94), np.zeros(n))
+    assert chosen.dtype == bool
+    assert chosen.tolist() == [False] * n
+
+
+def test_the_catalog_says_what_is_selected_and_how_much_of_it_is_expected_to_be_real():
+    chance = np.array([0.99, 0.25, 0.97, 0.9])
+    made = some(4, lat_deg=np.array([-60.0, 60.0, 0.0, 40.0]), probability=chance)
+    catalog = build_catalog(made)
+    table = catalog.table
+    picked = dict(zip(np.round(np.asarray(table["Probability"], float), 2), table["Selected"],
+                      strict=True))  # fmt: skip
+    # 0.99 and 0.9 lie in one band: together they are nearly pure enough
+    assert picked == {0.99: True, 0.25: False, 0.97: True, 0.9: False}
+    assert catalog.header["purity asked for"] == 0.95
+    assert catalog.header["expected purity, selected"] == pytest.approx(0.98)
+    assert catalog.header["expected real sources, selected"] == pytest.approx(2.0)
+    assert catalog.header["expected purity, all"] == pytest.approx(3.11 / 4, abs=1e-4)
+    assert catalog.header["expected real sources, all"] == pytest.approx(3.1)
+    assert sorted(catalog.selected["Probability"]) == pytest.approx([0.97, 0.99])
+    looser = build_catalog(made, purity=0.9)
+    assert len(looser.selected) == 3
+    assert looser.header["purity asked for"] == 0.9
+
+
+def test_where_nothing_is_selected_the_header_expects_nothing_of_it():
+    header = build_catalog(some(probability=np.full(3, 0.5))).header
+    assert "expected purity, selected" not in header
+    assert header["expected purity, all"] == 0.5
+    assert len(build_catalog(some(probability=np.full(3, 0.5))).selected) == 0
+    assert not any(key.startswith("expected") for key in build_catalog(Candidates.empty()).header)
+
+
+def test_what_the_network_takes_for_extended_is_flagged_without_any_reference():
+    lit = some(3, extended=np.array([0.1, 0.9, 0.6]), near_edge=np.array([True, True, False]))
+    table = build_catalog(lit).table
+    table = table[np.argsort(table["GLAT"])]
+    assert list(table["Flags"]) == [
+        FLAG_NEAR_EDGE,
+        FLAG_NEAR_EDGE | FLAG_IN_EXTENDED,
+        FLAG_IN_EXTENDED,
+    ]

@@ -263,6 +263,20 @@ def test_a_catalog_from_before_nearest_fgl_is_read_with_the_meaning_of_today(tmp
             assert not np.any(back["ASSOC_FGL"] != "")
 
 
+def test_a_catalog_from_before_selected_is_one_list(tmp_path):
+    catalog = made(5)
+    assert not any(catalog.table["Selected"])
+    write_catalog(catalog, tmp_path / "c.fits")
+    assert not any(read_catalog(tmp_path / "c.fits").table["Selected"])
+    with fits.open(tmp_path / "c.fits", mode="update") as hdus:
+        columns = [c for c in hdus[1].columns if c.name != "Selected"]
+        hdus[1] = fits.BinTableHDU.from_columns(columns, name=hdus[1].name)
+    back = read_catalog(tmp_path / "c.fits")
+    assert back.table.colnames == catalog.table.colnames
+    assert back.table["Selected"].dtype == bool
+    assert len(back.selected) == 5
+
+
 def test_a_coverage_that_is_no_moc_is_refused(tmp_path):
     path = tmp_path / "c.fits"
     write_catalog(made(1, coverage=disc(80.0, 18.0, 10.0)), path)

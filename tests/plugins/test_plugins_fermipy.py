@@ -55,8 +55,9 @@ COMPONENTS = [
 
 
 def seek(gta, prefix="", **config):
-    """`find_sources` without classification, which these tests have no use for."""
-    return find_sources(gta, prefix, **({"classify": False} | config))
+    """`find_sources` without classes and purity, which these tests have no use for."""
+    usual = {"classify": False, "skip_unselected": False}
+    return find_sources(gta, prefix, **(usual | config))
 
 
 @pytest.fixture(scope="module")
@@ -371,27 +372,45 @@ def test_where_nothing_is_found_nothing_is_added(analysis):
     assert gta.roi.sources == []
 
 
-def test_front_components_are_taken_where_they_cover_all_energies(analysis):
+def test_all_components_are_taken_unless_an_event_type_is_asked_for(analysis):
     gta = analysis()
-    names = [one.name for one in component_cubes(gta)]
-    assert names == ["ccube_00.fits"]
-    assert [one.name for one in component_cubes(gta, "back")] == ["ccube_01.fits"]
-    assert len(component_cubes(gta, "all")) == 2
+    expected = {None: [0, 1], "fb": [0, 1], "all": [0, 1], "front": [0], "back": [1]}
+    for event_type, numbers in expected.items():
+        names = [one.name for one in component_cubes(gta, event_type)]
+        assert names == [f"ccube_{number:02d}.fits" for number in numbers]
 
 
-def test_all_components_are_taken_where_front_ones_lack_energies(analysis):
-    parts = [COMPONENTS[0] | {"selection": {"evtype": 1, "emin": 1000.0}}, COMPONENTS[1]]
-    assert len(component_cubes(analysis(components=parts))) == 2
+def test_quartiles_of_one_layer_are_taken_together(analysis):
+    gta = analysis(components=[{"selection": {"evtype": kind}} for kind in (16, 32)])
+    assert len(component_cubes(gta, "psf23")) == 2
+    assert [one.name for one in component_cubes(gta, "psf3")] == ["ccube_01.fits"]
 
 
-def test_components_of_other_pixels_and_events_are_added_up(analysis, tmp_path):
-    gta = analysis()
-    seek(gta, threshold=0.9, evtype="all")
-    header = read_catalog(tmp_path / "fermi_unek.fits").header
+@pytest.mark.parametrize("event_type", [None, "all"])
+def test_front_and_back_components_of_other_pixels_are_layers(analysis, tmp_path, event_type):
+    seek(analysis(), threshold=0.9, evtype=event_type)
+    both = read_catalog(tmp_path / "fermi_unek.fits").header
     assert {f"ccube_0{k}.fits" for k in (0, 1)} == {
-        key.removeprefix("input ") for key in header if key.endswith(".fits")
+        key.removeprefix("input ") for key in both if key.endswith(".fits")
     }
-    assert header["event type"] == "all"
+    assert both["event type"] == "front+back"
+    seek(analysis(), threshold=0.9, evtype="front")
+    alone = read_catalog(tmp_path / "fermi_unek.fits").header
+    assert alone["event type"] == "front"
+    assert alone["photons bin 5"] < 0.7 * both["photons bin 5"]
+
+
+def test_what_is_not_in_the_list_of_the_purity_is_left_out_unless_asked_for(analysis, tmp_path):
+    everything = seek(analysis())["peaks"]
+    chances = [peak["probability"] for peak in everything]
+    # more than all have together, less than the best has
+    purity = 0.5 * (np.mean(chances) + max(chances))
+    chosen = find_sources(analysis(), classify=False, purity=purity)
+    table = read_catalog(tmp_path / "fermi_unek.fits").table
+    selected = table["Source_Name"][np.asarray(table["Selected"], bool)]
+    assert 0 < len(selected) < len(table) == len(everything)
+    assert {one["name"] for one in chosen["peaks"]} == set(selected)
+    assert {one.name for one in chosen["sources"]} == set(selected)
 
 
 def test_events_that_no_component_has_are_refused(analysis):
@@ -434,7 +453,7 @@ def test_fluctuations_are_listed_but_not_added_where_that_is_asked_for():
 
 def test_candidates_are_classified_as_find_would(analysis, tmp_path):
     gta = analysis()
-    found = find_sources(gta)
+    found = find_sources(gta, skip_unselected=False)
     table = read_catalog(tmp_path / "fermi_unek.fits").table
     fake = dict(zip(table["Source_Name"], table["Fake"], strict=True))
     assert np.isfinite(table["Prob_Fake"]).any()
@@ -517,7 +536,7 @@ def test_what_is_flagged_as_a_fluctuation_stays_where_the_fit_gives_it_five_sigm
     gtanalysis, analysis, ts, skip_fake, added
 ):
     gta = analysis(fitted(gtanalysis, ts=ts))
-    found = find_sources(gta, skip_fake=skip_fake)
+    found = find_sources(gta, skip_fake=skip_fake, skip_unselected=False)
     fake = {peak["name"]: peak["fake"] for peak in found["peaks"]}
     assert 0 < sum(fake.values()) < len(fake)
     expected = {name for name in fake if added == "all" or not fake[name]}
@@ -627,7 +646,7 @@ def test_components_of_the_real_galactic_centre_become_sources(
     for index in (0, 1):
         shutil.copy(folder / f"ccube_{index:02d}.fits", tmp_path)
     source_maps(tmp_path, 2)
-    found = find_sources(gta, skip_fake=False)
+    found = find_sources(gta, skip_fake=False, skip_unselected=False)
     # Sagittarius A* and the globular cluster Terzan 5
     for place in ((359.944, -0.046), (3.839, 1.687)):
         assert nearest(found["sources"], *place)[1] < 0.15

@@ -42,6 +42,7 @@ pytestmark = pytest.mark.usefixtures("one_look")
 SKYDIR = SkyCoord(*CENTRE, unit="deg", frame="galactic")
 NETWORK_AXIS = MapAxis.from_energy_edges(ENERGY_EDGES_MEV * u.MeV)
 FRONT = {"evtype": "front", "classify": False}
+EVERY = FRONT | {"selected_only": False}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def assert_bright_found(table, within_deg=0.1):
 
 
 def test_the_estimator_finds_the_bright_sources_of_a_dataset(field):
-    table = UNEKSourceEstimator(threshold=0.5, **FRONT).run(MapDataset(counts=field, name="a"))
+    table = UNEKSourceEstimator(threshold=0.5, **EVERY).run(MapDataset(counts=field, name="a"))
     assert table.colnames[:5] == ["value", "x", "y", "ra", "dec"]
     assert_bright_found(table)
     assert list(table["value"]) == sorted(table["value"], reverse=True)
@@ -92,7 +93,7 @@ def test_the_estimator_finds_the_bright_sources_of_a_dataset(field):
 
 
 def test_pixels_of_the_table_are_those_of_the_counts(field):
-    table = UNEKSourceEstimator(**FRONT).run(MapDataset(counts=field))
+    table = UNEKSourceEstimator(**EVERY).run(MapDataset(counts=field))
     image = field.sum_over_axes(keepdims=False)
     back = image.geom.pix_to_coord((table["x"], table["y"]))
     here = SkyCoord(table["ra"], table["dec"], unit="deg").galactic
@@ -102,7 +103,7 @@ def test_pixels_of_the_table_are_those_of_the_counts(field):
 
 
 def test_a_source_table_becomes_models_whole_or_in_part(field):
-    table = UNEKSourceEstimator(threshold=0.5, **FRONT).run(MapDataset(counts=field))
+    table = UNEKSourceEstimator(threshold=0.5, **EVERY).run(MapDataset(counts=field))
     models = table.to_models()
     assert isinstance(models, Models)
     assert models.names == list(table["Source_Name"])
@@ -120,13 +121,13 @@ def test_models_of_the_table_predict_counts_in_a_dataset(field):
     dataset.exposure.data += 1e15
     dataset.psf = PSFMap.from_gauss(true, sigma=0.2 * u.deg)
     dataset.edisp = dataset.mask_safe = None
-    table = UNEKSourceEstimator(threshold=0.9, **FRONT).run(MapDataset(counts=field))
+    table = UNEKSourceEstimator(threshold=0.9, **EVERY).run(MapDataset(counts=field))
     dataset.models = table.to_models()
     assert dataset.npred_signal().data.sum() > 0.0
 
 
 def test_a_dataset_in_which_nothing_is_found_gives_a_table_without_rows(field):
-    table = UNEKSourceEstimator(region=NO_SOURCE, **FRONT).run(MapDataset(counts=field))
+    table = UNEKSourceEstimator(region=NO_SOURCE, **EVERY).run(MapDataset(counts=field))
     assert isinstance(table, SourceTable)
     assert len(table) == 0
     assert {"value", "x", "y", "ra", "dec", "Probability"} <= set(table.colnames)
@@ -134,7 +135,7 @@ def test_a_dataset_in_which_nothing_is_found_gives_a_table_without_rows(field):
 
 
 def test_the_classes_of_candidates_are_in_the_table(field):
-    table = UNEKSourceEstimator(evtype="front").run(MapDataset(counts=field))
+    table = UNEKSourceEstimator(evtype="front", selected_only=False).run(MapDataset(counts=field))
     chances = np.array([table[f"Prob_{name}"] for name in ("BLL", "FSRQ", "PSR", "PWN", "Fake")])
     classified = np.isfinite(chances).all(axis=0)
     assert classified.any()
@@ -152,11 +153,24 @@ def test_counts_of_several_datasets_are_added_up(field):
         warnings.simplefilter("error")  # two datasets are not the same photons twice
         both = read_datasets(halves, config)
     assert list(both.totals) == list(read_datasets([MapDataset(counts=field)], config).totals)
-    assert_bright_found(UNEKSourceEstimator(threshold=0.5, **FRONT).run(halves))
+    assert_bright_found(UNEKSourceEstimator(threshold=0.5, **EVERY).run(halves))
+
+
+def test_only_the_list_of_the_purity_is_in_the_table_unless_all_is_wanted(field):
+    dataset = MapDataset(counts=field)
+    table = UNEKSourceEstimator(**EVERY).run(dataset)
+    # more than all have together, less than the best has
+    purity = 0.5 * (np.mean(table["value"]) + max(table["value"]))
+    estimator = UNEKSourceEstimator(purity=purity, **FRONT)
+    chosen = estimator.run(dataset)
+    assert 0 < len(chosen) < len(table)
+    assert np.mean(chosen["value"]) >= purity
+    assert set(chosen["Source_Name"]) < set(table["Source_Name"])
+    assert len(estimator.search(dataset)) == len(table)
 
 
 def test_the_search_gives_the_record_that_can_be_written(field, tmp_path):
-    catalog = UNEKSourceEstimator(threshold=0.5, **FRONT).search(
+    catalog = UNEKSourceEstimator(threshold=0.5, **EVERY).search(
         MapDataset(counts=field, name="A 1")
     )
     write_catalog(catalog, tmp_path / "catalog.fits")
@@ -171,7 +185,7 @@ def test_any_projection_will_do(field, proj, frame):
     geom = WcsGeom.create(
         skydir=SKYDIR, width=8.0, binsz=0.1, proj=proj, frame=frame, axes=[NETWORK_AXIS]
     )
-    assert_bright_found(UNEKSourceEstimator(threshold=0.5, **FRONT).run(put_on(geom, field)))
+    assert_bright_found(UNEKSourceEstimator(threshold=0.5, **EVERY).run(put_on(geom, field)))
 
 
 @pytest.mark.parametrize("nest", [True, False])
@@ -182,7 +196,7 @@ def test_healpix_will_do(field, nest, region):
     geom = HpxGeom.create(nside=nside, nest=nest, frame=frame, region=region, axes=[NETWORK_AXIS])
     dataset = put_on(geom, field)
     region = (*CENTRE, 5.0)  # of the whole sky, all but the field is empty
-    table = UNEKSourceEstimator(threshold=0.5, region=region, **FRONT).run(dataset)
+    table = UNEKSourceEstimator(threshold=0.5, region=region, **EVERY).run(dataset)
     # pixels of 0.11 and of 0.23 degrees
     assert_bright_found(table, within_deg=0.1 if nside == 512 else 0.2)
     assert np.isnan(table["x"]).all()
@@ -192,7 +206,7 @@ def test_a_finer_energy_axis_is_summed_and_what_straddles_is_told(field):
     axis = MapAxis.from_energy_bounds("0.3 GeV", "1 TeV", nbin=24)
     geom = field.geom.to_image().to_cube([axis])
     with pytest.warns(UnekWarning, match="do not line up with the network's"):
-        table = UNEKSourceEstimator(threshold=0.5, **FRONT).run(put_on(geom, field))
+        table = UNEKSourceEstimator(threshold=0.5, **EVERY).run(put_on(geom, field))
     assert_bright_found(table)
 
 
@@ -205,13 +219,13 @@ def test_an_energy_axis_that_does_not_fit_is_refused_with_the_reason(field, edge
     counts = Map.from_geom(geom)
     counts.data += 1.0
     with pytest.raises(InputError, match=reason) as raised:
-        UNEKSourceEstimator(**FRONT).run(MapDataset(counts=counts, name="coarse"))
+        UNEKSourceEstimator(**EVERY).run(MapDataset(counts=counts, name="coarse"))
     assert str(raised.value).startswith("dataset_0_coarse_0.fits:")
 
 
 def test_counts_that_are_no_whole_numbers_are_refused(field):
     with pytest.raises(InputError, match="expected whole numbers of counts"):
-        UNEKSourceEstimator(**FRONT).run(MapDataset(counts=field * 0.5))
+        UNEKSourceEstimator(**EVERY).run(MapDataset(counts=field * 0.5))
 
 
 @pytest.mark.parametrize("which", ["mask_safe", "mask_fit"])
@@ -247,7 +261,7 @@ def test_masked_pixels_of_a_healpix_circle_count_as_not_observed(field):
 def test_a_dataset_that_is_masked_wholly_is_refused(field):
     nothing = Map.from_geom(field.geom, data=np.zeros(field.data.shape, bool))
     with pytest.raises(InputError, match="their masks leave nothing"):
-        UNEKSourceEstimator(**FRONT).run(MapDataset(counts=field, mask_safe=nothing))
+        UNEKSourceEstimator(**EVERY).run(MapDataset(counts=field, mask_safe=nothing))
 
 
 def test_datasets_without_counts_on_a_map_are_refused(field):
@@ -259,14 +273,14 @@ def test_datasets_without_counts_on_a_map_are_refused(field):
     ):
         dataset._name = "d"
         with pytest.raises(InputError, match=f"holds {held}, expected a MapDataset"):
-            UNEKSourceEstimator(**FRONT).run(dataset)
+            UNEKSourceEstimator(**EVERY).run(dataset)
 
 
 def test_counts_with_more_axes_than_energy_are_refused(field):
     phase = MapAxis.from_bounds(0, 1, nbin=2, name="phase")
     geom = WcsGeom.create(skydir=SKYDIR, width=2.0, binsz=0.5, axes=[NETWORK_AXIS, phase])
     with pytest.raises(InputError, match="axes energy, phase, expected energy alone"):
-        UNEKSourceEstimator(**FRONT).run(MapDataset(counts=Map.from_geom(geom)))
+        UNEKSourceEstimator(**EVERY).run(MapDataset(counts=Map.from_geom(geom)))
 
 
 def test_good_times_of_a_dataset_give_the_years_of_the_data(field):

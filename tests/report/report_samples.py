@@ -51,9 +51,9 @@ def candidates(n, near_edge=0, fake=0):
     )
 
 
-def catalog_of(n, **options):
-    """Catalog of `candidates`."""
-    return build_catalog(candidates(n), **options)
+def catalog_of(n, purity=0.01, **options):
+    """Catalog of `candidates`, all of them selected unless a purity is asked for."""
+    return build_catalog(candidates(n), purity=purity, **options)
 
 
 def small_sky(**more):

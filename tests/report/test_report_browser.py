@@ -38,7 +38,8 @@ def pages(tmp_path_factory):
         field = cone_mask(10.0, 1.0, 9.0) if n <= 30 else None
         made = spread(n) if n > 1 else candidates(n)
         settings = {"setting note": "a long word " + "x" * 900, "input a.fits": "sha256 0"}
-        catalog = build_catalog(made, reference=release, coverage=field, provenance=settings)
+        options = {"coverage": field, "provenance": settings, "purity": 0.01}
+        catalog = build_catalog(made, reference=release, **options)
         years = tuple(
             small_sky(coverage=field, livetime_years=1.0, mission_year=year) for year in (2, 3)
         )
@@ -197,6 +198,51 @@ def test_fakes_are_hidden_at_first_and_have_a_column(browser, pages):
     assert browser.run(f"{cells}.filter(cell => cell.textContent === 'fake').length") == 3
 
 
+def until_told(browser, start):
+    """Wait for what the page says of the rows that it shows."""
+    told, end = "document.getElementById('shown').textContent", time.monotonic() + 10
+    while not browser.run(told).startswith(start):
+        assert time.monotonic() < end, browser.run(told)
+
+
+def test_what_is_not_selected_is_hidden_at_first_and_told_on_its_card(browser, tmp_path):
+    made = spread(30)
+    made.probability[:] = np.where(np.arange(30) < 10, 0.98, 0.5)
+    # three of the ten that are selected are fakes, and three of the others
+    made.fake[:] = np.arange(30) % 10 < 3
+    made.fake[20:] = False
+    write_page(tmp_path / "a.html", build_catalog(made))
+    browser.open(tmp_path / "a.html")
+    until_told(browser, "7 of 30 candidates; 20 not selected hidden; 3 likely fake hidden")
+    tally = browser.run("document.getElementById('tally').textContent")
+    assert tally.startswith("30 candidates, 10 selected for a purity of 0.95, 6 of them likely")
+    tags = "document.querySelector('#card .tags, #card').innerText.includes('not selected')"
+    assert not browser.run(tags)
+    browser.run("document.getElementById('rest').click()")
+    until_told(browser, "24 of 30 candidates; 6 likely fake hidden")
+    browser.run(
+        "[...document.querySelectorAll('#table tbody button')].find(button => "
+        "button.closest('tr').innerText.includes('0.500')).click()"
+    )
+    assert browser.run(tags)
+    browser.run("document.querySelector('[type=reset]').click()")
+    until_told(browser, "7 of 30 candidates")
+
+
+def test_where_nothing_is_selected_all_is_shown_and_stays_so_after_a_reset(browser, tmp_path):
+    write_page(tmp_path / "a.html", build_catalog(candidates(4)))
+    browser.open(tmp_path / "a.html")
+    until_told(browser, "4 candidates. A row")
+    browser.run("document.getElementById('search').value = 'nowhere'")
+    browser.run("document.querySelector('[type=reset]').click()")
+    until_told(browser, "4 candidates. A row")
+
+
+def test_the_filter_is_there_only_where_it_has_something_to_do(browser, pages):
+    browser.open(pages[30])
+    assert browser.run("document.getElementById('rest-filter').hidden")
+
+
 def test_a_band_far_below_the_others_is_inside_the_axis_and_a_weak_one_a_limit(browser, pages):
     browser.open(pages[1])
     axis, circles, arrows = browser.run(
@@ -218,7 +264,7 @@ def test_the_csv_has_the_rows_that_are_shown_with_flags_fakes_and_units(browser,
     )
     rows = list(csv.DictReader(io.StringIO(browser.run("window.saved.text()"))))
     assert len(rows) == 27
-    assert {row["Fake"] for row in rows} == {"false"}
+    assert {(row["Fake"], row["Selected"]) for row in rows} == {("false", "true")}
     assert {"Flags", "Conf_95_SemiMajor [deg]", "Flux1000 [ph s-1 cm-2]"} <= set(rows[0])
     assert all(re.fullmatch(r"-?\d+\.\d{4,6}", row["RAJ2000 [deg]"]) for row in rows)
 

@@ -104,7 +104,7 @@ def test_text_of_files_cannot_leave_its_place(full_page):
 def test_what_the_script_looks_for_is_in_the_page(full_page):
     page = Page(full_page)
     wanted = set(re.findall(r'\$\("([\w-]+)"\)', page.scripts[1]))
-    wanted |= {f"{key}-filter" for key in ("edge", "extended")}
+    wanted |= {f"{key}-filter" for key in ("edge", "extended", "rest")}
     wanted |= {"first", "back", "on", "last", "previous", "next"}
     assert len(wanted) > 15
     assert wanted <= {attrs.get("id") for _, attrs in page.elements}

@@ -9,6 +9,7 @@ from fermi_unek.catalog.candidates import Candidates
 from fermi_unek.report import describe_catalog, describe_sky, draw_sky, summary_line
 from fermi_unek.report.photons import covered_cone, field_image, field_wcs, photons_to_draw
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
+from fermi_unek.sky.layers import with_layers
 
 NONE = (np.array([]), np.array([]))
 
@@ -93,25 +94,57 @@ def test_photons_below_a_gev_are_drawn_where_there_are_no_others():
 @pytest.mark.parametrize(
     ("made", "line"),
     [
-        (Candidates.empty(), "0 sources"),
-        (candidates(1), "1 source"),
-        (candidates(5, near_edge=2), "5 sources (2 near an edge)"),
-        (candidates(5, 1, 3), "5 sources (1 near an edge, 3 likely fake)"),
+        (Candidates.empty(), "0 candidates (0 selected for a purity of 0.8)"),
+        (candidates(1), "1 candidate (1 selected for a purity of 0.8)"),
+        # those below 5 degrees and those above have a list each
+        (
+            candidates(5, near_edge=2),
+            "5 candidates (2 selected for a purity of 0.8, 2 near an edge)",
+        ),
+        (
+            candidates(5, 1, 3),
+            "5 candidates (2 selected for a purity of 0.8, 1 near an edge, 3 likely fake)",
+        ),
     ],
 )
-def test_the_summary_counts_sources_and_those_that_ask_for_care(made, line):
-    assert summary_line(build_catalog(made)) == line
+def test_the_summary_counts_candidates_those_selected_and_those_that_ask_for_care(made, line):
+    assert summary_line(build_catalog(made, purity=0.8)) == line
+
+
+def test_the_summary_of_a_catalog_that_names_no_purity_names_none():
+    """One of before there was a choice: all of it is the list."""
+    catalog = build_catalog(candidates(2), purity=0.01)
+    del catalog.header["purity asked for"]
+    assert summary_line(catalog) == "2 candidates (2 selected)"
 
 
 def test_a_long_catalog_is_told_by_its_ten_most_probable_sources():
     made = candidates(12)
     made.probability[7] = 0.99
-    catalog = build_catalog(made, provenance={"model": "unek-1"})
+    catalog = build_catalog(made, provenance={"model": "unek-1"}, purity=0.01)
     lines = describe_catalog(catalog).splitlines()
-    assert f"{made.lon_deg[7]:8.3f}" in lines[3]
-    assert " 0.990 " in lines[3]
-    assert lines[13] == "  and 2 more"
+    assert f"{made.lon_deg[7]:8.3f}" in lines[4]
+    assert " 0.990 " in lines[4]
+    assert lines[14] == "  and 2 more"
     assert "model: unek-1" in lines
+
+
+def test_only_what_is_selected_is_listed_and_the_rest_counted():
+    """Unless nothing is: then the most probable are."""
+    made = candidates(12)
+    made.probability[:] = np.where(np.arange(12) % 6 == 1, 0.98, 0.5)
+    lines = describe_catalog(build_catalog(made)).splitlines()
+    assert lines[1:3] == [
+        "selected: 2.0 of 2 expected to be real (0.98)",
+        "all: 7.0 of 12 expected to be real (0.58)",
+    ]
+    assert all(" 0.980 " in line for line in lines[4:6])
+    assert lines[6] == "  and 10 more"
+    made.probability[:] = 0.5
+    lines = describe_catalog(build_catalog(made)).splitlines()
+    assert lines[1] == "selected: 0.0 of 0 expected to be real"
+    assert all(" 0.500 " in line for line in lines[4:14])
+    assert lines[14] == "  and 2 more"
 
 
 def test_a_sky_is_told_with_its_field_and_absent_bins():
@@ -120,3 +153,13 @@ def test_a_sky_is_told_with_its_field_and_absent_bins():
     assert lines[0].startswith("2 photons (front), within 5.")
     assert lines[1:4] == ["  0.3 to 0.5 GeV: absent", "  0.5 to 1 GeV: absent", "  1 to 2 GeV: 1"]
     assert describe_sky(sky_with(0.0, 0.0)).startswith("6 photons (front), the whole sky\n")
+
+
+def test_photons_that_are_kept_apart_are_counted_apart():
+    front = sky_with(*(np.array([350.0, 351.0]),) * 2)
+    back = sky_with(10.0, 10.0, present=(3, 4, 5), event_type="back")
+    lines = describe_sky(with_layers([back, front])).splitlines()
+    assert lines[0].startswith("15 photons (front, back), the whole sky")
+    assert lines[3:5] == ["  1 to 2 GeV: 2 front", "  2 to 7 GeV: 2 front, 1 back"]
+    alone = [sky_with(0.0, 0.0, present=(4,), event_type=name) for name in ("front", "back")]
+    assert describe_sky(with_layers(alone)).splitlines()[1] == "  0.3 to 0.5 GeV: absent"

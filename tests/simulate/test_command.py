@@ -15,6 +15,7 @@ from astropy.table import Table
 from gammapy.maps import Map
 from simulate_samples import (
     empty_model,
+    plane_and_isotropic,
     power_laws,
     put_in_place_of_any_sky,
     small_model,
@@ -89,6 +90,33 @@ def test_one_seed_is_one_sky_and_another_seed_another(quick, tmp_path, form):
         np.testing.assert_array_equal(a.pixels, b.pixels)
         np.testing.assert_array_equal(a.counts, b.counts)
         assert a.pixels.shape != c.pixels.shape or np.any(a.pixels != c.pixels)
+
+
+def test_one_seed_is_one_sky_in_whichever_photons_it_is_seen(tmp_path, monkeypatch):
+    def scattered(config, rng):
+        places = np.column_stack([rng.uniform(18, 24, 6), rng.uniform(-3, 3, 6)])
+        return power_laws(places, rng.uniform(1e-9, 4e-9, 6))
+
+    monkeypatch.setattr(command, "find_population", scattered)
+    monkeypatch.setattr(command, "choose", lambda *_: plane_and_isotropic())
+    skies, truths, files = {}, {}, {}
+    for name in ("front", "back", "psf3"):
+        files[name] = simulate_to_dir(config(evtype=name, format="wcs"), tmp_path / name)[:-1]
+        skies[name] = read_sky(files[name], rng=np.random.default_rng(0))
+        truths[name] = truth_of(tmp_path / name)
+        assert skies[name].event_type == name
+    for name in ("back", "psf3"):
+        for column in ("GLON", "GLAT", "Flux1000"):
+            np.testing.assert_array_equal(truths[name][column], truths["front"][column])
+        assert np.any(truths[name]["Ideal_TS"] != truths["front"]["Ideal_TS"])
+    # a quarter of all photons, and nearly as many that were converted in front as in the back
+    total = {name: int(sky.totals[2:].sum()) for name, sky in skies.items()}
+    both = total["front"] + total["back"]
+    assert 0.15 < total["psf3"] / both < 0.35
+    assert 0.35 < total["back"] / both < 0.65
+    layers = read_sky([*files["front"], *files["back"]], rng=np.random.default_rng(0)).layers
+    assert [layer.event_type for layer in layers] == ["front", "back"]
+    assert [int(layer.totals[2:].sum()) for layer in layers] == [total["front"], total["back"]]
 
 
 def test_the_pixels_at_the_edge_are_as_full_as_those_inside(quick, tmp_path, monkeypatch):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from accelerate.data_loader import prepare_data_loader
 from training_samples import RECIPE, WIDTHS, random_layers, tiny_config
 
 from fermi_unek.diffuse.template import DiffuseShape, SkyTemplate
@@ -35,13 +36,19 @@ from fermi_unek.training.loop import learning_rate
 
 
 @pytest.fixture(scope="module")
-def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The sky that `tiny_config` asks for, made of a few sources."""
+    folder = tmp_path_factory.mktemp("dataset")
+    asked = tiny_config(folder, folder)
+    (recipe,) = default_recipes(
+        asked.skies, asked.patches, asked.sky_seed, asked.backgrounds, asked.structure
+    )
     with pytest.MonkeyPatch.context() as patch:
         models = random_layers()
         patch.setattr(skies, "make_sky_models", lambda recipe, data_dir: models)
-        folder = tmp_path_factory.mktemp("dataset")
-        make_patches(replace(RECIPE, extended=True), folder, None)
-        return folder
+        make_patches(recipe, folder, None)
+    yield folder
+    assert len(list(folder.iterdir())) == 1, "a run has simulated a sky of its own"
 
 
 def opened(folder: Path) -> list[SkyPatches]:
@@ -248,6 +255,23 @@ def test_a_third_of_the_calibration_skies_are_of_quartiles_and_none_is_coarse(tm
 
 
 # --- several processes
+
+
+def test_each_process_gets_its_half_of_a_batch_and_the_whole_filters(bank):
+    loader = batches(PatchDataset(opened(bank), 8, 4, 1), ModelSpec(WIDTHS))
+    shared = {"num_processes": 2, "split_batches": True, "put_on_device": True}
+    halves = [
+        prepare_data_loader(loader, torch.device("cpu"), process_index=k, **shared) for k in (0, 1)
+    ]
+    for whole, first, second in zip(loader, *halves, strict=True):
+        assert len(first.target) == len(second.target) == 2
+        assert torch.equal(torch.cat([first.target, second.target]), whole.target)
+        for layer, one, other in zip(whole.given, first.given, second.given, strict=True):
+            for b in range(N_BINS):
+                assert torch.equal(torch.cat([one.counts[b], other.counts[b]]), layer.counts[b])
+                for given in (one, other):
+                    for found, expected in zip(given.filters[b], layer.filters[b], strict=True):
+                        assert torch.equal(found, expected)
 
 
 @pytest.mark.slow
