@@ -11,6 +11,7 @@ from astropy.coordinates import SkyCoord
 from gammapy.maps import Map
 
 from fermi_unek.errors import InputError
+from fermi_unek.irf import caldb
 from fermi_unek.irf.exposure import read_exposure
 from fermi_unek.irf.instrument import FINE_ENERGIES_MEV
 from fermi_unek.irf.livetime import read_livetime
@@ -59,7 +60,12 @@ def test_healpix_and_car_maps_of_one_observation_agree(shared_data):
     assert np.mean(ratio) == pytest.approx(1.0, abs=0.005)
 
 
-exposure_of = cache(read_exposure)
+@cache
+def exposure_of(livetime, irfs):
+    """That of a livetime cube, whose many bins of inclination need not be split much."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(caldb, "SPLIT", 4)
+        return read_exposure(livetime, irfs)
 
 
 @pytest.mark.parametrize("cube", ["z100", "z90", "z180", "z100_phi15"])

@@ -127,7 +127,12 @@ def test_fermipy_cubes_of_the_galactic_centre_refit_on_their_own_psf(tmp_path, s
     cubes = sorted(folder.glob("ccube_0?.fits"))
     datasets = Datasets([MapDataset(counts=Map.read(one), name=one.stem) for one in cubes])
     new = searched_and_refitted(
-        datasets, cubes, ["--psf", *sorted(folder.glob("psf_0?.fits"))], tmp_path, threshold=0.8
+        datasets,
+        cubes,
+        ["--psf", *sorted(folder.glob("psf_0?.fits"))],
+        tmp_path,
+        threshold=0.8,
+        region=(*GALACTIC_CENTRE, 2.0),
     )
     row, separation = nearest_row(read_catalog(new), GALACTIC_CENTRE)
     assert row["TS"] > 400.0

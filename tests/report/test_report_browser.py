@@ -45,7 +45,7 @@ def pages(tmp_path_factory):
         )
         sky = small_sky(coverage=field, years=years) if n <= 30 else None
         paths[n] = folder / f"{n}.html"
-        write_page(paths[n], measured(catalog), sky, release)
+        write_page(paths[n], measured(catalog), sky, release if n >= 30 else None)
     return paths
 
 
