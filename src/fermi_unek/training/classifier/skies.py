@@ -185,4 +185,4 @@ def _counts_of(
     bins = tuple(
         BinCounts(order, *plane) for order, plane in zip(NATIVE_ORDERS, planes, strict=True)
     )
-    return SkyCounts(bins, _EVENT_TYPE, livetime_years, years, {"kind": "simulated"})
+    return SkyCounts(bins, _EVENT_TYPE, livetime_years, years, origin={"kind": "simulated"})
