@@ -46,15 +46,18 @@ class DiffuseImages:
         half = int(np.ceil(np.degrees(np.tan(np.radians(radius_deg + _MARGIN_DEG))) / GRID_DEG))
         self._origin = half - (_PER_PATCH - 1) / 2.0
         offsets = np.arange(-half, half + 1) + (_PER_PATCH - 1) / 2.0
-        vectors = self._frame.unproject(*np.meshgrid(offsets, offsets), _PER_PATCH)
+        x, y = np.meshgrid(offsets, offsets)
+        vectors = self._frame.unproject(x, y, _PER_PATCH)
         galactic, isotropic = _rates(diffuse, response, vectors)
         if not diffuse.psf_included:
             flux = FINE_ENERGIES_MEV ** (1.0 - _INDEX)
             profiles = response.profiles(flux, response.exposures(centre))
-            galactic = [
-                _blurred(*channel)
-                for channel in zip(galactic, profiles, response.radii_deg, strict=True)
-            ]
+            galactic = np.array(
+                [
+                    _blurred(*channel)
+                    for channel in zip(galactic, profiles, response.radii_deg, strict=True)
+                ]
+            )
         # cubic: a linear interpolation flattens the ridge of the Galactic plane
         self._images = [
             tuple(spline_filter(image) for image in pair)

@@ -35,6 +35,8 @@ class Channel:
         Side of the pixels of an input that is not Galactic HEALPIX, which act like a wider PSF.
     finest : int
         HEALPIX order beyond which the input does not tell where a photon fell.
+    centered : bool
+        Photons are in the middles of such pixels, and are compared there.
     """
 
     energies_mev: Span
@@ -42,6 +44,7 @@ class Channel:
     years: tuple[BinCounts, ...]
     side_deg: float
     finest: int
+    centered: bool = False
 
     @property
     def mean_mev(self) -> float:
@@ -66,6 +69,7 @@ def channels_of(layer: SkyCounts) -> tuple[Channel, ...]:
                 tuple(year[place].counts for year in yearly),
                 pixels.side_deg if galactic is None else 0.0,
                 order if galactic is None else min(order, galactic),
+                of_bin.centered,
             )
         )
     return tuple(channels)

@@ -83,7 +83,9 @@ class Response:
         """HEALPIX order of the pixels that each channel is compared in; follows the PSF."""
         wanted = np.degrees(np.sqrt(np.pi / 3)) * PIXELS_A_RADIUS / self.radii_deg
         return tuple(
-            min(max(int(np.rint(np.log2(nside))), 6), channel.finest)
+            channel.finest
+            if channel.centered
+            else min(max(int(np.rint(np.log2(nside))), 6), channel.finest)
             for nside, channel in zip(wanted, self.channels, strict=True)
         )
 
@@ -108,8 +110,10 @@ class Response:
                 which = np.flatnonzero(share > _LEAST_SHARE * share.sum())
                 profiles = component.tables.psf_profiles[which]
                 side = float(np.degrees(hp.nside2resol(2 ** self.orders[c])))
-                # a photon of a cube lies elsewhere in its pixel, and was moved there at random
-                for width in (channel.side_deg, channel.side_deg, side):
+                # the pixels of a cube, into which photons were moved at random but for their
+                # middles, and those that are compared
+                widths = (channel.side_deg,) * 2 + (side,)
+                for width in widths[:1] if channel.centered else widths:
                     profiles = through_pixels(profiles, width)
                 of_component.append((which, profiles))
             seen.append(of_component)

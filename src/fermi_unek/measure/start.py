@@ -40,8 +40,10 @@ def start_states(
     """
     lon, lat = (np.asarray(table[name], float) for name in ("GLON", "GLAT"))
     vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
-    amplitudes = _aperture_amplitudes(vectors, responses, diffuse) if len(vectors) else []
-    states = []
+    states: list[SourceState] = []
+    if not len(vectors):
+        return states
+    amplitudes = _aperture_amplitudes(vectors, responses, diffuse)
     for row, amplitude in zip(table, amplitudes, strict=True):
         place = float(row["GLON"]), float(row["GLAT"])
         states.append(_of_row(place, row) or SourceState(*place, float(amplitude)))

@@ -102,9 +102,9 @@ def simulate_counts(
         )
         bins.append(BinCounts(NATIVE_ORDERS[index], *merged, coverage))
     origin = layers[0].origin
-    dated = (replace(layer, origin=origin, mission_year=year) for year, layer in enumerate(layers))
-    by_year = tuple(dated) if yearly else ()
-    return SkyCounts(tuple(bins), model.event_type, years, by_year, origin=origin)
+    numbered = enumerate(layers if yearly else ())
+    dated = tuple(replace(layer, origin=origin, mission_year=year) for year, layer in numbered)
+    return SkyCounts(tuple(bins), model.event_type, years, dated, origin=origin)
 
 
 def year_lengths(years: float) -> list[float]:

@@ -89,11 +89,14 @@ class FineBin:
         Of any order.
     counted_in : Pixels
         As in `SkyCounts`.
+    centered : bool
+        Photons are in the middles of these pixels, not anywhere inside.
     """
 
     energies_mev: Span
     counts: BinCounts
     counted_in: Pixels = Pixels()
+    centered: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from .channels import (
 )
 from .dss import read_selection
 from .healpix import HealpixCells
-from .parts import PixelCounts, PixelSum, SkyPart
+from .parts import CENTERED_MEV, PixelCounts, PixelSum, SkyPart
 from .photons import PhotonCuts
 from .rebin import warn_moved
 from .wcs import WcsCells
@@ -75,7 +75,12 @@ def read_cube(
                 sums[b].add(*_inside(pixels, number, order, cuts))
         if fine:
             order = native_order(plan.edges_mev[channel, 0])
-            for pixels, number in cells.place(where[filled], counts[filled], order, fine_rng):
+            pieces = (
+                [cells.centers(where[filled], counts[filled], order)]
+                if isinstance(cells, WcsCells) and plan.edges_mev[channel, 0] > CENTERED_MEV
+                else cells.place(where[filled], counts[filled], order, fine_rng)
+            )
+            for pixels, number in pieces:
                 narrow[channel].add(*_inside(pixels, number, order, cuts))
     warn_moved(moved, total, str(path))
     intervals = observed_energies(plan, selection)

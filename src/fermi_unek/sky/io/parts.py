@@ -20,6 +20,13 @@ from .rebin import covered_fraction, observed_bins
 
 _TOUCHING_MEV = 0.3  # energies this close touch: edges are rounded, to a tenth at 1 TeV
 
+CENTERED_MEV = 900.0
+"""From here on photons of an image stay in the middles of its pixels in narrow bins.
+
+There the PSF is not much wider than the pixels, and a random place would blur it once more. Below,
+a likelihood compares wider pixels, on which the pattern of the middles would be seen.
+"""
+
 PixelCounts = tuple[np.ndarray, np.ndarray]
 """Occupied pixels, uint32, rising, and the photons in each, uint32."""
 
@@ -297,7 +304,8 @@ def _fine(
         merged = merge_pixels(counts[k][span] for k in which if span in counts[k])
         pixels = max((parts[k].counted_in for k in which), key=lambda pixels: pixels.side_deg)
         bin_counts = BinCounts(native_order(span[0]), *merged, coverages[which])
-        result.append(FineBin(span, bin_counts, pixels))
+        images = all(parts[k].kind == "wcs" for k in which)
+        result.append(FineBin(span, bin_counts, pixels, images and span[0] > CENTERED_MEV))
     return tuple(result)
 
 

@@ -76,6 +76,14 @@ class WcsCells:
             pixels = hp.vec2pix(2**order, *_place(self._wcs, x, y, rng).T, nest=True)
             yield pixels.astype(np.uint32), np.ones(len(pixels), np.uint32)
 
+    def centers(self, cells: np.ndarray, counts: np.ndarray, order: int) -> PixelCounts:
+        """Counts of cells as those of the nested Galactic pixels of an order in their middles."""
+        y, x = (axis.astype(float) for axis in np.divmod(cells, self._shape[1]))
+        vectors = pixels_to_vectors(self._wcs, x, y)
+        known = np.isfinite(vectors).all(axis=1)  # middles off the sky belong to no photon
+        pixels = hp.vec2pix(2**order, *vectors[known].T, nest=True)
+        return pixels.astype(np.uint32), counts[known].astype(np.uint32)
+
     def coverage(self) -> np.ndarray | None:
         """Mask of what was observed, None is the whole sky; after all `blocks`."""
         observed = None if self._observed.all() else self._observed

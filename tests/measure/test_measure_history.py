@@ -1,0 +1,124 @@
+"""Light curves of simulated sources, steady and not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import healpy as hp
+import numpy as np
+import pytest
+from gammapy.catalog import SourceCatalog4FGL
+from measure_samples import FLUXES, PLACES, catalog_of, flat_sky, nearest_row, sky_model
+from scipy.stats import kstest
+
+from fermi_unek.catalog import write_catalog
+from fermi_unek.config import RefitConfig
+from fermi_unek.measure import refit_catalog
+from fermi_unek.measure.history import History
+from fermi_unek.simulate.sky import simulate_counts
+from fermi_unek.sky.counts import bin_from_pixels
+
+YEARS = 6
+BRIGHT_YEAR, FLARE = 2, 3.0
+REGION = (200.0, 50.0, 6.0)
+
+
+def added(skies):
+    """The photons of several skies of one field in one."""
+    bins = [
+        bin_from_pixels(
+            b,
+            np.concatenate([np.repeat(s.bins[b].pixels, s.bins[b].counts) for s in skies]),
+            skies[0].bins[b].coverage,
+        )
+        for b in range(len(skies[0].bins))
+    ]
+    return replace(skies[0], bins=tuple(bins))
+
+
+def yearly_sky():
+    """Years of one sky, in one of which there are as many photons of the sources again and more."""
+    rng = np.random.default_rng(8)
+    years = [simulate_counts(sky_model(), 1.0, rng, REGION) for _ in range(YEARS)]
+    flare = simulate_counts(sky_model(), FLARE - 1.0, rng, REGION)
+    near = []
+    for b, counts in enumerate(flare.bins):
+        vectors = np.stack(hp.pix2vec(2**counts.order, counts.pixels.astype(int), nest=True), -1)
+        here = hp.ang2vec(*PLACES[0], lonlat=True)
+        keep = vectors @ here > np.cos(np.radians(0.45))
+        near.append(
+            bin_from_pixels(b, np.repeat(counts.pixels[keep], counts.counts[keep]), counts.coverage)
+        )
+    years[BRIGHT_YEAR] = added([years[BRIGHT_YEAR], replace(flare, bins=tuple(near))])
+    years = [
+        replace(year, livetime_years=1.0, mission_year=number) for number, year in enumerate(years)
+    ]
+    return replace(added(years), years=tuple(years), livetime_years=float(YEARS))
+
+
+@pytest.fixture(scope="module")
+def refitted():
+    return refit_catalog(
+        catalog_of(PLACES), yearly_sky(), RefitConfig(localize=False), diffuse=flat_sky()
+    )
+
+
+def test_years_are_those_of_the_photons_and_a_flare_is_seen_where_it_was(refitted):
+    row, _ = nearest_row(refitted, PLACES[0])
+    assert row["Flux_History"].shape == (YEARS,)
+    assert np.argmax(row["Flux_History"]) == BRIGHT_YEAR
+    others = np.delete(row["Flux_History"], BRIGHT_YEAR)
+    assert row["Flux_History"][BRIGHT_YEAR] > 2.0 * others.max()
+    edges = refitted.year_edges_met
+    assert edges[BRIGHT_YEAR] < row["Time_Peak"] < edges[BRIGHT_YEAR + 1]
+    assert row["Flux_Peak"] == row["Flux_History"][BRIGHT_YEAR]
+    assert row["Variability_Index"] > 100.0
+    assert row["Frac_Variability"] > 0.5
+
+
+def test_a_steady_neighbor_is_steady(refitted):
+    row, _ = nearest_row(refitted, PLACES[1])
+    assert row["Variability_Index"] < 25.0
+    error = row["Unc_Flux_History"][:, 1]
+    mean = row["Flux_History"].mean()
+    assert np.all(np.abs(row["Flux_History"] - mean) < 4.0 * error)
+    # a power law of index 2.2: flux from 100 MeV on over that from 1 GeV on
+    assert mean == pytest.approx(FLUXES[1] * 10**1.2, rel=0.25)
+
+
+def test_gammapy_makes_a_light_curve_of_the_columns(refitted, tmp_path):
+    write_catalog(refitted, tmp_path / "new.fits")
+    name = nearest_row(refitted, PLACES[0])[0]["Source_Name"]
+    curve = SourceCatalog4FGL(tmp_path / "new.fits")[name].lightcurve(interval="1-year")
+    flux = curve.flux.data.ravel()
+    assert len(flux) == YEARS
+    assert np.isfinite(flux).all()
+    assert np.argmax(flux) == BRIGHT_YEAR
+
+
+def gaussian_history(norm, error):
+    """Years whose likelihoods are Gaussian."""
+    error = np.full(len(norm), error)
+    return History(
+        norm, error, error, norm + 1.6449 * error, (norm / error) ** 2, ((norm - 1.0) / error) ** 2
+    )
+
+
+def test_the_index_of_steady_sources_is_a_chi_square_of_one_degree_less_than_years():
+    """The mean of the years is not the flux of all: what it fits better is taken off."""
+    rng = np.random.default_rng(4)
+    found = [
+        gaussian_history(1.3 + 0.2 * rng.normal(size=10), 0.2).variability_index()
+        for _ in range(500)
+    ]
+    assert kstest(found, "chi2", args=(9,)).pvalue > 0.01
+
+
+def test_the_fraction_is_the_scatter_beyond_the_errors():
+    rng = np.random.default_rng(5)
+    norm = 1.0 + 0.5 * rng.normal(size=4000)
+    fraction, error = gaussian_history(norm, 0.3).fractional_variability()
+    assert fraction == pytest.approx(0.4, abs=0.02)
+    assert error >= 0.1
+    assert gaussian_history(np.ones(10), 0.3).fractional_variability() == (0.0, 0.1)
+    assert np.isnan(gaussian_history(np.ones(1), 0.3).variability_index())
