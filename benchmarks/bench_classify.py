@@ -13,8 +13,8 @@ import numpy as np
 from fermi_unek.classify.classes import classify, run_classifier
 from fermi_unek.classify.features import gather
 from fermi_unek.detect.find import find_candidates
-from fermi_unek.nets.classifier_weights import load_classifier
 from fermi_unek.diffuse.template import load_shape
+from fermi_unek.nets.classifier_weights import load_classifier
 from fermi_unek.nets.weights import load_localizer
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
