@@ -94,21 +94,21 @@ def test_photons_below_a_gev_are_drawn_where_there_are_no_others():
 @pytest.mark.parametrize(
     ("made", "line"),
     [
-        (Candidates.empty(), "0 candidates (0 selected for a purity of 0.8)"),
-        (candidates(1), "1 candidate (1 selected for a purity of 0.8)"),
+        (Candidates.empty(), "0 candidates (0 selected for a purity of 0.77)"),
+        (candidates(1), "1 candidate (1 selected for a purity of 0.77)"),
         # those below 5 degrees and those above have a list each
         (
             candidates(5, near_edge=2),
-            "5 candidates (2 selected for a purity of 0.8, 2 near an edge)",
+            "5 candidates (2 selected for a purity of 0.77, 2 near an edge)",
         ),
         (
             candidates(5, 1, 3),
-            "5 candidates (2 selected for a purity of 0.8, 1 near an edge, 3 likely fake)",
+            "5 candidates (2 selected for a purity of 0.77, 1 near an edge, 3 likely fake)",
         ),
     ],
 )
 def test_the_summary_counts_candidates_those_selected_and_those_that_ask_for_care(made, line):
-    assert summary_line(build_catalog(made, purity=0.8)) == line
+    assert summary_line(build_catalog(made, purity=0.77)) == line
 
 
 def test_the_summary_of_a_catalog_that_names_no_purity_names_none():
@@ -156,7 +156,7 @@ def test_a_sky_is_told_with_its_field_and_absent_bins():
 
 
 def test_photons_that_are_kept_apart_are_counted_apart():
-    front = sky_with(*(np.array([350.0, 351.0]),) * 2)
+    front = sky_with(np.array([350.0, 351.0]), np.array([10.0, 11.0]))
     back = sky_with(10.0, 10.0, present=(3, 4, 5), event_type="back")
     lines = describe_sky(with_layers([back, front])).splitlines()
     assert lines[0].startswith("15 photons (front, back), the whole sky")
