@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import hashlib
 import os
 import pickle
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # tests compare seconds of work; a pool of threads per library only slows them down
@@ -50,6 +51,19 @@ def shared_data() -> Path:
     return path
 
 
+def _remembering(function: Callable, key_of: Callable) -> Callable:
+    """The function, which is called once for each key and then gives copies of what it gave."""
+    kept = {}
+
+    def remembered(*arguments, **others):
+        key = hashlib.sha256(pickle.dumps(key_of(*arguments))).digest()
+        if key not in kept:
+            kept[key] = function(*arguments, **others)
+        return copy.deepcopy(kept[key])
+
+    return remembered
+
+
 @pytest.fixture(scope="session")
 def one_look() -> Iterator[None]:
     """The network looks once at the same counts: its mask is kept for the searches that follow.
@@ -58,17 +72,26 @@ def one_look() -> Iterator[None]:
     """
     from fermi_unek.detect import find
 
-    sky_mask, kept = find.sky_mask, {}
-
-    def remembered(sky, localizer, frames, scene, config=None, **others):
+    def key(sky, localizer, frames, scene, config=None):
         counts = [layer.bins for layer in sky.layers or (sky,)]
-        given = [scene.observed, bool(scene.templates)]
-        look = pickle.dumps([counts, localizer.provenance, frames, given, config])
-        key = hashlib.sha256(look).digest()
-        if key not in kept:
-            kept[key] = sky_mask(sky, localizer, frames, scene, config, **others)
-        return kept[key]
+        given = scene.observed, bool(scene.templates)
+        return counts, localizer.provenance, frames, given, config
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(find, "sky_mask", remembered)
+        patch.setattr(find, "sky_mask", _remembering(find.sky_mask, key))
+        yield
+
+
+@pytest.fixture(scope="session")
+def one_search() -> Iterator[None]:
+    """The plugins search the same counts with the same settings once."""
+    from fermi_unek.plugins import fermipy, gammapy
+
+    def key(sky, config):
+        names = [Path(name).name for name in sky.origin]
+        return sky.bins, names, sky.event_type, sky.counted_in, config
+
+    with pytest.MonkeyPatch.context() as patch:
+        for plugin in (fermipy, gammapy):
+            patch.setattr(plugin, "search", _remembering(plugin.search, key))
         yield

@@ -10,8 +10,8 @@ the fluxes can be compared with the true ones.
 # %%
 # Search and refit
 # ----------------
-# On the command line: ``fermi-unek find cube.fits -o found.fits --region 80,18,3`` and
-# ``fermi-unek refit found.fits cube.fits -o refitted.fits --background own``. The field was
+# On the command line: ``fermi-unek find cube.fits -o found.fits --region 80,18,5 --threshold 0.5``
+# and ``fermi-unek refit found.fits cube.fits -o refitted.fits --background own``. The field was
 # simulated over the package's own diffuse model; real photons want ``--diffuse`` and ``--iso``.
 
 import tempfile
@@ -34,7 +34,7 @@ from fermi_unek.pipeline import demo_sample, read_photons, search
 warnings.simplefilter("ignore", UnekWarning)  # tells that "own" is not the model of the real sky
 cubes, truth_file = demo_sample()
 sky = read_photons(cubes)
-found = search(sky, FindConfig(region=(80.0, 18.0, 3.0)))
+found = search(sky, FindConfig(region=(80.0, 18.0, 5.0), threshold=0.5))
 catalog = refit_catalog(found, sky, RefitConfig(background="own"))
 columns = ["Source_Name", "TS", "Flux1000", "Unc_Flux1000", "PL_Index", "SpectrumType"]
 shown = catalog.table[columns]

@@ -44,7 +44,7 @@ from fermi_unek.plugins.fermipy import (
 from fermi_unek.sky.io.writers import write_healpix_counts, write_wcs_counts
 
 pytestmark = [
-    pytest.mark.usefixtures("one_look"),
+    pytest.mark.usefixtures("one_look", "one_search"),
     pytest.mark.filterwarnings("ignore::fermi_unek.errors.UnekWarning"),
 ]
 

@@ -37,7 +37,7 @@ from fermi_unek.plugins.maps import read_datasets
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV
 from fermi_unek.sky.io.writers import write_wcs_counts
 
-pytestmark = pytest.mark.usefixtures("one_look")
+pytestmark = pytest.mark.usefixtures("one_look", "one_search")
 
 SKYDIR = SkyCoord(*CENTRE, unit="deg", frame="galactic")
 NETWORK_AXIS = MapAxis.from_energy_edges(ENERGY_EDGES_MEV * u.MeV)
