@@ -22,6 +22,7 @@ from ..sky.bins import COVERAGE_ORDER, MISSION_START_MET, YEAR_S
 from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import lonlat_to_vectors
 from ..sky.io.readers import read_sky
+from . import flags
 from .columns import refitted
 from .region import Region, RegionTask, divide, fit_region, make_task
 from .response import Response, build_response
@@ -111,11 +112,29 @@ def refit_catalog(
         A response or diffuse file cannot be used, or the live time is not known.
     """
     config = config or RefitConfig()
+    diffuse = diffuse or find_diffuse(config, sky.event_type)
+    after = _fitted(catalog, sky, config, diffuse, progress)
+    if config.alternative_diffuse is not None:
+        other = _fitted(
+            catalog, sky, config, choose(config.alternative_diffuse, sky.event_type), progress
+        )
+        after.table["Flags"] |= flags.judge_change(after.table, other.table)
+    told = _provenance(config, sky, diffuse)
+    return replace(after, header={**catalog.header, **told})
+
+
+def _fitted(
+    catalog: Catalog,
+    sky: SkyCounts,
+    config: RefitConfig,
+    diffuse: DiffuseModel,
+    progress: Progress,
+) -> Catalog:
+    """The catalog refitted with one diffuse model."""
     lon, lat = (np.asarray(catalog.table[name], float) for name in ("GLON", "GLAT"))
     vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
     inside = _covered(sky, vectors)
     responses = find_responses(sky, config, _middle(vectors))
-    diffuse = diffuse or find_diffuse(config, sky.event_type)
     states = start_states(catalog.table, responses, diffuse)
     regions = divide(vectors, np.array([state.amplitude for state in states]), inside)
     make = partial(
@@ -128,12 +147,13 @@ def refit_catalog(
         scatter=config.scatter,
     )
     results = _fit_all(regions, make, config, progress)
-    flat = [result for of_region in results for result in of_region]
-    after = refitted(
-        catalog, flat, regions, year_edges_met=_year_edges(sky), fake_ts=config.fake_ts
+    return refitted(
+        catalog,
+        [result for of_region in results for result in of_region],
+        regions,
+        year_edges_met=_year_edges(sky),
+        fake_ts=config.fake_ts,
     )
-    told = _provenance(config, sky, diffuse)
-    return replace(after, header={**catalog.header, **told})
 
 
 def _fit_all(
