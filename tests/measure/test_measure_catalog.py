@@ -21,7 +21,8 @@ from measure_samples import (
 
 from fermi_unek.catalog import Candidates, build_catalog, load_release, write_catalog
 from fermi_unek.config import RefitConfig
-from fermi_unek.measure import refit_catalog
+from fermi_unek.errors import UnekWarning
+from fermi_unek.measure import refit_catalog, region
 from fermi_unek.measure.columns import significance
 from fermi_unek.measure.flags import CHANGED, LOST, MOVED, judge_change
 from fermi_unek.sky.bins import BAND_EDGES_MEV
@@ -168,3 +169,15 @@ def test_another_diffuse_model_judges_the_first_three_flags():
     other["Flux1000"][1] = 1.32e-9  # by more than three sigma, but not by 35%
     other["Flux1000"][3] = 1.5e-9
     assert judge_change(one, other).tolist() == [LOST, 0, MOVED, CHANGED]
+
+
+def test_a_region_that_fails_costs_its_own_rows_alone(monkeypatch):
+    def broken(_):
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr(region, "fit_region", broken)
+    before = catalog_of(PLACES)
+    with pytest.warns(UnekWarning, match="the fit of region 1 around .* failed .*singular"):
+        after = refit_catalog(before, small_sky(), diffuse=flat_sky())
+    assert list(after.table["Source_Name"]) == list(before.table["Source_Name"])
+    assert np.isnan(after.table["TS"]).all()
