@@ -30,7 +30,7 @@ from fermi_unek.evaluate.match import match
 from fermi_unek.measure import refit_to_file
 from fermi_unek.pipeline import find_to_file
 from fermi_unek.simulate.command import simulate_to_dir
-from fermi_unek.sky.bins import ENERGY_EDGES_MEV
+from fermi_unek.sky.bins import BAND_EDGES_MEV
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 IDEAL_TS = ((25.0, 50.0), (50.0, 100.0), (100.0, np.inf), (25.0, np.inf))
@@ -116,7 +116,7 @@ def report(table: Table, truth: Table, centre: Sequence[float], margin_deg: floa
         line(f"refit TS {low:g}-{high:g}", pull[chosen], ratio[chosen], within[chosen])
     for b, of_bin in enumerate(band_pulls(rows, true).T):
         chosen = inside & (ideal > IDEAL_TS[-1][0])
-        line("{:g}-{:g} MeV".format(*ENERGY_EDGES_MEV[b : b + 2]), of_bin[chosen])
+        line("{:g}-{:g} MeV".format(*BAND_EDGES_MEV[b : b + 2]), of_bin[chosen])
 
 
 def from_centre(true: Table, centre: Sequence[float]) -> np.ndarray:
@@ -127,9 +127,9 @@ def from_centre(true: Table, centre: Sequence[float]) -> np.ndarray:
 
 
 def band_pulls(rows: Table, true: Table) -> np.ndarray:
-    """Pulls (N, 6) of the fluxes in the energy bins."""
+    """Pulls (N, 8) of the fluxes in 4FGL's bands."""
     flux = []
-    for low, high in zip(ENERGY_EDGES_MEV[:-1], ENERGY_EDGES_MEV[1:], strict=True):
+    for low, high in zip(BAND_EDGES_MEV[:-1], BAND_EDGES_MEV[1:], strict=True):
         energies = np.geomspace(low, high, 400)
         values = differential_flux(true, energies)
         flux.append(np.trapezoid(values * energies, np.log(energies), axis=-1))

@@ -89,7 +89,8 @@ def one_search() -> Iterator[None]:
 
     def key(sky, config):
         names = [Path(name).name for name in sky.origin]
-        return sky.bins, names, sky.event_type, sky.counted_in, config
+        layers = [(layer.bins, layer.event_type) for layer in sky.layers]
+        return sky.bins, layers, names, sky.event_type, sky.counted_in, config
 
     with pytest.MonkeyPatch.context() as patch:
         for plugin in (fermipy, gammapy):

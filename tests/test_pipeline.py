@@ -20,6 +20,7 @@ from fermi_unek import pipeline
 from fermi_unek.catalog.releases import release_path
 from fermi_unek.config import FindConfig, InjectConfig, ReportConfig
 from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
+from fermi_unek.measure import refit_catalog
 from fermi_unek.pipeline import demo, inputs
 from fermi_unek.sky.binning import BINNING
 from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
@@ -84,6 +85,19 @@ def expcube(tmp_path):
     nodes = fits.BinTableHDU.from_columns([energies], name="ENERGIES")
     fits.HDUList([fits.PrimaryHDU(), table, nodes]).writeto(tmp_path / "expcube.fits")
     return tmp_path / "expcube.fits"
+
+
+def test_a_search_can_end_with_a_fit_which_is_that_of_refit(field_file):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnekWarning)
+        options = {"threshold": 0.8, "classify": False}
+        found = fermi_unek.find_sources(field_file, measure=True, **options)
+        plain = fermi_unek.find_sources(field_file, **options)
+        after = refit_catalog(plain, pipeline.read_photons(field_file, FindConfig(measure=True)))
+    assert len(found) > 0
+    assert np.isfinite(found["Flux1000"]).all()
+    for name in ("TS", "Flux1000", "Flux_Band", "RAJ2000"):
+        np.testing.assert_array_equal(found[name], after[name])
 
 
 # settings ---------------------------------------------------------------------------------------

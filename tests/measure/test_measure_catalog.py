@@ -6,6 +6,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.table import Table
 from gammapy.catalog import SourceCatalog4FGL
 from measure_samples import (
     FLUXES,
@@ -20,8 +21,10 @@ from measure_samples import (
 
 from fermi_unek.catalog import Candidates, build_catalog, load_release, write_catalog
 from fermi_unek.config import RefitConfig
-from fermi_unek.measure import refit_catalog
+from fermi_unek.errors import UnekWarning
+from fermi_unek.measure import refit_catalog, region
 from fermi_unek.measure.columns import significance
+from fermi_unek.measure.flags import CHANGED, LOST, MOVED, judge_change
 from fermi_unek.sky.bins import BAND_EDGES_MEV
 
 EMPTY_PLACE = (197.5, 48.5)
@@ -149,3 +152,32 @@ def test_the_significance_of_very_bright_sources_goes_on_smoothly():
     assert np.all(np.diff(values[:4]) > 0)
     np.testing.assert_allclose(np.diff(values[:4], 2), 0.0, atol=5e-3)
     assert values[-1] == pytest.approx(1000.0, rel=1e-3)
+
+
+def test_another_diffuse_model_judges_the_first_three_flags():
+    before = catalog_of([PLACES[0], PLACES[1], EMPTY_PLACE, SHIFTED]).table
+    one = Table(before, copy=True)
+    for name, value in (("TS", 50.0), ("Flux1000", 1e-9), ("Unc_Flux1000", 1e-10),
+                        ("Energy_Flux100", 1e-11), ("Unc_Energy_Flux100", 1e-12)):  # fmt: skip
+        one[name] = np.full(4, value)
+    one["Conf_95_SemiMajor"], one["Conf_95_SemiMinor"] = 0.1, 0.02
+    one["Conf_95_PosAng"] = 0.0
+    other = Table(one, copy=True)
+    other["TS"][0] = 20.0
+    other["DEJ2000"][1] += 0.09  # along the long axis, and along the short one
+    other["RAJ2000"][2] += 0.09
+    other["Flux1000"][1] = 1.32e-9  # by more than three sigma, but not by 35%
+    other["Flux1000"][3] = 1.5e-9
+    assert judge_change(one, other).tolist() == [LOST, 0, MOVED, CHANGED]
+
+
+def test_a_region_that_fails_costs_its_own_rows_alone(monkeypatch):
+    def broken(_):
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr(region, "fit_region", broken)
+    before = catalog_of(PLACES)
+    with pytest.warns(UnekWarning, match="the fit of region 1 around .* failed .*singular"):
+        after = refit_catalog(before, small_sky(), diffuse=flat_sky())
+    assert list(after.table["Source_Name"]) == list(before.table["Source_Name"])
+    assert np.isnan(after.table["TS"]).all()

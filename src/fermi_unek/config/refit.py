@@ -29,6 +29,12 @@ class RefitConfig(Sky, Cluster, BinConfig):
     iso: Path | None = setting(
         None, "Isotropic spectrum (iso_*.txt); goes with --diffuse.", metavar="FILE"
     )
+    alternative_diffuse: str | None = setting(
+        None,
+        "Another diffuse model, as --background has them: with it all is fitted again, to judge "
+        "bits 1 to 3 of Flags.",
+        metavar="NAME|FILE",
+    )
     years: float | None = LIVE_YEARS
     localize: bool = setting(True, "Fit positions too; else they stay where they are.")
     index_prior: float | None = setting(

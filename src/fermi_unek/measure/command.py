@@ -20,10 +20,11 @@ from ..parallel import map_tasks
 from ..progress import Progress, silent
 from ..sky.bins import COVERAGE_ORDER, MISSION_START_MET, YEAR_S
 from ..sky.counts import SkyCounts
-from ..sky.geometry.frame import lonlat_to_vectors
+from ..sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 from ..sky.io.readers import read_sky
+from . import flags
 from .columns import refitted
-from .region import Region, RegionTask, divide, fit_region, make_task
+from .region import Region, RegionTask, divide, make_task, try_region
 from .response import Response, build_response
 from .spectra import INDEX_MEAN
 from .start import start_states
@@ -111,11 +112,29 @@ def refit_catalog(
         A response or diffuse file cannot be used, or the live time is not known.
     """
     config = config or RefitConfig()
+    diffuse = diffuse or find_diffuse(config, sky.event_type)
+    after = _fitted(catalog, sky, config, diffuse, progress)
+    if config.alternative_diffuse is not None:
+        other = _fitted(
+            catalog, sky, config, choose(config.alternative_diffuse, sky.event_type), progress
+        )
+        after.table["Flags"] |= flags.judge_change(after.table, other.table)
+    told = _provenance(config, sky, diffuse)
+    return replace(after, header={**catalog.header, **told})
+
+
+def _fitted(
+    catalog: Catalog,
+    sky: SkyCounts,
+    config: RefitConfig,
+    diffuse: DiffuseModel,
+    progress: Progress,
+) -> Catalog:
+    """The catalog refitted with one diffuse model."""
     lon, lat = (np.asarray(catalog.table[name], float) for name in ("GLON", "GLAT"))
     vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
     inside = _covered(sky, vectors)
     responses = find_responses(sky, config, _middle(vectors))
-    diffuse = diffuse or find_diffuse(config, sky.event_type)
     states = start_states(catalog.table, responses, diffuse)
     regions = divide(vectors, np.array([state.amplitude for state in states]), inside)
     make = partial(
@@ -128,12 +147,13 @@ def refit_catalog(
         scatter=config.scatter,
     )
     results = _fit_all(regions, make, config, progress)
-    flat = [result for of_region in results for result in of_region]
-    after = refitted(
-        catalog, flat, regions, year_edges_met=_year_edges(sky), fake_ts=config.fake_ts
+    return refitted(
+        catalog,
+        [result for of_region in results for result in of_region],
+        regions,
+        year_edges_met=_year_edges(sky),
+        fake_ts=config.fake_ts,
     )
-    told = _provenance(config, sky, diffuse)
-    return replace(after, header={**catalog.header, **told})
 
 
 def _fit_all(
@@ -142,22 +162,35 @@ def _fit_all(
     config: RefitConfig,
     progress: Progress,
 ) -> list[list[SourceResult]]:
-    """Results of all regions, in their order."""
+    """Results of all regions, in their order; none of one whose fit failed, with a warning."""
+    found: list[list[SourceResult] | str] = []
     if config.scheduler is None and config.workers == 1:
-        return map_tasks(
-            lambda region: fit_region(make(region)), regions, label="regions", progress=progress
+        found = map_tasks(
+            lambda region: try_region(make(region)), regions, label="regions", progress=progress
         )
+    else:
+        # a whole sky of tasks at once would not fit into memory
+        for start in range(0, len(regions), _BATCH):
+            found += map_tasks(
+                try_region,
+                [make(region) for region in regions[start : start + _BATCH]],
+                workers=config.workers,
+                scheduler=config.scheduler,
+                label="regions",
+                progress=progress,
+            )
     results = []
-    # a whole sky of tasks at once would not fit into memory
-    for start in range(0, len(regions), _BATCH):
-        results += map_tasks(
-            fit_region,
-            [make(region) for region in regions[start : start + _BATCH]],
-            workers=config.workers,
-            scheduler=config.scheduler,
-            label="regions",
-            progress=progress,
-        )
+    for region, of_region in zip(regions, found, strict=True):
+        if isinstance(of_region, str):
+            lon, lat = vectors_to_lonlat(region.centre)
+            warnings.warn(
+                f"the fit of region {region.number} around {float(lon):.2f},{float(lat):.2f} "
+                f"(Galactic degrees) failed ({of_region}); its {len(region.own)} sources stay as they are",
+                UnekWarning,
+                stacklevel=4,
+            )
+            of_region = []
+        results.append(of_region)
     return results
 
 

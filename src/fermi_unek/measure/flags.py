@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from astropy.table import Table
 
 from .fit import N_BANDS, TS_LIMIT
 from .spectra import MAX_CURVATURE
@@ -24,6 +25,12 @@ POORLY_LOCALISED = 256
 
 HIGHLY_CURVED = 2048
 """LP_beta at its bound."""
+
+LOST, MOVED, CHANGED = 1, 2, 4
+"""With another diffuse model TS falls from above 35 to below 25; the position leaves its 95%
+ellipse; flux or energy flux changes by three sigma and 35%."""
+
+_TS_SURE, _CHANGE_SIGMA, _CHANGE_PART = 35.0, 3.0, 0.35
 
 JUDGED = FAINT_ON_BACKGROUND | NEAR_BRIGHTER | POORLY_LOCALISED | HIGHLY_CURVED
 
@@ -81,3 +88,29 @@ def _near_brighter(
         close[row] = False
         found[row] = close.any()
     return found
+
+
+def judge_change(table: Table, other: Table) -> np.ndarray:
+    """Flags (N,) of the same sources refitted with two diffuse models; unfitted rows get none."""
+    flags = np.zeros(len(table), np.int16)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        lost = (table["TS"] > _TS_SURE) & (other["TS"] < TS_LIMIT)
+        flags[np.asarray(lost)] |= LOST
+        flags[_outside_ellipse(table, other)] |= MOVED
+        for name in ("Flux1000", "Energy_Flux100"):
+            before, after = (np.asarray(one[name], float) for one in (table, other))
+            change, error = np.abs(after - before), np.asarray(table[f"Unc_{name}"], float)
+            flags[(change > _CHANGE_SIGMA * error) & (change > _CHANGE_PART * before)] |= CHANGED
+    return flags
+
+
+def _outside_ellipse(table: Table, other: Table) -> np.ndarray:
+    """Bool (N,): places of a second table that lie outside of the 95% ellipses of the first."""
+    dec = np.radians(np.asarray(table["DEJ2000"], float))
+    turn = (np.asarray(other["RAJ2000"] - table["RAJ2000"], float) + 180.0) % 360.0 - 180.0
+    east, north = turn * np.cos(dec), np.asarray(other["DEJ2000"] - table["DEJ2000"], float)
+    angle = np.radians(np.asarray(table["Conf_95_PosAng"], float))
+    along = east * np.sin(angle) + north * np.cos(angle)
+    across = east * np.cos(angle) - north * np.sin(angle)
+    axes = (np.asarray(table[f"Conf_95_Semi{end}"], float) for end in ("Major", "Minor"))
+    return np.hypot(*(part / axis for part, axis in zip((along, across), axes, strict=True))) > 1.0

@@ -42,7 +42,7 @@ class History:
 
         Twice the logarithm of the likelihood ratio of the best fluxes to that of all years, less
         what the mean of the years, of which errors are Gaussian, fits better than that
-        (Abdollahi et al. 2020, ApJS 247, 33, eq. 4). Of a steady source a chi-square of Y - 1
+        (Abdollahi et al. 2020, ApJS 247, 33). Of a steady source a chi-square of Y - 1
         degrees.
         """
         known = np.isfinite(self.norm)
@@ -57,7 +57,7 @@ class History:
     def fractional_variability(self) -> tuple[float, float]:
         """4FGL's Frac_Variability and its error; NaN where the years scatter by less than errors.
 
-        Abdollahi et al. 2020, ApJS 247, 33, eq. 5 and 6.
+        Abdollahi et al. 2020, ApJS 247, 33.
         """
         known = np.isfinite(self.norm)
         number = int(known.sum())

@@ -152,6 +152,14 @@ def make_task(
     return RegionTask(region, rows, data, prior, moving, scatter)
 
 
+def try_region(task: RegionTask) -> list[SourceResult] | str:
+    """`fit_region`, or what went wrong with the numbers of a region."""
+    try:
+        return fit_region(task)
+    except (ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
 def fit_region(task: RegionTask) -> list[SourceResult]:
     """Fit all candidates of a region, and give the results of its own.
 
