@@ -91,7 +91,7 @@ def _sky_figure(sky: SkyCounts, found: Table, true: Positions | None) -> Figure:
     return figure
 
 
-_DOUBTFUL = "not selected, or likely fake"
+_DOUBTFUL = "not selected or fake"
 
 
 def _mark(axes: Axes, place: Place, size: float, found: Table, true: Positions | None) -> None:
