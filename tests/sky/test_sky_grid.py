@@ -37,14 +37,16 @@ def points() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def distances(points: np.ndarray) -> np.ndarray:
-    """Tangent-plane distance of every point from every patch, by astropy's projection."""
+    """Tangent-plane distance of every point from every patch, by astropy's projection.
+
+    Infinite beyond 30 degrees, where no patch reaches.
+    """
     lon, lat = hp.vec2ang(points, lonlat=True)
-    result = np.empty((len(sky_grid()), len(points)))
+    result = np.full((len(sky_grid()), len(points)), np.inf)
     for index, frame in enumerate(sky_grid()):
-        x, y = frame.wcs(1).wcs_world2pix(lon, lat, 0)
-        offset = 10.0 * np.maximum(np.abs(x), np.abs(y))
-        behind = points @ frame.axes[2] <= 0.01
-        result[index] = np.where(behind | ~np.isfinite(offset), np.inf, offset)
+        near = points @ frame.axes[2] > np.cos(np.radians(30.0))
+        x, y = frame.wcs(1).wcs_world2pix(lon[near], lat[near], 0)
+        result[index, near] = 10.0 * np.maximum(np.abs(x), np.abs(y))
     return result
 
 
