@@ -63,8 +63,8 @@ def test_noise_alone_is_no_covariance_and_what_is_more_is_found():
     more = 0.1 * np.ones((size, size)) + np.diag([0.2, 0.0, 0.0, 0.0])
     for covariance in (np.zeros((size, size)), more):
         factors = rng.multivariate_normal(np.zeros(size), noise + covariance, 20000)
-        result = covariance_beyond_noise([(factor, known) for factor in factors[:4000]])
-        np.testing.assert_allclose(result, covariance, atol=0.03)
+        result = covariance_beyond_noise([(factor, known) for factor in factors])
+        np.testing.assert_allclose(result, covariance, atol=0.05)
 
 
 def test_few_places_tell_nothing():

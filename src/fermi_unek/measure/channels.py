@@ -58,6 +58,9 @@ def channels_of(layer: SkyCounts) -> tuple[Channel, ...]:
     """The channels of one event type, rising in energy."""
     bins = layer.fine or _network_bins(layer)
     yearly = [year.fine or _network_bins(year) for year in layer.years]
+    spans = [of_bin.energies_mev for of_bin in bins]
+    if any([of_bin.energies_mev for of_bin in year] != spans for year in yearly):
+        yearly = []  # years that were read apart, in other bins
     channels = []
     for place, of_bin in enumerate(bins):
         pixels, order = of_bin.counted_in, of_bin.counts.order

@@ -185,7 +185,8 @@ def _fit_all(
             lon, lat = vectors_to_lonlat(region.centre)
             warnings.warn(
                 f"the fit of region {region.number} around {float(lon):.2f},{float(lat):.2f} "
-                f"(Galactic degrees) failed ({of_region}); its {len(region.own)} sources stay as they are",
+                f"(Galactic degrees) failed ({of_region}); its {len(region.own)} sources stay "
+                "as they are",
                 UnekWarning,
                 stacklevel=4,
             )
@@ -212,7 +213,7 @@ def find_responses(
         A file cannot be used.
     """
     layers = sky.layers or (sky,)
-    if len({tuple(year.mission_year for year in layer.years) for layer in layers}) > 1:
+    if _year_edges(sky) is None:
         layers = tuple(replace(layer, years=()) for layer in layers)
 
     def of_layer(paths: tuple[Path, ...], number: int) -> tuple[Path, ...]:
@@ -259,12 +260,15 @@ def find_diffuse(config: RefitConfig, event_type: str) -> DiffuseModel:
 
 
 def _year_edges(sky: SkyCounts) -> np.ndarray | None:
-    """Edges (Y + 1,) of the years, MET; None where they are not known."""
-    numbers = [year.mission_year for year in (sky.layers or (sky,))[0].years]
-    if not numbers or None in numbers:
+    """Edges (Y + 1,) of the years, MET; None where all event types do not know the same ones."""
+    layers = sky.layers or (sky,)
+    first = layers[0].years[0].mission_year if layers[0].years else None
+    if first is None:
         return None
-    first = min(number for number in numbers if number is not None)
-    return MISSION_START_MET + YEAR_S * (first + np.arange(len(numbers) + 1.0))
+    numbers = [first + number for number in range(len(layers[0].years))]
+    if any([year.mission_year for year in layer.years] != numbers for layer in layers):
+        return None
+    return MISSION_START_MET + YEAR_S * np.arange(first, first + len(numbers) + 1.0)
 
 
 def _covered(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:

@@ -265,7 +265,9 @@ def build_response(
         components = [
             Component(tables, None, np.full(FINE_ENERGIES_MEV.size, live)) for tables in package
         ]
-    return Response(tuple(components), channels_of(sky), _year_shares(sky))
+    channels = channels_of(sky)
+    dated = bool(channels and channels[0].years)
+    return Response(tuple(components), channels, _year_shares(sky) if dated else ())
 
 
 def _year_shares(sky: SkyCounts) -> tuple[float, ...]:
