@@ -31,7 +31,7 @@ from fermi_unek.nets.weights import LocalizerFile, load_localizer
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.counts import SkyCounts
 from fermi_unek.sky.geometry.frame import PatchFrame
-from fermi_unek.sky.geometry.grid import sky_grid
+from fermi_unek.sky.geometry.grid import DENSE_GRID, GridConfig, sky_grid
 from fermi_unek.sky.geometry.patches import PatchCutter
 from fermi_unek.sky.layers import with_layers
 from fermi_unek.training.localizer.skies import SkyRecipe, make_sky_models
@@ -61,7 +61,7 @@ def search(sky: SkyCounts, localizer: LocalizerFile, frames: Sequence[PatchFrame
     config = SearchConfig()
     starts = range(0, len(frames), config.batch)
     # as in a whole sky, however many of its patches are timed
-    for start, turns in zip(starts, turns_of(len(starts), len(sky_grid()), config), strict=True):
+    for start, turns in zip(starts, turns_of(len(starts), len(grid_of(sky)), config), strict=True):
         batch = frames[start : start + config.batch]
         layers = [[cutter.cut(frame) for frame in batch] for cutter in cutters]
         expected = [scene.cut(frame) for frame in batch]
@@ -72,13 +72,18 @@ def search(sky: SkyCounts, localizer: LocalizerFile, frames: Sequence[PatchFrame
         lap("blend")
     mask = blend.result()
     lap("result")
-    whole = len(sky_grid()) / len(frames)
+    whole = len(grid_of(sky)) / len(frames)
     for name in ("cut", "network", "blend"):
         each = 1e3 * seconds[name] / len(frames)
         print(f"{name:8s} {each:7.1f} ms a patch, {whole * seconds[name]:6.1f} s a sky")
     print(f"scene    {seconds['scene']:.1f} s (templates are kept on disk)")
     print(f"cutter   {seconds['cutter']:.1f} s, result of the blend {seconds['result']:.2f} s")
     return mask
+
+
+def grid_of(sky: SkyCounts) -> Sequence[PatchFrame]:
+    """The patches that `find` shows of a whole sky."""
+    return sky_grid(DENSE_GRID if sky.layers else GridConfig())
 
 
 def discs(number: int, rng: np.random.Generator) -> SkyMask:
@@ -138,7 +143,7 @@ def main() -> None:
         else simulated_sky(options.years, options.layers)
     )
     print(f"sky: {sky.totals.sum():,} photons, made in {time.perf_counter() - start:.0f} s")
-    grid = sky_grid()
+    grid = grid_of(sky)
     step = max(len(grid) // options.patches, 1) if options.patches else 1
     mask = search(sky, load_localizer(options.model), grid[::step])
     time_centers(mask)

@@ -16,7 +16,7 @@ from ..sky.bins import COVERAGE_ORDER
 from ..sky.counts import SkyCounts
 from ..sky.geometry.coverage import circle_coverage, inside_circle, intersect
 from ..sky.geometry.frame import vectors_to_lonlat
-from ..sky.geometry.grid import covering_grid
+from ..sky.geometry.grid import DENSE_GRID, GridConfig, covering_grid
 from .calibration import Calibration
 from .centers import METHODS, Centers, find_centers
 from .ellipses import tangent_axes
@@ -96,7 +96,8 @@ def raw_centers(
 ) -> Centers:
     """Centers before calibration and threshold; `wanted` is a coverage mask or None."""
     config = config or SearchConfig()
-    frames = covering_grid(wanted, config.grid)
+    grid = config.grid or (DENSE_GRID if sky.layers else GridConfig())
+    frames = covering_grid(wanted, grid)
     mask = sky_mask(sky, localizer, frames, scene, config, progress=progress)
     return refine_centers(sky, find_centers(mask, config.centers), scene.observed, config.refine)
 

@@ -59,8 +59,8 @@ class SearchConfig:
     device : {"cpu", "cuda"}
     scheduler : str or None
         Address of a dask scheduler whose workers run the network; None runs it here.
-    grid : GridConfig
-        Where the patches lie.
+    grid : GridConfig or None
+        Where the patches lie; None is `DENSE_GRID` for photons in layers, else the usual.
     refine : RefineConfig
     """
 
@@ -70,5 +70,5 @@ class SearchConfig:
     batch: int = 16
     device: str = "cpu"
     scheduler: str | None = None
-    grid: GridConfig = field(default_factory=GridConfig)
+    grid: GridConfig | None = None
     refine: RefineConfig = field(default_factory=RefineConfig)
