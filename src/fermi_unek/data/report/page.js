@@ -751,7 +751,7 @@ function legend() {
 const tally = { new: 0, near: 0, associated: 0, none: 0, fake: 0, selected: 0 };
 status.forEach((kind, row) => { tally[kind]++; if (fake(row)) tally.fake++; if (selected(row)) tally.selected++; });
 document.body.className = page.view[2] < 180 ? "field" : "whole";
-$("tally").textContent = `${page.found.toLocaleString()} candidate${page.found === 1 ? "" : "s"}, ${tally.selected.toLocaleString()} selected${page.purity ? ` for a purity of ${page.purity}` : ""}${tally.fake ? `, ${tally.fake.toLocaleString()} of them likely fake` : ""}. ` + (page.release
+$("tally").textContent = `${page.found.toLocaleString()} candidate${page.found === 1 ? "" : "s"}${tally.fake ? `, ${tally.fake.toLocaleString()} of them likely fake` : ""}; ${tally.selected.toLocaleString()} selected${page.purity ? ` for a purity of ${page.purity}` : ""}. ` + (page.release
   ? `${tally.associated.toLocaleString()} associated with a source of ${page.release}, ${tally.near.toLocaleString()} near one, ${tally.new.toLocaleString()} new. Of the ${reference.name.length.toLocaleString()} ${page.release} sources in the area searched, ${reference.near.filter(n => !n).length.toLocaleString()} have no candidate within ${page.new_beyond_deg}°.`
   : "Not compared with a 4FGL release.");
 options($("status"), [["", "all"], ...["new", "near", "associated"].map(kind => [kind, kind])]);
