@@ -131,7 +131,9 @@ def _isotropic_beside(galactic: Path, event_type: str) -> Path:
     name = ISO_FILES.get(event_type, ISO_FILES["psf"])
     found = galactic.parent / name if (galactic.parent / name).is_file() else find_official(name)
     if found is None:
-        raise ConfigError(f"background {galactic}: {name} is not beside it; give --isotropic FILE")
+        raise ConfigError(
+            f"background {galactic}: {name} is not beside it; give --isotropic FILE (--iso of find)"
+        )
     return found
 
 

@@ -42,8 +42,8 @@ def describe_catalog(catalog: Catalog) -> str:
     if len(table):
         for name, some in (("selected", catalog.selected.table), ("all", table)):
             real = float(np.sum(np.asarray(some["Probability"], float)))
-            share = real / len(some) if len(some) else float("nan")
-            lines.append(f"{name}: {real:.1f} of {len(some)} expected to be real ({share:.2f})")
+            share = f" ({real / len(some):.2f})" if len(some) else ""
+            lines.append(f"{name}: {real:.1f} of {len(some)} expected to be real{share}")
         lines.append(
             f"  {'name':<18} {'GLON':>8} {'GLAT':>8} {'r95':>6}  {'prob.':<6} {'class':<5} fake  "
             "nearest 4FGL (not associated)"
@@ -51,8 +51,8 @@ def describe_catalog(catalog: Catalog) -> str:
     order = np.argsort(-np.asarray(table["Probability"], float), kind="stable")
     order = order[np.asarray(table["Selected"], bool)[order]] if catalog.selected else order
     lines += [_source_line(table[int(row)]) for row in order[:_LINES]]
-    if len(table) > _LINES:
-        lines.append(f"  and {len(table) - _LINES} more")
+    if more := len(table) - len(order[:_LINES]):
+        lines.append(f"  and {more} more")
     return "\n".join(lines + _provenance_lines(catalog))
 
 

@@ -761,7 +761,7 @@ $("class-filter").hidden = kinds.length < 2;
 $("status-filter").hidden = !page.release;
 $("fake-filter").hidden = !has("fake");
 $("rest-filter").hidden = tally.selected === total;
-if (!tally.selected) $("rest").checked = true;
+if (!tally.selected) $("rest").checked = $("rest").defaultChecked = true;
 for (const name of ["edge", "extended"]) $(name + "-filter").hidden = !has("flags") || !source.flags.some((_, row) => flagged(row, name));
 legend();
 heads();
