@@ -304,7 +304,7 @@ def test_gammapy_opens_the_catalog(tmp_path, n):
             # gammapy formats masked numbers
             warnings.simplefilter("ignore")
             assert source.name in str(source)
-            assert len(source.flux_points_table) == 6
+            assert len(source.flux_points_table) == 8
         assert opened[source.name].row_index == n - 1
 
 
@@ -323,7 +323,8 @@ def test_gammapy_makes_models_of_a_refitted_catalog(tmp_path):
     ]
     assert opened[0].lightcurve().geom.axes["time"].nbin == 12
     np.testing.assert_allclose(
-        opened[0].flux_points_table["e_min"], [300, 500, 1000, 2000, 7000, 20000]
+        opened[0].flux_points_table["e_min"],
+        [50, 100, 300, 1000, 3000, 10000, 30000, 100000],
     )
 
 

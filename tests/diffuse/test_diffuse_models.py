@@ -332,7 +332,8 @@ def test_every_event_type_has_its_isotropic_spectrum(v07, shared_data):
     )
 
 
-def test_unknown_or_absent_shared_models_are_refused(tmp_path):
+def test_unknown_or_absent_shared_models_are_refused(tmp_path, monkeypatch):
+    monkeypatch.delenv("FERMI_UNEK_DATA", raising=False)
     with pytest.raises(InputError, match="event type"):
         diffuse.shared_v07(tmp_path, "edisp3")
     with pytest.raises(InputError, match="none of 'O', 'A'"):

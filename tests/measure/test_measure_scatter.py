@@ -17,6 +17,7 @@ from fermi_unek.simulate.skymodel import build_sky_model
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 RADIUS_DEG = 4.0
+SEEDS = (5, 6, 7, 8)
 
 
 def found(places, fluxes, seed=5):
@@ -51,8 +52,10 @@ def test_unlisted_sources_are_seen_in_the_scatter():
     lon = 200.0 + rng.uniform(-6.0, 6.0, number)
     lat = 50.0 + rng.uniform(-4.0, 4.0, number)
     places = [*PLACES, *zip(lon.tolist(), lat.tolist(), strict=True)]
-    uneven = width(found(places, [*FLUXES, *[flux] * number]))
-    assert 2.0 * width(found(PLACES, FLUXES)) < uneven < flux
+    uneven = [width(found(places, [*FLUXES, *[flux] * number], seed)) for seed in SEEDS]
+    even = [width(found(PLACES, FLUXES, seed)) for seed in SEEDS]
+    # at most places more than one of them shines in
+    assert 2.0 * np.mean(even) < np.mean(uneven) < 2.0 * flux
 
 
 def test_noise_alone_is_no_covariance_and_what_is_more_is_found():

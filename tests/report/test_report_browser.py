@@ -215,7 +215,9 @@ def test_what_is_not_selected_is_hidden_at_first_and_told_on_its_card(browser, t
     browser.open(tmp_path / "a.html")
     until_told(browser, "7 of 30 candidates; 20 not selected hidden; 3 likely fake hidden")
     tally = browser.run("document.getElementById('tally').textContent")
-    assert tally.startswith("30 candidates, 6 of them likely fake; 10 selected for a purity of 0.95")
+    assert tally.startswith(
+        "30 candidates, 6 of them likely fake; 10 selected for a purity of 0.95"
+    )
     tags = "document.querySelector('#card .tags, #card').innerText.includes('not selected')"
     assert not browser.run(tags)
     browser.run("document.getElementById('rest').click()")

@@ -114,7 +114,7 @@ def test_the_page_holds_what_was_measured_and_no_empty_columns(full_page):
     data = Page(full_page).data
     sources = data["sources"]
     assert sources["lon"] == [10.0]
-    assert sources["bands"] == [[4e-13, 4e-13, 4e-13, 1.5e-17, 4e-13, 4e-13]]
+    assert sources["bands"] == [[None, None, 4e-13, 1.5e-17, *[4e-13] * 4]]
     assert sources["classes"] == [[0.5, None, None, None, None]]
     assert "fake" not in sources
     assert "gamma" not in sources

@@ -106,7 +106,6 @@ def test_a_sky_that_an_earlier_version_wrote_is_read(tmp_path):
     assert [pixels.galactic_order for pixels in sky.counted_in] == [7, 7, 8, None, None, None]
     assert sky.counted_in[3].side_deg == 0.2
     assert (sky.livetime_years, sky.mission_year, sky.years[0].mission_year) == (2.5, None, 4)
-    assert sky.counted_coarsely
 
 
 @pytest.mark.parametrize("suffix", ["fits", "fits.gz"])

@@ -1,5 +1,6 @@
 """Photons of a fine sky can be held as coarser count files would."""
 
+import healpy as hp
 import numpy as np
 import pytest
 
@@ -44,11 +45,12 @@ def test_places_in_a_pixel_are_even(fine):
     assert np.all(np.abs(counts - 1000) < 5 * np.sqrt(750))
 
 
-def test_the_sky_says_how_coarsely_it_was_counted(fine):
-    rng = np.random.default_rng(1)
-    assert not fine.counted_coarsely
-    assert counted_in_orders(fine, ORDERS, rng).counted_coarsely
-    assert not counted_in_orders(fine, (8, 8, 9, 10, 11, 11), rng).counted_coarsely
+def test_the_sky_says_in_which_pixels_it_was_counted(fine):
+    coarse = counted_in_orders(fine, ORDERS, np.random.default_rng(1))
+    for order, pixels, counts in zip(ORDERS, coarse.counted_in, coarse.bins, strict=True):
+        if counts is not None:
+            side = hp.nside2resol(2**order, arcmin=True) / 60.0
+            assert (pixels.galactic_order, pixels.side_deg) == (order, pytest.approx(side))
 
 
 def test_five_orders_are_refused(fine):

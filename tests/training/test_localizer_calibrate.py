@@ -344,7 +344,7 @@ def test_a_sky_is_searched_in_its_layers_their_sum_and_the_sharper_alone(
     monkeypatch.setattr(calibrate, "match_centers", lambda found, lat, vectors, ts, years: ts)
     localizer = SimpleNamespace(network=SimpleNamespace(spec=ModelSpec()))
     recipe = SkyRecipe(90, "v07", "fb", 0, coarse=coarse)
-    matched = calibrate.match_sky(localizer, recipe, None, 10.0)
+    matched = calibrate.match_sky(localizer, calibrate.known_sky(recipe, None, 10.0))
     assert asked == [(2, 120, first_order), (1, 120, first_order), (1, 50, first_order)]
     # a source's ideal TS is the sum over what is shown
     assert {name: ts[0] for name, ts in matched.items()} == pytest.approx(

@@ -7,16 +7,18 @@ import os
 import zipfile
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, OutputError
 from ..irf.observation import Observation
 from ..outputs import replacing
 from .template import DiffuseShape, SkyTemplate, expected_template
 
 _IN_MEMORY = 8
 _memory: dict[str, SkyTemplate] = {}
+_one_at_a_time = Lock()
 
 
 def cached_template(shape: DiffuseShape, observation: Observation) -> SkyTemplate:
@@ -25,17 +27,17 @@ def cached_template(shape: DiffuseShape, observation: Observation) -> SkyTemplat
     A folder that cannot be written is done without.
     """
     key = _checksum(shape, observation)
-    if key in _memory:
+    with _one_at_a_time:  # threads that search at once want the same
+        if key not in _memory:
+            path = cache_folder() / f"template-{key}.npz"
+            template = _read(path, shape)
+            if template is None:
+                template = expected_template(shape, observation)
+                _write(path, template)
+            while len(_memory) >= _IN_MEMORY:
+                _memory.pop(next(iter(_memory)))
+            _memory[key] = template
         return _memory[key]
-    path = cache_folder() / f"template-{key}.npz"
-    template = _read(path, shape)
-    if template is None:
-        template = expected_template(shape, observation)
-        _write(path, template)
-    while len(_memory) >= _IN_MEMORY:
-        _memory.pop(next(iter(_memory)))
-    _memory[key] = template
-    return template
 
 
 @lru_cache(maxsize=1)
@@ -71,5 +73,5 @@ def _write(path: Path, template: SkyTemplate) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **{f"bin{b}": plane for b, plane in enumerate(template.maps)})  # type: ignore[arg-type]
-    except OSError:
+    except (OSError, OutputError):
         return
