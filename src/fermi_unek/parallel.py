@@ -1,9 +1,10 @@
-"""Independent pieces of work on several processes, of this machine or of a dask cluster."""
+"""Independent pieces of work on threads, on processes, or on a dask cluster."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,6 +72,17 @@ def map_tasks(
             # what has not begun never will
             client.cancel([future for future in futures if not future.done()])
         return [future.result() for future in futures]
+
+
+def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Results of a function for each item, on as many threads as torch uses.
+
+    Worth it for work that numpy and healpy do outside Python's lock.
+    """
+    import torch  # slow to import, and not all that use this module need it
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return list(pool.map(function, items))
 
 
 def _check_main_guard() -> None:

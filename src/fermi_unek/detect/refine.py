@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import healpy as hp
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.interpolate import CubicSpline
 
 from ..irf.instrument import containment_deg
 from ..irf.observation import Observation, observations
+from ..parallel import in_threads
 from ..sky.counts import BinCounts, SkyCounts
 from .centers import Centers
 from .ellipses import ellipses, offsets_deg, tangent_axes
@@ -106,22 +108,22 @@ def most_likely_places(
     """
     config = config or RefineConfig()
     axes = tangent_axes(vectors)
-    bins = []
-    for layer, seen in zip(sky.layers or (sky,), observed or observations(sky), strict=True):
-        for b, counts in enumerate(layer.bins):
-            profile = seen.psf(b)
-            radius = containment_deg(*profile)
-            if counts is not None and radius < config.widest_deg:
-                bins.append(_Bin(counts, vectors, axes, radius + config.margin_deg, profile))
+    told = [
+        (counts, seen.psf(b))
+        for layer, seen in zip(sky.layers or (sky,), observed or observations(sky), strict=True)
+        for b, counts in enumerate(layer.bins)
+        if counts is not None and containment_deg(*seen.psf(b)) < config.widest_deg
+    ]
+    bins = in_threads(lambda one: _Bin(one[0], vectors, axes, config.margin_deg, one[1]), told)
     place = np.zeros((2, len(vectors)))
     for _ in range(_ROUNDS):
         weight, shift = np.zeros(len(vectors)), np.zeros_like(place)
-        for energy_bin in bins:
-            own_weight, own_shift = energy_bin.maximise(place)
+        steps = in_threads(partial(_Bin.maximise, place=place), bins)
+        for energy_bin, (own_weight, own_shift) in zip(bins, steps, strict=True):
             trust = energy_bin.trust(config.background_error)
             weight += trust * own_weight
             shift += trust * own_shift
-        place += _FASTER * shift / np.maximum(weight, 1e-9)
+        place = place + _FASTER * shift / np.maximum(weight, 1e-9)
     bent = np.zeros((len(vectors), 2, 2))
     for energy_bin in bins:
         trust = energy_bin.trust(config.background_error)
@@ -130,8 +132,8 @@ def most_likely_places(
     # where the likelihood does not fall off nothing is told
     strength = np.maximum(strength, 0.0)
     information = (directions * strength[:, None]) @ directions.transpose(0, 2, 1)
-    told = strength.any(axis=1)
-    return Refined(_moved(vectors, axes, np.where(told, place, 0.0)), information)
+    fixed = strength.any(axis=1)
+    return Refined(_moved(vectors, axes, np.where(fixed, place, 0.0)), information)
 
 
 def _moved(vectors: np.ndarray, axes: np.ndarray, place_deg: np.ndarray) -> np.ndarray:
@@ -153,9 +155,10 @@ class _Bin:
         counts: BinCounts,
         vectors: np.ndarray,
         axes: np.ndarray,
-        radius_deg: float,
+        margin_deg: float,
         profile: tuple[np.ndarray, np.ndarray],
     ) -> None:
+        radius_deg = containment_deg(*profile) + margin_deg
         self.n = len(vectors)
         self.area_deg2 = np.pi * radius_deg**2
         self._set_profile(*profile, radius_deg)

@@ -246,11 +246,9 @@ class MaskBlend:
     """Sums over patches on the HEALPIX sky."""
 
     def __init__(self) -> None:
-        npix = hp.nside2npix(_NSIDE)
-        # pages of zeros cost no memory before they are written to
-        self.weight = np.zeros(npix, np.float32)
-        self.probability = np.zeros(npix, np.float32)
-        self.extended = np.zeros(npix, np.float32)
+        # weight, and weighted with it probability and extended emission, side by side in memory;
+        # pages of zeros cost none before they are written to
+        self.sums = np.zeros((hp.nside2npix(_NSIDE), 3), np.float32)
         self.voters: list[np.ndarray] = []
         self.votes: list[np.ndarray] = []
 
@@ -269,9 +267,8 @@ class MaskBlend:
         weight = _taper(x) * _taper(y)
         probability = _bilinear(planes[0], x, y)
         share = weight * probability
-        self.weight[pixels] += weight
-        self.probability[pixels] += share
-        self.extended[pixels] += weight * _bilinear(planes[4], x, y)
+        extended = weight * _bilinear(planes[4], x, y)
+        self.sums[pixels] += np.column_stack([weight, share, extended])
         voting = np.flatnonzero(probability > 0.5 * _LEAST)
         columns, rows = _nearest(x[voting]), _nearest(y[voting])
         dx, dy, error = planes[1:4, rows, columns]
@@ -287,17 +284,18 @@ class MaskBlend:
         pixels, place = np.unique(np.concatenate([none, *self.voters]), return_inverse=True)
         votes = np.concatenate([np.zeros((0, 5), np.float32), *self.votes])
         sums = [np.bincount(place, axis, minlength=len(pixels)) for axis in votes.T]
-        kept = self.probability[pixels] > _LEAST * self.weight[pixels]
+        weight, probability, extended = self.sums[pixels].T
+        kept = probability > _LEAST * weight
         pixels = pixels[kept]
         total, *direction, log_error = (values[kept] for values in sums)
         votes = np.stack(direction, axis=-1)
         error_deg = np.exp(log_error / total) * PATCH_DEG / OUTPUT_PIXELS
         return SkyMask(
             pixels,
-            self.probability[pixels] / self.weight[pixels],
+            (probability / weight)[kept],
             votes / np.linalg.norm(votes, axis=1)[:, None],
             error_deg.astype(np.float32),
-            self.extended[pixels] / self.weight[pixels],
+            (extended / weight)[kept],
         )
 
 

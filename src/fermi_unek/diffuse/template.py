@@ -84,16 +84,20 @@ class SkyTemplate:
     def cut(self, frame: PatchFrame) -> list[np.ndarray]:
         """The template in a patch, a float32 array (t_b, t_b) a bin: `Binning.template_pixels`."""
         planes = []
-        near: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
         shapes = zip(self.binning.template_pixels, self.binning.template_nsides, strict=True)
         for plane, (n, nside) in zip(self.maps, shapes, strict=True):
-            if (n, nside) not in near:
-                theta, phi = hp.vec2ang(frame.pixel_vectors(n).reshape(-1, 3))
-                near[n, nside] = hp.get_interp_weights(nside, theta, phi, nest=True)
-            pixels, weights = near[n, nside]
+            pixels, weights = _interpolation(frame, n, nside)
             values = (plane[pixels].astype(np.float32) * weights).sum(axis=0)
-            planes.append(values.reshape(n, n).astype(np.float32))
+            planes.append(values.reshape(n, n))
         return planes
+
+
+@lru_cache(maxsize=8)
+def _interpolation(frame: PatchFrame, n: int, nside: int) -> tuple[np.ndarray, np.ndarray]:
+    """Map pixels (4, n*n) around each pixel of a patch and their weights; layers share them."""
+    theta, phi = hp.vec2ang(frame.pixel_vectors(n).reshape(-1, 3))
+    pixels, weights = hp.get_interp_weights(nside, theta, phi, nest=True)
+    return pixels, weights.astype(np.float32)
 
 
 def shape_of(

@@ -9,6 +9,7 @@ import healpy as hp
 import numpy as np
 
 from ...errors import InputError
+from ...parallel import in_threads
 from ..bins import COVERAGE_ORDER, NATIVE_PIXELS, PATCH_DEG
 from ..counts import BinCounts, SkyCounts
 from .frame import PatchFrame
@@ -67,7 +68,7 @@ class PatchCutter:
     ) -> None:
         self.sky = sky
         self._within_deg = within_deg
-        self._bins = [None if b is None else _BinPhotons(b, cache) for b in sky.bins]
+        self._bins = in_threads(lambda b: None if b is None else _BinPhotons(b, cache), sky.bins)
 
     def cut(self, frame: PatchFrame) -> Patch:
         """The photons of one frame."""
@@ -147,17 +148,17 @@ def photon_vectors(order: int, pixels: np.ndarray, counts: np.ndarray) -> np.nda
     done = 0
     for photons in repeat_pixels(pixels, counts):
         first = np.concatenate([[True], photons[1:] != photons[:-1]])
-        number = np.arange(len(photons)) - np.maximum.accumulate(
-            np.where(first, np.arange(len(photons)), 0)
-        )
+        number = np.arange(len(photons))
+        number -= np.maximum.accumulate(np.where(first, number, 0))
         mixed = (photons.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
         mixed *= np.uint64(0xBF58476D1CE4E5B9)
         # an odd stride visits all 256 places before it comes to the first again
-        place = ((mixed >> np.uint64(56)).astype(np.int64) + 151 * number) & 255
-        vectors[done : done + len(photons)] = np.stack(
-            hp.pix2vec(2 ** (order + 4), photons << 8 | place, nest=True), axis=-1
-        )
+        place = ((mixed >> np.uint64(56)).view(np.int64) + 151 * number) & 255
+        photons <<= 8
+        photons |= place
+        for axis, values in enumerate(hp.pix2vec(2 ** (order + 4), photons, nest=True)):
+            vectors[done : done + len(photons), axis] = values
         done += len(photons)
     return vectors
 

@@ -8,6 +8,7 @@ pixels of the same frame is an exact sum.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import healpy as hp
 import numpy as np
@@ -60,12 +61,13 @@ def transfer(
 
 
 def repeat_pixels(pixels: np.ndarray, counts: np.ndarray) -> Iterator[np.ndarray]:
-    """One int64 pixel a photon, about a million photons at a time."""
+    """One int64 pixel a photon, about a million photons at a time, those of a pixel together."""
     ends = np.cumsum(counts, dtype=np.int64)
-    total = int(ends[-1]) if len(ends) else 0
-    for start in range(0, total, _CHUNK):
-        photons = np.arange(start, min(start + _CHUNK, total))
-        yield np.asarray(pixels, np.int64)[np.searchsorted(ends, photons, side="right")]
+    if not len(ends) or not ends[-1]:
+        return
+    cuts = np.searchsorted(ends, np.arange(_CHUNK, ends[-1], _CHUNK)) + 1
+    for start, stop in pairwise(np.unique([0, *cuts, len(ends)]).tolist()):
+        yield np.repeat(pixels[start:stop].astype(np.int64), counts[start:stop])
 
 
 def places_in_pixels(
