@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import joblib
+
 from .errors import ConfigError
 from .progress import Progress, silent
 
@@ -75,13 +77,11 @@ def map_tasks(
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Results of a function for each item, on as many threads as torch uses.
+    """Results of a function for each item, on as many threads as this process has cores.
 
     Worth it for work that numpy and healpy do outside Python's lock.
     """
-    import torch  # slow to import, and not all that use this module need it
-
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+    with ThreadPoolExecutor(joblib.cpu_count()) as pool:
         return list(pool.map(function, items))
 
 
