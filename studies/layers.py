@@ -127,6 +127,9 @@ def report(kind: str, sky: Sky, options: argparse.Namespace) -> None:
             by_ts, mask & by_ts.counted_truth, by_ts.counted_detections, cut, {"part": part}
         )
         line(f"TS, {part}", rows, "completeness")
+    near = tables["completeness_neighbour"]
+    near = near[(near["band"] == "all") & (near["sample"] == "ideal TS > 100")]
+    line("TS > 100, by deg to a brighter", near, "completeness", edge="neighbour_deg_low_edge")
     tables = score(catalog, columns, RADIUS_DEG).tables
     pointing, coverage = tables["pointing"], tables["coverage"]
     line("r68, |b|>20", pointing[pointing["part"] == "|b|>20"], "r68_deg", 4)
@@ -135,9 +138,9 @@ def report(kind: str, sky: Sky, options: argparse.Namespace) -> None:
         line(f"{level}, |b|<5", coverage[coverage["band"] == "|b|<5"], level)
 
 
-def line(name: str, rows: object, column: str, digits: int = 3) -> None:
-    """One line: a column by lower edge of ideal TS."""
-    cells = [f"{row['TS_low_edge']:g}: {row[column]:.{digits}f}" for row in rows]
+def line(name: str, rows: object, column: str, digits: int = 3, edge: str = "TS_low_edge") -> None:
+    """One line: a column by its lower edges, of ideal TS unless told."""
+    cells = [f"{row[edge]:g}: {row[column]:.{digits}f}" for row in rows]
     print(f"       {name:14s} {'  '.join(cells)}", flush=True)
 
 

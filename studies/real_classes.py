@@ -14,7 +14,7 @@ import numpy as np
 
 import fermi_unek
 from fermi_unek.catalog import load_release
-from fermi_unek.evaluate.classes.catalogs import CLASS_OF
+from fermi_unek.catalog.schema import CLASS_OF
 from fermi_unek.evaluate.match import match
 
 FIELDS = (

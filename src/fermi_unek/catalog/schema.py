@@ -28,6 +28,9 @@ source is one candidate or none."""
 CLASSES = ("bll", "fsrq", "psr", "pwn", "fake")
 """Order of the class probabilities; the last one is no class of source."""
 
+CLASS_OF = {"bll": 0, "fsrq": 1, "psr": 2, "msp": 2, "pwn": 3, "spp": 3, "snr": 3}
+"""Index in `CLASSES` of the classes that are told apart, by CLASS1 of 4FGL in lower case."""
+
 LEAST_CONFIDENCE = 0.5
 """Probability among the four classes below which CLASS1 stays blank."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 
@@ -19,6 +19,7 @@ from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import lonlat_to_vectors
 from .calibration import ClassCalibration
 from .features import MOST_YEARS, CandidateFeatures, gather
+from .priors import with_priors
 
 _BATCH = 512
 
@@ -30,6 +31,7 @@ def classify(
     *,
     exposure: ExposureFile | None = None,
     localizer: str | None = None,
+    priors: Mapping[str, float] | None = None,
     device: str = "cpu",
 ) -> Candidates:
     """Class probabilities and Fake of candidates.
@@ -47,6 +49,8 @@ def classify(
     localizer : str or None
         SHA-256 of the localizer that found the candidates. The raw numbers of another than the
         classifier was trained with are not used; its probability is.
+    priors : mapping of str to float, optional
+        Shares of classes in place of DR2's, see `priors.with_priors`. `Fake` does not heed them.
     device : {"cpu", "cuda"}
 
     Returns
@@ -75,6 +79,8 @@ def classify(
     counts = np.where(sky.present, features.core.sum(axis=1), np.nan)
     against = calibration.against_bright(chances, logits, candidates.probability)
     fake = calibration.fake(against, candidates.lat_deg)
+    if priors:
+        chances = with_priors(chances, candidates.lat_deg, priors)
     return replace(candidates, counts=counts, class_probabilities=chances, fake=fake)
 
 

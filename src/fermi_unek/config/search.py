@@ -119,6 +119,13 @@ class FindConfig(SearchSettings):
         "Classifier, by name or weights file; the shipped one unless given.",
         metavar="NAME|FILE",
     )
+    priors: dict[str, Annotated[float, Field(gt=0.0, lt=1.0)]] = setting(
+        {},
+        "Share of a class (bll, fsrq, psr, pwn) among the sources, in place of 4FGL-DR2's at their "
+        "latitude; classes not named share the rest.",
+        flag="--prior",
+        metavar="CLASS=SHARE",
+    )
     purity: float = setting(
         0.95,
         "Purity of the list whose rows are `Selected`; all candidates above the threshold stay in "

@@ -70,12 +70,14 @@ def load_models(config: FindConfig) -> Models:
     UnekWarning
         Something is given that only a classification uses, and nothing is to be classified.
     """
+    from ..classify.priors import check_priors
     from ..nets.classifier_weights import load_classifier
     from ..nets.weights import load_localizer
 
     with stage("loading networks and catalogs"):
         exposure = None if config.exposure is None else read_exposure(config.exposure)
-        idle = [name for name in ("exposure", "classifier") if getattr(config, name)]
+        check_priors(config.priors)
+        idle = [name for name in ("exposure", "classifier", "priors") if getattr(config, name)]
         if idle and not config.classify:
             warnings.warn(
                 f"{' and '.join(idle)}: without effect where nothing is classified; positions and "

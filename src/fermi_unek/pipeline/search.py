@@ -127,6 +127,7 @@ def search(
                 models.classifier,
                 exposure=models.exposure,
                 localizer=localizer.provenance.get("sha256"),
+                priors=config.priors,
                 device=config.device,
             )
     catalog = build_catalog(
@@ -238,7 +239,7 @@ def _provenance(
     told: dict[str, object] = {
         f"setting {key}": _without_folders(value)
         for key, value in settings.items()
-        if value not in (None, ())
+        if value not in (None, (), {})
     }
     told |= {f"photons bin {index}": int(total) for index, total in enumerate(sky.totals)}
     told |= {"event type": "+".join(layer.event_type for layer in sky.layers or (sky,))}
@@ -269,4 +270,6 @@ def _without_folders(value: object) -> object:
         return value.name
     if isinstance(value, tuple):
         return " ".join(str(_without_folders(item)) for item in value)
+    if isinstance(value, dict):
+        return " ".join(f"{key}={item}" for key, item in value.items())
     return Path(value).name if isinstance(value, str) and Path(value).is_file() else value

@@ -6,13 +6,10 @@ import numpy as np
 from astropy.table import Table
 
 from ...catalog.record import Catalog
-from ...catalog.schema import PROBABILITY_COLUMNS
+from ...catalog.schema import CLASS_OF, PROBABILITY_COLUMNS
 from ...errors import InputError
 from ..match import match
 from .scores import FAKE, UNCLASSED, ClassifiedDetections
-
-CLASS_OF = {"bll": 0, "fsrq": 1, "psr": 2, "msp": 2, "pwn": 3, "spp": 3, "snr": 3}
-"""Index of the classes that are told apart, by CLASS1 of 4FGL."""
 
 REAL_TS = 9.0
 _FAINTEST_TS, _EDGE_DEG = 4.0, 0.5

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from astropy.table import Table, vstack
 
-from ...catalog.schema import CLASSES
+from ...catalog.schema import CLASS_OF, CLASSES
 from ...catalog.spectra import photon_flux
 from ...simulate.population import (
     complete,
@@ -24,9 +24,6 @@ from ...simulate.population import (
     scale,
 )
 from ...simulate.variability import dr2_yearly_factors, yearly_factors
-
-GROUPS = {"bll": 0, "fsrq": 1, "psr": 2, "msp": 2, "pwn": 3, "spp": 3, "snr": 3}
-"""Index in `catalog.schema.CLASSES` of the CLASS1 that are learnt."""
 
 FAKE = CLASSES.index("fake")
 UNCLASSED = 5
@@ -42,7 +39,7 @@ _STRETCH = {"LP_beta": 0.12, "PLEC_Expfactor": 0.12}
 
 def labels_of(classes: np.ndarray) -> np.ndarray:
     """Index of the class of each CLASS1, `UNCLASSED` for those that are not learnt."""
-    return np.array([GROUPS.get(str(name).strip().lower(), UNCLASSED) for name in classes], int)
+    return np.array([CLASS_OF.get(str(name).strip().lower(), UNCLASSED) for name in classes], int)
 
 
 def training_population(rng: np.random.Generator, boosted: bool = True) -> Table:
