@@ -15,6 +15,9 @@ scratch=${1:?usage: scripts/make_releases.sh SCRATCH [NAME...]}
 shift
 python=${PYTHON:-.venv/bin/python}
 data=${FERMI_UNEK_DATA:-../shared/data}
+# where the fit of the rows finds gll_iem_v07 and the isotropic spectra
+FERMI_UNEK_DATA=$(realpath "$data")
+export FERMI_UNEK_DATA
 target=${TARGET:-catalogs}
 # the sky of the localizer's model card (studies/evaluate_localizer.sh)
 seed=9001
@@ -35,7 +38,7 @@ declare -A fields=(
 make_field() {
   local name=$1 inputs=()
   for file in ${fields[$name]}; do inputs+=("$data/real/$file"); done
-  unek find "${inputs[@]}" -o "$scratch/$name.fits" --overwrite
+  unek find "${inputs[@]}" -o "$scratch/$name.fits" --measure --overwrite
   unek compare "$scratch/$name.fits" --reference 4FGL-DR2 -o "$scratch/$name-dr2" --overwrite
 }
 

@@ -26,7 +26,7 @@ from fermi_unek.catalog.schema import NOT_A_FERMI_PRODUCT
 from fermi_unek.evaluate import compare
 
 POSITIONS = ("RAJ2000", "DEJ2000", "GLON", "GLAT")
-COLOURS = 48
+COLOURS = 128
 WIDEST_PIXELS = 1100
 SIMULATED = "simulated-dr2"
 
@@ -43,35 +43,35 @@ class Release:
 RELEASES = {
     "smc": Release(
         "Small Magellanic Cloud, 9 degrees",
-        "P8R2 SOURCE, FRONT, 1 GeV to 1 TeV, 8.66 years (smc_ft1_p8r2_1GeV_r9.fits)",
+        "P8R2 SOURCE, FRONT and BACK, 1 GeV to 1 TeV, 8.66 years (smc_ft1_p8r2_1GeV_r9.fits)",
         "The Cloud itself is extended: several candidates on it are one galaxy.",
     ),
     "j1120": Release(
         "Field at (251.5, +60.7), 5 degrees",
-        "P8R2 SOURCE, FRONT, 1 to 500 GeV, 8.93 years (j1120_ft1_p8r2_1GeV_r5.fits)",
+        "P8R2 SOURCE, FRONT and BACK, 1 to 500 GeV, 8.93 years (j1120_ft1_p8r2_1GeV_r5.fits)",
         "A field at high latitude.",
     ),
     "j2310": Release(
         "Field at (69.8, -57.8), 5 degrees",
-        "P8R2 SOURCE, FRONT, 1 to 500 GeV, 8.93 years (j2310_ft1_p8r2_1GeV_r5.fits)",
+        "P8R2 SOURCE, FRONT and BACK, 1 to 500 GeV, 8.93 years (j2310_ft1_p8r2_1GeV_r5.fits)",
         "A field at high latitude.",
     ),
     "crab": Release(
         "The Crab above 10 GeV, 20 x 20 degrees",
-        "P8R2, FRONT, above 10 GeV, 7 years (crab_ft1_p8r2_10GeV.fits.gz)",
+        "P8R2, FRONT and BACK, above 10 GeV, 7 years (crab_ft1_p8r2_10GeV.fits.gz)",
         "Two of six energy bins, the first of them by half: far from what the network was "
         "calibrated on. IC 443 and S 147 in the field are extended.",
     ),
     "gc-7yr": Release(
         "Galactic centre above 10 GeV, 20 x 10 degrees",
-        "P8R2, FRONT, above 10 GeV, 7 years, the 3FHL data (fermi-3fhl-gc-events.fits.gz)",
+        "P8R2, FRONT and BACK, above 10 GeV, 7 years, the 3FHL data (fermi-3fhl-gc-events.fits.gz)",
         "Two of six energy bins, and the hardest place of the sky: not a list to publish from.",
     ),
     "gc-16yr": Release(
         "Galactic centre above 7 GeV, 8 x 8 degrees",
         "P8R3 CLEAN, PSF2 and PSF3, 16 years (fermi-gc/ccube_00.fits, ccube_01.fits)",
-        "Event types that the network was not trained on, and the hardest place of the sky: not a "
-        "list to publish from.",
+        "Two of six energy bins, the first of them by half, and the hardest place of the sky: not "
+        "a list to publish from.",
     ),
     SIMULATED: Release(
         "A simulated 4FGL-DR2 sky with its truth",
@@ -105,7 +105,7 @@ STYLE = """body { font-family: sans-serif; max-width: 70em; margin: 2em auto; pa
 pre { background: #f3f3f3; padding: 1em; overflow-x: auto }
 img { max-width: min(100%, 55em); display: block; margin: 1em 0 }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: 90% }
-td, th { padding: 2px 8px; text-align: right; border-bottom: 1px solid #ddd }
+td { white-space: nowrap } td, th { padding: 2px 8px; text-align: right; border-bottom: 1px solid #ddd }
 th { position: sticky; top: 0; background: #eee }"""
 
 COLUMNS = {
@@ -113,7 +113,9 @@ COLUMNS = {
     "GLON": "l (°)", "GLAT": "b (°)",
     "Conf_95_SemiMajor": "r95 (°)", "Probability": "Probability", "CLASS1": "Class", "Fake": "Fake",
     "ASSOC_FGL": "4FGL association", "Nearest_FGL": "Nearest 4FGL", "Sep_FGL": "Sep. (°)",
-    "Flags": "Flags",
+    "Flags": "Flags", "Selected": "Selected", "Signif_Avg": "Significance (σ)",
+    "Flux1000": "Flux 1–100 GeV (cm⁻² s⁻¹)", "Unc_Flux1000": "Error", "PL_Index": "Index",
+    "Variability_Index": "Variability index",
 }  # fmt: skip
 
 
@@ -202,13 +204,19 @@ def table_of(catalog: Catalog, most: int = 500) -> str:
     shown = Table({new: np.asarray(rows[old]) for old, new in COLUMNS.items()})
     for name in (name for name in shown.colnames if "(°)" in name or name == "Probability"):
         shown[name] = [f"{value:.3f}" if np.isfinite(value) else "" for value in shown[name]]
+    for old in ("Signif_Avg", "Flux1000", "Unc_Flux1000", "PL_Index", "Variability_Index"):
+        values = np.asarray(rows[old], float)
+        shown[COLUMNS[old]] = [f"{value:.3g}" if np.isfinite(value) else "" for value in values]
     return "\n".join(shown.pformat(html=True, max_lines=-1, max_width=-1))
 
 
 def network_of(catalog: Catalog) -> str:
     """Name and hash of the networks that made a catalog."""
-    keys = [key for key in catalog.header if key.endswith((" model", " sha256"))]
-    models = [key for key in keys if "input" not in key]
+    models = [
+        key
+        for key in catalog.header
+        if key.startswith(("model ", "class ")) and key.endswith((" model", " sha256"))
+    ]
     return ", ".join(f"{catalog.header[key]!s:.20}" for key in models) or "unknown"
 
 
