@@ -105,7 +105,8 @@ STYLE = """body { font-family: sans-serif; max-width: 70em; margin: 2em auto; pa
 pre { background: #f3f3f3; padding: 1em; overflow-x: auto }
 img { max-width: min(100%, 55em); display: block; margin: 1em 0 }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: 90% }
-td { white-space: nowrap } td, th { padding: 2px 8px; text-align: right; border-bottom: 1px solid #ddd }
+td { white-space: nowrap }
+td, th { padding: 2px 8px; text-align: right; border-bottom: 1px solid #ddd }
 th { position: sticky; top: 0; background: #eee }"""
 
 COLUMNS = {
