@@ -27,6 +27,7 @@ from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
 from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
 from fermi_unek.sky.io.skyfile import cut_region, write_sky
 from fermi_unek.sky.io.writers import write_healpix_counts
+from fermi_unek.sky.selection import Selection
 
 FIELD = (80.0, 18.0, 2.5)
 CRAB = (184.5575, -5.7844)  # 4FGL J0534.5+2200
@@ -475,3 +476,24 @@ def test_a_sample_that_was_not_installed_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "files", lambda package: tmp_path)
     with pytest.raises(InputError, match="was the package installed whole"):
         pipeline.demo_sample()
+
+
+# simulated photons ------------------------------------------------------------------------------
+
+
+def test_simulated_photons_are_looked_up_in_a_release_when_that_is_asked_for(field_file, tmp_path):
+    sky = pipeline.read_photons(field_file)
+    assert not sky.selection.simulated, "the cubes of the sample say nothing"
+    sky = replace(sky, selection=Selection(simulated=True))
+    rng = np.random.default_rng(1)
+    cubes = write_healpix_counts(sky, tmp_path / "sky.fits", NATIVE_ORDERS, rng=rng, region=FIELD)
+    settings = {"threshold": 0.5, "classify": False}
+    with pytest.warns(UnekWarning, match="simulated photons"):
+        alone = fermi_unek.find_sources(cubes, **settings)
+    assert len(alone) > 0
+    assert set(alone["Nearest_FGL"]) == {""}
+    assert alone.header["reference catalog"] == "none"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UnekWarning)
+        compared = fermi_unek.find_sources(cubes, reference="4FGL-DR2", **settings)
+    assert all(name.startswith("4FGL J") for name in compared["Nearest_FGL"])

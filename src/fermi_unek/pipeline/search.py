@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from astropy.coordinates import SkyCoord
 from ..catalog import Catalog, build_catalog, write_catalog
 from ..catalog.io import check_catalog
 from ..config import Find, FindConfig, RefitConfig, build
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError, InputError, UnekWarning
 from ..outputs import check_folder
 from ..progress import Progress, silent, stage
 from ..sky.counts import SkyCounts
@@ -102,7 +104,7 @@ def search(
 
     config = config or FindConfig()
     area = searched_area(sky, config.region)
-    models = models or load_models(config)
+    models = _suited(models or load_models(config), sky, config)
     localizer = models.localizer
     with stage("finding candidates"):
         candidates = find_candidates(
@@ -186,11 +188,26 @@ def find_to_file(
         check_folder(report, REPORT_FILES, overwrite)
     models = load_models(config)
     sky = read_photons(inputs, config, progress, for_report=report is not None)
+    models = _suited(models, sky, config)
     catalog = search(sky, config, models, progress=progress)
     write_catalog(catalog, output, overwrite=overwrite)
     if report is not None:
         write_report(report, sky, catalog, models.reference, progress)
     return catalog
+
+
+def _suited(models: Models, sky: SkyCounts, config: FindConfig) -> Models:
+    """Without the reference that is there by default where the photons are simulated."""
+    asked = "reference" in config.model_fields_set
+    if models.reference is None or asked or not sky.selection.simulated:
+        return models
+    warnings.warn(
+        f"simulated photons: no candidate is looked up in {config.reference} (--reference names it "
+        "where its sources were simulated)",
+        UnekWarning,
+        stacklevel=3,
+    )
+    return replace(models, reference=None)
 
 
 def searched_area(

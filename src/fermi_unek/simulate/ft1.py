@@ -12,7 +12,7 @@ from astropy.time import Time
 from ..sky.bins import ENERGY_EDGES_MEV
 from ..sky.geometry.coverage import icrs_to_galactic
 from ..sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
-from ..sky.io.dss import event_type_cut, write_cuts
+from ..sky.io.dss import SIMULATED, event_type_cut, write_cuts
 from ..sky.io.files import write_fits
 from ..sky.selection import BACK, FRONT
 from .sky import Photons
@@ -136,7 +136,7 @@ def _add_times(header: fits.Header, photons: Photons) -> None:
     start, stop = ((zero + met * u.s).utc.isot for met in photons.span_met)
     header["TELESCOP"] = "GLAST"
     header["INSTRUME"] = "LAT"
-    header["OBSERVER"] = "simulated"
+    header["OBSERVER"] = SIMULATED
     header["EQUINOX"] = 2000.0
     header["RADECSYS"] = "FK5"
     header["DATE-OBS"], header["DATE-END"] = start, stop

@@ -25,12 +25,14 @@ from ..sky.geometry.coverage import N_COVERAGE, check_circle, circle_coverage, i
 from ..sky.geometry.frame import lonlat_to_vectors
 from ..sky.geometry.resample import places_in_pixels
 from ..sky.io.parts import merge_pixels
+from ..sky.selection import Selection
 from .photons import SourcePhotons, draw_energy, draw_source_photons
 from .skymodel import SkyModel
 
 Region = tuple[float, float, float]
 """A circle: Galactic longitude, latitude, radius, degrees."""
 
+_SIMULATED = Selection(simulated=True)
 _NSIDE = 2**COVERAGE_ORDER
 _PIXEL_SR = 4.0 * np.pi / N_COVERAGE
 _CHUNK_PIXELS = 2**17
@@ -104,7 +106,9 @@ def simulate_counts(
     origin = layers[0].origin
     numbered = enumerate(layers if yearly else ())
     dated = tuple(replace(layer, origin=origin, mission_year=year) for year, layer in numbered)
-    return SkyCounts(tuple(bins), model.event_type, years, dated, origin=origin)
+    return SkyCounts(
+        tuple(bins), model.event_type, years, dated, origin=origin, selection=_SIMULATED
+    )
 
 
 def year_lengths(years: float) -> list[float]:
@@ -170,7 +174,7 @@ def _draw_counts(
         pixels[b].clear()
         bins.append(bin_from_pixels(b, together, coverage))
     origin = {"kind": "simulated", "background": model.background_name}
-    return SkyCounts(tuple(bins), model.event_type, years, origin=origin)
+    return SkyCounts(tuple(bins), model.event_type, years, origin=origin, selection=_SIMULATED)
 
 
 def _pixel_chunks(coverage: np.ndarray | None) -> list[np.ndarray]:

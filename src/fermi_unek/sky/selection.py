@@ -63,6 +63,8 @@ class Selection:
         Sum of the good time intervals, s; NaN when not known.
     phase : float
         Part of the pulse phase that was kept.
+    simulated : bool
+        The photons are no real ones.
     """
 
     event_class: int | None = None
@@ -74,6 +76,7 @@ class Selection:
     spans_met: tuple[Span, ...] = ()
     good_s: float = float("nan")
     phase: float = 1.0
+    simulated: bool = False
 
     @property
     def kind(self) -> str | None:

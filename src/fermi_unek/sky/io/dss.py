@@ -18,6 +18,9 @@ from ..units import column, factor
 MJDREF = 51910 + 7.428703703703703e-4
 """Zero of mission elapsed time."""
 
+SIMULATED = "simulated"
+"""OBSERVER of photons that are no real ones."""
+
 _DAY_S = 86400.0
 _WHOLE_PHASE = 1.0 - 1e-6
 
@@ -30,8 +33,9 @@ def read_selection(path: Path, hdus: fits.HDUList, index: int) -> Selection:
     InputError
         A cut in a unit of another kind, or of ranges of energy with a gap between them.
     """
-    selection = Selection()
-    for header in (hdus[0].header, hdus[index].header):
+    headers = hdus[0].header, hdus[index].header
+    selection = Selection(simulated=any(h.get("OBSERVER") == SIMULATED for h in headers))
+    for header in headers:
         cards = len(header["DSTYP*"])
         if header.get("NDSKEYS", cards) != cards:
             raise InputError(

@@ -246,6 +246,7 @@ def _joined(parts: Sequence[SkyPart]) -> Selection:
         zenith_deg=None if None in zenith else max(filter(None, zenith), key=lambda cut: cut[1]),
         spans_met=merged_spans(span for selection in found for span in selection.spans_met),
         phase=phases.pop(),
+        simulated=any(selection.simulated for selection in found),
     )
 
 

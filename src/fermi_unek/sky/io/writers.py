@@ -16,7 +16,7 @@ from ..counts import BinCounts, SkyCounts
 from ..geometry.coverage import check_circle, icrs_to_galactic, unite
 from ..geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 from ..geometry.resample import places_in_pixels, repeat_pixels, transfer
-from .dss import event_type_cut, write_cuts
+from .dss import SIMULATED, event_type_cut, write_cuts
 from .files import write_fits
 from .parts import merge_pixels
 from .wcs import vectors_to_pixels
@@ -333,4 +333,6 @@ def _add_selection(header: fits.Header, sky: SkyCounts, indices: Sequence[int]) 
     low, high = ENERGY_EDGES_MEV[indices[0]], ENERGY_EDGES_MEV[indices[-1] + 1]
     energies = ("ENERGY", "MeV", f"{low:g}:{high:g}")
     write_cuts(header, [event_type_cut(sky.event_type), energies])
+    if sky.selection.simulated:
+        header["OBSERVER"] = SIMULATED
     header["CREATOR"] = "fermi-unek"
