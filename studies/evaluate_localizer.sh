@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The figures of docs/models/localizer-v6.md: a whole simulated DR2 sky that was not trained on,
+# The figures of docs/models/localizer-v7.md: a whole simulated DR2 sky that was not trained on,
 # from simulation to scores, with time and memory of each step.
 #
 #   [MODEL=NAME] [POPULATION=FILE] studies/evaluate_localizer.sh FOLDER [SEED [ORDER]]

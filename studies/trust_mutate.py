@@ -255,7 +255,7 @@ KINDS = {
     "csv": Kind("table.csv", _text(CSV), lambda path: objects_of(read_table(path), "table")),
     "votable": Kind("table.vot", _text(VOTABLE), lambda path: objects_of(read_table(path), "vot")),
     "localizer": Kind(
-        "net.safetensors", _of_package("models", "localizer-v6.safetensors"), load_localizer
+        "net.safetensors", _of_package("models", "localizer-v7.safetensors"), load_localizer
     ),
     "classifier": Kind(
         "cls.safetensors", _of_package("models", "classifier-v4.safetensors"), load_classifier

@@ -60,7 +60,7 @@ def test_a_model_is_told_by_its_history_without_the_folders_of_its_training():
     assert told.startswith("classifier; --classifier of find\n")
     assert "sha256: " in told
     assert "/work/" not in told
-    assert describe("localizer-v6").startswith("localizer; --model of find and inject\n")
+    assert describe("localizer-v7").startswith("localizer; --model of find and inject\n")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_catalog_is_told_with_errors_classes_and_neighbors(tmp_path):
     header = {
         "setting exposure": "/home/someone/data/exp.fits",
         "class config": '{"out": "/work/runs"}',
-        "model model": "localizer-v6",
+        "model model": "localizer-v7",
         "version numpy": "2.0",
     }
     release = load_release("4FGL-DR2")
@@ -166,7 +166,7 @@ def test_a_catalog_is_told_with_errors_classes_and_neighbors(tmp_path):
     assert second[5:8] == ["0.410", "-", "yes"]
     text = "\n".join(told)
     assert "setting exposure: exp.fits" in text
-    assert "localizer: localizer-v6" in text
+    assert "localizer: localizer-v7" in text
     assert "config" not in text
     assert "/home" not in text
 

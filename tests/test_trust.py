@@ -29,7 +29,7 @@ from fermi_unek.sky.io.readers import read_sky
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "src" / "fermi_unek" / "data" / "demo" / "counts.fits.gz"
-WEIGHTS = DEMO.parents[1] / "models" / "localizer-v6.safetensors"
+WEIGHTS = DEMO.parents[1] / "models" / "localizer-v7.safetensors"
 
 
 def _study(name):

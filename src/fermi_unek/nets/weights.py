@@ -20,7 +20,7 @@ from ..outputs import replacing
 from . import localizer  # noqa: F401  registers the architecture
 from .spec import ModelSpec, SourceNetwork, build_network
 
-DEFAULT_LOCALIZER = "localizer-v6"
+DEFAULT_LOCALIZER = "localizer-v7"
 
 _DATA = Path(str(files("fermi_unek") / "data"))
 
