@@ -69,7 +69,7 @@ def write_catalog(catalog: Catalog, path: str | Path, overwrite: bool = False) -
     hdus = [
         fits.PrimaryHDU(header=_primary_header(catalog.header)),
         _sources_hdu(catalog),
-        _table_hdu(_extended_table(), EXTENDED_COLUMNS, "ExtendedSources"),
+        _table_hdu(_extended_table(catalog), EXTENDED_COLUMNS, "ExtendedSources"),
         _energy_hdu(band_edges_mev(catalog.table)),
         _history_hdu(catalog.year_edges_met),
     ]
@@ -134,8 +134,9 @@ def read_catalog(path: str | Path) -> Catalog:
             table.add_column(np.ones(len(table), bool), name="Selected", index=index)
         coverage = _read_coverage(hdus["COVERAGE"], path) if "COVERAGE" in hdus else None
         header = _read_header(hdus[0].header)
+        extended = _read_extended(hdus)
     try:
-        return Catalog(_with_neighbours(table, header), header, coverage, edges)
+        return Catalog(_with_neighbours(table, header), header, coverage, edges, extended)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -269,10 +270,23 @@ def _text_width(column: np.ndarray) -> int:
     return max(1, int(np.char.str_len(text).max())) if text.size else 1
 
 
-def _extended_table() -> Table:
+def _extended_table(catalog: Catalog) -> Table:
+    """Shapes of the sources that the rows name."""
+    if catalog.extended is not None:
+        named = np.isin(catalog.extended["Source_Name"], catalog.table["Extended_Source_Name"])
+        if named.any():
+            return catalog.extended[named]
     table = blank_table(1, 1, EXTENDED_COLUMNS)
     table["Source_Name"] = "NONE"
     return table
+
+
+def _read_extended(hdus: fits.HDUList) -> Table | None:
+    if "ExtendedSources" not in hdus:
+        return None
+    table = _tidied(Table.read(hdus["ExtendedSources"], mask_invalid=False))
+    table = table[np.asarray(table["Source_Name"]) != "NONE"]
+    return table if len(table) else None
 
 
 def _energy_hdu(edges: np.ndarray) -> fits.BinTableHDU:
@@ -364,7 +378,9 @@ def _read_header(header: fits.Header) -> dict[str, HeaderValue]:
 
 def _tidied(table: Table) -> Table:
     """Columns in the machine's byte order, text as str, descriptions from TCOMM."""
-    known = {spec.name: spec for spec in COLUMNS + COUNTERPART_COLUMNS}
+    known = {
+        spec.name: spec for spec in EXTENDED_COLUMNS + COUNTERPART_COLUMNS + COLUMNS
+    }
     tidy = Table()
     for column in table.itercols():
         spec = known.get(column.name)

@@ -228,6 +228,20 @@ EXTENDED_COLUMNS = (
 """Columns of the ExtendedSources table of 4FGL-DR3."""
 
 
+EXTENSION_COLUMNS = (
+    ColumnSpec("TS_ext", "f4", None, "Likelihood test statistic of the better shape over a point"),
+    ColumnSpec("TS_ext_Disk", "f4", None, "The same of a disk"),
+    ColumnSpec("Disk_Radius", "f4", "deg", "Radius of the disk; 0: a point is best"),
+    ColumnSpec("Unc_Disk_Radius", "f4", "deg", "Lower and upper 1 sigma error", (2,)),
+    ColumnSpec("Disk_Radius_UL95", "f4", "deg", "95% upper limit of the radius"),
+    ColumnSpec("TS_ext_Gauss", "f4", None, "The same of a Gaussian"),
+    ColumnSpec("Gauss_R68", "f4", "deg", "Radius that holds 68% of the Gaussian; 0: a point"),
+    ColumnSpec("Unc_Gauss_R68", "f4", "deg", "Lower and upper 1 sigma error", (2,)),
+    ColumnSpec("Gauss_R68_UL95", "f4", "deg", "95% upper limit of it"),
+)
+"""Columns that a fit with ``--extension`` adds."""
+
+
 def band_edges_mev(table: Table) -> np.ndarray:
     """Edges of the bands of Flux_Band: 4FGL's, or in catalogs of before the networks' bins."""
     n_bands = table["Flux_Band"].shape[1]

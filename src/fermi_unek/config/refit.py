@@ -9,6 +9,12 @@ from .search import CATALOG, INPUTS, LIVE_YEARS, BinConfig
 from .simulate import Cluster, Sky
 
 
+EXTENSION = (
+    "Fit a disk and a Gaussian in the place of each point: TS_ext, radii and their limits; the "
+    "better one stays where TS_ext > 16."
+)
+
+
 class RefitConfig(Sky, Cluster, BinConfig):
     """How the candidates of a catalog are fitted."""
 
@@ -47,6 +53,12 @@ class RefitConfig(Sky, Cluster, BinConfig):
         True, "Errors hold how much the residuals of a region scatter beyond the photons' noise."
     )
     history: bool = setting(True, "Fluxes of each year, where the inputs are photons with times.")
+    extension: bool = setting(False, EXTENSION)
+    rows: tuple[str, ...] = setting(
+        (),
+        "Sources, by name, of which --extension is fitted; all unless given.",
+        metavar="NAME,NAME...",
+    )
     fake_ts: float = setting(
         9.0,
         "Candidates of less TS are marked in Fake; 0 marks none.",

@@ -18,7 +18,7 @@ from ..catalog.schema import COLUMNS
 from ..catalog.spectra import MEV_TO_ERG
 from ..errors import UnekWarning
 from ..sky.bins import BAND_EDGES_MEV
-from . import flags, sed
+from . import flags, sed, shapes
 from .history import History
 from .region import Region
 from .state import SourceResult, SourceState, SpectrumFit
@@ -83,8 +83,11 @@ def refitted(
             np.asarray(table["Conf_95_SemiMajor"][rows], float),
         )
         table["Flags"][rows] = (np.asarray(table["Flags"][rows]) & ~np.int16(flags.JUDGED)) | judged
+    extended = catalog.extended
+    if any(result.extension is not None for result in results):
+        extended = shapes.fill(table, results, extended)
     table["Fake"][:] = np.asarray(table["Fake"]) | (np.asarray(table["TS"]) < fake_ts)
-    return replace(catalog, table=table, year_edges_met=edges)
+    return replace(catalog, table=table, year_edges_met=edges, extended=extended)
 
 
 def _name_neighbours_anew(table: Table, catalog: Catalog) -> None:

@@ -135,7 +135,7 @@ def _fitted(
     vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
     inside = _covered(sky, vectors)
     responses = find_responses(sky, config, _middle(vectors))
-    states = start_states(catalog.table, responses, diffuse)
+    states = start_states(catalog, responses, diffuse)
     regions = divide(vectors, np.array([state.amplitude for state in states]), inside)
     make = partial(
         make_task,
@@ -145,6 +145,7 @@ def _fitted(
         prior=None if config.index_prior is None else (INDEX_MEAN, config.index_prior),
         moving=config.localize,
         scatter=config.scatter,
+        widened=frozenset(chosen_rows(catalog, config.rows) if config.extension else ()),
     )
     results = _fit_all(regions, make, config, progress)
     return refitted(
@@ -154,6 +155,21 @@ def _fitted(
         year_edges_met=_year_edges(sky),
         fake_ts=config.fake_ts,
     )
+
+
+def chosen_rows(catalog: Catalog, names: Sequence[str]) -> list[int]:
+    """Rows of some sources, all unless any are named.
+
+    Raises
+    ------
+    ConfigError
+        The catalog has no source of that name.
+    """
+    rows = {str(name).strip(): row for row, name in enumerate(catalog.table["Source_Name"])}
+    for name in names:
+        if name not in rows:
+            raise ConfigError(f"--rows: the catalog has no source {name!r}")
+    return [rows[name] for name in names] or list(rows.values())
 
 
 def _fit_all(

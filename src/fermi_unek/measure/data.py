@@ -14,6 +14,7 @@ from ..irf.instrument import PROFILE_DEG
 from ..sky.bins import COVERAGE_ORDER
 from .background import DiffuseImages
 from .channels import Domain, counts_within, domain
+from .extent import Extent
 from .response import Response, profile_place
 
 WINDOW_RADII, WINDOW_DEG = 3.5, (1.0, 6.0)
@@ -22,6 +23,7 @@ WINDOW_RADII, WINDOW_DEG = 3.5, (1.0, 6.0)
 REACH_RADII, LEAST_REACH_DEG = 15.0, 2.0
 """How far the light of a source is followed, in radii that hold 68% of the PSF."""
 
+_SIZES = 2.0  # hold all of a disk and almost all of a Gaussian
 _NODES = len(PROFILE_DEG)
 _DISC_NODES = slice(None, None, 4)
 
@@ -93,15 +95,22 @@ class RegionData:
     def _exposures(self) -> list[list[np.ndarray]]:
         return [response.exposures(self.centre) for response in self.responses]
 
-    def profiles(self, flux: np.ndarray) -> np.ndarray:
-        """PSF (C, 2048) per sr of a spectrum; see `Response.profiles`."""
+    def profiles(self, flux: np.ndarray, extent: Extent | None = None) -> np.ndarray:
+        """Profiles (C, 2048) per sr of a source of a spectrum; see `Response.profiles`."""
         pairs = zip(self.responses, self._exposures, strict=True)
-        return np.concatenate([response.profiles(flux, exposures) for response, exposures in pairs])
+        point = np.concatenate(
+            [response.profiles(flux, exposures) for response, exposures in pairs]
+        )
+        return point if extent is None else extent.spread(point)
 
     def image(
-        self, vector: np.ndarray, profiles: np.ndarray, rows: np.ndarray | slice = slice(None)
+        self,
+        vector: np.ndarray,
+        profiles: np.ndarray,
+        rows: np.ndarray | slice = slice(None),
+        size_deg: float = 0.0,
     ) -> np.ndarray:
-        """Part (P,) of the photons of a point source that falls into each pixel.
+        """Part (P,) of the photons of a source that falls into each pixel.
 
         Parameters
         ----------
@@ -109,28 +118,33 @@ class RegionData:
         profiles : array (C, 2048)
         rows : index array or slice
             Of the pixels that are asked for.
+        size_deg : float
+            Of a source that is no point: its light reaches further by some of its radii.
         """
         channel = self.channel[rows]
         cosine = self.vectors[rows] @ vector
-        near = np.flatnonzero(cosine > self._reach[channel])
+        near = np.flatnonzero(cosine > self._reach(size_deg)[channel])
         result = np.zeros(len(channel))
         channel = channel[near]
         result[near] = lookup(cosine[near], profiles, channel) * self.area_sr[channel]
         return result
 
-    @cached_property
-    def _reach(self) -> np.ndarray:
+    def _reach(self, size_deg: float) -> np.ndarray:
         """Cosine (C,) of the angle beyond which a source is not seen."""
-        return np.cos(np.radians(np.maximum(REACH_RADII * self.radii_deg, LEAST_REACH_DEG)))
+        reach = np.maximum(REACH_RADII * self.radii_deg, LEAST_REACH_DEG)
+        return np.cos(np.radians(np.minimum(reach + _SIZES * size_deg, 180.0)))
 
-    def contained(self, vector: np.ndarray, profiles: np.ndarray) -> np.ndarray:
-        """Part (C,) of the photons of a point source that falls into each domain."""
+    def contained(
+        self, vector: np.ndarray, profiles: np.ndarray, size_deg: float = 0.0
+    ) -> np.ndarray:
+        """Part (C,) of the photons of a source that falls into each domain; see `image`."""
         separation = np.arccos(np.clip(self.centre @ vector, -1.0, 1.0))
         radii = np.radians([area.radius_deg for area in self.domains])
         result = _in_discs(profiles, separation, radii)
         cosines = {id(area): area.missing @ vector for area in self.domains}
+        reach = self._reach(size_deg)
         for c, area in enumerate(self.domains):
-            near = cosines[id(area)] > self._reach[c]
+            near = cosines[id(area)] > reach[c]
             if near.any():
                 channel = np.full(int(near.sum()), c)
                 density = lookup(cosines[id(area)][near], profiles, channel)

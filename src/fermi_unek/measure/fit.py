@@ -9,6 +9,7 @@ from gammapy.modeling.models import SpectralModel
 
 from ..catalog import equatorial_position_angle
 from ..sky.bins import BAND_EDGES_MEV
+from .extent import RADIUS_68, Extension
 from .history import History
 from .model import RegionModel
 from .profile import norm_profile
@@ -27,9 +28,6 @@ TS_CURVED = 9.0
 
 TS_LIMIT = 25.0
 """Below it the flux has an upper limit; 4FGL's threshold."""
-
-RADIUS_68 = np.sqrt(-2.0 * np.log(0.32))
-"""Radius that holds 68% of a two-dimensional Gaussian, in sigma."""
 
 N_BANDS = len(BAND_EDGES_MEV) - 1
 _SQUARE_DEGREE_RADIUS_DEG = np.sqrt(1.0 / np.pi)
@@ -95,6 +93,7 @@ def fit_fully(
     information: np.ndarray,
     ellipse: Ellipse | None,
     history: History | None = None,
+    extension: Extension | None = None,
 ) -> SourceResult:
     """Everything the catalog wants to know of a source.
 
@@ -112,6 +111,7 @@ def fit_fully(
         What is known of the photons of the source; see `RegionModel.information`.
     ellipse : Ellipse or None
     history : History, optional
+    extension : Extension, optional
     """
     state = model.states[number]
     source = SourceLikelihood(model, number, expected=expected)
@@ -144,6 +144,7 @@ def fit_fully(
         npred=float(source.photons().sum()),
         history=history,
         steady=state,
+        extension=extension,
     )
 
 

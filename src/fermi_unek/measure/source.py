@@ -16,6 +16,7 @@ from gammapy.modeling.iminuit import covariance_iminuit, optimize_iminuit
 from gammapy.modeling.models import PointSpatialModel, SpectralModel
 
 from ..sky.geometry.frame import lonlat_to_vectors
+from .extent import Extent
 from .model import RegionModel
 from .spectra import SpectrumValues
 
@@ -24,7 +25,7 @@ POSITION_SLACK_DEG = 0.3
 
 _SEEN = 1e-3  # part of the expected photons from which a pixel is gone through
 _LEAST_PHOTONS = 3.0
-_WINDOW_RADII = 4.0
+_WINDOW_RADII, _WINDOW_SIZES = 4.0, 1.5
 
 
 class SourceLikelihood:
@@ -38,7 +39,9 @@ class SourceLikelihood:
     expected : array (P,)
         Of the model.
     moving : bool
-        Whether the position is to be fitted.
+        Whether position or extent are to be fitted.
+    largest_deg : float
+        Largest radius that the source will be given.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class SourceLikelihood:
         *,
         expected: np.ndarray,
         moving: bool = False,
+        largest_deg: float = 0.0,
     ) -> None:
         self._model, data = model, model.data
         photons = model.photons[number]
@@ -56,7 +60,9 @@ class SourceLikelihood:
         scale = max(_LEAST_PHOTONS / max(photons.sum(), 1e-300), 1.0)
         state = model.states[number]
         if moving:
-            reach = np.cos(np.radians(_WINDOW_RADII * data.radii_deg + POSITION_SLACK_DEG))
+            largest = max(largest_deg, state.size_deg)
+            slack = POSITION_SLACK_DEG + _WINDOW_SIZES * largest
+            reach = np.cos(np.radians(_WINDOW_RADII * data.radii_deg + slack))
             seen = data.vectors @ state.vector > reach[data.channel]
         else:
             seen = own * scale > _SEEN * expected
@@ -68,9 +74,8 @@ class SourceLikelihood:
         rest = ~seen
         faint = data.counts[rest] / others[rest] * model.images[number][rest]
         # a straight line: what a photon of the source more changes, but for the pixels gone through
-        self.cost = model.contained[number] - np.bincount(
-            data.channel[rest], faint, data.n_channels
-        )
+        self._line = np.bincount(data.channel[rest], faint, data.n_channels)
+        self.cost = model.contained[number] - self._line
         self.base = float(self.counts @ np.log(self.others))
         self.per_flux = model.per_flux(number)
         self.prior = model.prior
@@ -80,6 +85,7 @@ class SourceLikelihood:
         self.lon, self.lat = self.spatial.lon_0, self.spatial.lat_0
         self.lon.frozen = self.lat.frozen = True
         self._at = (self.lon.value, self.lat.value)
+        self._extent = state.extent
         self._profiles: np.ndarray | None = None
         self.set_spectrum(state.spectral_model())
 
@@ -120,10 +126,22 @@ class SourceLikelihood:
         if at == self._at:
             return
         self._at = at
-        vector, data = self.vector(), self._model.data
+        data = self._model.data
         if self._profiles is None:
-            self._profiles = data.profiles(self._values.fine_flux())
-        self.image = data.image(vector, self._profiles, self.rows)
+            self._profiles = data.profiles(self._values.fine_flux(), self._extent)
+        self.image = data.image(self.vector(), self._profiles, self.rows, self._size_deg)
+
+    def set_extent(self, extent: Extent | None) -> None:
+        """Take another extent; the profiles are those of the present spectrum."""
+        self._extent, data = extent, self._model.data
+        self._profiles = data.profiles(self._values.fine_flux(), extent)
+        at = self.vector(), self._profiles
+        self.image = data.image(*at, self.rows, self._size_deg)
+        self.cost = data.contained(*at, self._size_deg) - self._line
+
+    @property
+    def _size_deg(self) -> float:
+        return 0.0 if self._extent is None else self._extent.radius_deg
 
     def fit(self, *, covariance: bool = False) -> np.ndarray | None:
         """Fit what is free; the covariance of the free parameters where asked for."""
