@@ -1,10 +1,10 @@
 """How well `refit --extension` tells disks from points, on simulated fields off the plane.
 
-    PYTHONPATH=src python studies/measured_extension.py [--fields 8] [--seed 1] [--radii 0.3 0.5 1.0]
+    PYTHONPATH=src python studies/measured_extension.py [--fields 8] [--seed 1] [--radii 0.3 1.0]
 
-Each field is ten years of FRONT photons of a circle of 8 degrees, 4FGL-DR2 with its faint tail over
-v07, and a disk of each radius, log-uniform in flux. The fit is given the sources of ideal TS above
-25 and the disks, all as points at their places. Printed are the disks and the points of a TS above
+Each field is ten years of FRONT photons of a circle of 8 degrees, 4FGL-DR2 with its faint tail
+over v07, and a disk of each radius, log-uniform in flux. The fit is given the sources of ideal TS
+above 25 and the disks, all as points at their places. Printed are the disks (points) of a TS above
 100 (25) with TS_ext > 16, and the radii over the true ones.
 """
 
@@ -69,7 +69,7 @@ def fit_field(rng: np.random.Generator, radii: list[float]) -> Table:
     known = [*zip(points["GLON"], points["GLAT"], strict=True), *places]
     with tempfile.TemporaryDirectory() as folder:
         sky = photons_of(model, YEARS, (lon, lat, RADIUS_DEG), rng, Path(folder))
-    config = RefitConfig(extension=True, history=False, background=BACKGROUND)
+    config = RefitConfig(extension=True, history="none", background=BACKGROUND)
     found = refit_catalog(listed(known), sky, config, diffuse=diffuse).table
     true = np.zeros(len(found))
     for place, radius in zip(places, radii, strict=True):

@@ -73,6 +73,8 @@ def write_catalog(catalog: Catalog, path: str | Path, overwrite: bool = False) -
         _energy_hdu(band_edges_mev(catalog.table)),
         _history_hdu(catalog.year_edges_met),
     ]
+    if catalog.period_edges_met is not None:
+        hdus.append(_history_hdu(catalog.period_edges_met, "Hist2_Start"))
     if catalog.coverage is not None:
         hdus.append(mask_to_moc(catalog.coverage).serialize("fits")[1])
         hdus[-1].name = "COVERAGE"
@@ -135,8 +137,11 @@ def read_catalog(path: str | Path) -> Catalog:
         coverage = _read_coverage(hdus["COVERAGE"], path) if "COVERAGE" in hdus else None
         header = _read_header(hdus[0].header)
         extended = _read_extended(hdus)
+        periods = None
+        if "Hist2_Start" in hdus:
+            periods = np.asarray(hdus["Hist2_Start"].data["Hist_Start"], dtype=float)
     try:
-        return Catalog(_with_neighbours(table, header), header, coverage, edges, extended)
+        return Catalog(_with_neighbours(table, header), header, coverage, edges, periods, extended)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -302,9 +307,9 @@ def _energy_hdu(edges: np.ndarray) -> fits.BinTableHDU:
     return fits.BinTableHDU(table, name="EnergyBounds")
 
 
-def _history_hdu(edges: np.ndarray) -> fits.BinTableHDU:
+def _history_hdu(edges: np.ndarray, name: str = "Hist_Start") -> fits.BinTableHDU:
     hdu = fits.BinTableHDU(
-        Table({"Hist_Start": np.asarray(edges, "f8")}, units={"Hist_Start": "s"}), name="Hist_Start"
+        Table({"Hist_Start": np.asarray(edges, "f8")}, units={"Hist_Start": "s"}), name=name
     )
     hdu.header.update(_time_keywords())
     return hdu
@@ -378,9 +383,7 @@ def _read_header(header: fits.Header) -> dict[str, HeaderValue]:
 
 def _tidied(table: Table) -> Table:
     """Columns in the machine's byte order, text as str, descriptions from TCOMM."""
-    known = {
-        spec.name: spec for spec in EXTENDED_COLUMNS + COUNTERPART_COLUMNS + COLUMNS
-    }
+    known = {spec.name: spec for spec in EXTENDED_COLUMNS + COUNTERPART_COLUMNS + COLUMNS}
     tidy = Table()
     for column in table.itercols():
         spec = known.get(column.name)

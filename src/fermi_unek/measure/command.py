@@ -66,16 +66,26 @@ def refit_to_file(
     output = check_catalog(output, overwrite)
     config = config or RefitConfig()
     before = read_source_list(catalog)
-    sky = read_sky(
+    chosen_rows(before, config.rows)  # a name that is wrong is told at once
+    read = partial(
+        read_sky,
         list(inputs),
-        rng=np.random.default_rng(config.seed),
         event_type=config.evtype,
         zmax_deg=config.zmax,
         event_class=config.evclass,
-        yearly=None if config.history else False,
         fine=True,
     )
-    after = refit_catalog(before, sky, config, progress=progress)
+    rng = partial(np.random.default_rng, config.seed)
+    sky = read(rng=rng(), yearly=False if config.history == "none" else None)
+    periods = None
+    if config.period_s is not None:
+        if not sky.years:
+            raise InputError(
+                f"{inputs[0]}: holds no times of photons, of which --history {config.history} is "
+                "made; expected photon files"
+            )
+        periods = read(rng=rng(), yearly=True, year_s=config.period_s)
+    after = refit_catalog(before, sky, config, periods=periods, progress=progress)
     write_catalog(after, output, overwrite=overwrite)
     return after
 
@@ -86,6 +96,7 @@ def refit_catalog(
     config: RefitConfig | None = None,
     *,
     diffuse: DiffuseModel | None = None,
+    periods: SkyCounts | None = None,
     progress: Progress = silent,
 ) -> Catalog:
     """A catalog with the results of a likelihood fit of its sources.
@@ -99,6 +110,8 @@ def refit_catalog(
     config : RefitConfig, optional
     diffuse : DiffuseModel, optional
         Takes the place of what the configuration names.
+    periods : SkyCounts, optional
+        The same photons with years of another length, `config.period_s`, for light curves.
     progress : Progress
 
     Returns
@@ -113,7 +126,7 @@ def refit_catalog(
     """
     config = config or RefitConfig()
     diffuse = diffuse or find_diffuse(config, sky.event_type)
-    after = _fitted(catalog, sky, config, diffuse, progress)
+    after = _fitted(catalog, sky, config, diffuse, progress, periods)
     if config.alternative_diffuse is not None:
         other = _fitted(
             catalog, sky, config, choose(config.alternative_diffuse, sky.event_type), progress
@@ -129,12 +142,16 @@ def _fitted(
     config: RefitConfig,
     diffuse: DiffuseModel,
     progress: Progress,
+    periods: SkyCounts | None = None,
 ) -> Catalog:
     """The catalog refitted with one diffuse model."""
     lon, lat = (np.asarray(catalog.table[name], float) for name in ("GLON", "GLAT"))
     vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
     inside = _covered(sky, vectors)
-    responses = find_responses(sky, config, _middle(vectors))
+    chosen = frozenset(chosen_rows(catalog, config.rows))
+    middle = _middle(vectors)
+    responses = find_responses(sky, config, middle)
+    dated = () if periods is None else find_responses(periods, config, middle)
     states = start_states(catalog, responses, diffuse)
     regions = divide(vectors, np.array([state.amplitude for state in states]), inside)
     make = partial(
@@ -145,7 +162,9 @@ def _fitted(
         prior=None if config.index_prior is None else (INDEX_MEAN, config.index_prior),
         moving=config.localize,
         scatter=config.scatter,
-        widened=frozenset(chosen_rows(catalog, config.rows) if config.extension else ()),
+        widened=chosen if config.extension else frozenset(),
+        dated=chosen if dated else frozenset(),
+        periods=dated,
     )
     results = _fit_all(regions, make, config, progress)
     return refitted(
@@ -153,6 +172,7 @@ def _fitted(
         [result for of_region in results for result in of_region],
         regions,
         year_edges_met=_year_edges(sky),
+        period_edges_met=None if periods is None else _year_edges(periods, config.period_s),
         fake_ts=config.fake_ts,
     )
 
@@ -275,7 +295,7 @@ def find_diffuse(config: RefitConfig, event_type: str) -> DiffuseModel:
     return model
 
 
-def _year_edges(sky: SkyCounts) -> np.ndarray | None:
+def _year_edges(sky: SkyCounts, length_s: float | None = None) -> np.ndarray | None:
     """Edges (Y + 1,) of the years, MET; None where all event types do not know the same ones."""
     layers = sky.layers or (sky,)
     first = layers[0].years[0].mission_year if layers[0].years else None
@@ -284,7 +304,7 @@ def _year_edges(sky: SkyCounts) -> np.ndarray | None:
     numbers = [first + number for number in range(len(layers[0].years))]
     if any([year.mission_year for year in layer.years] != numbers for layer in layers):
         return None
-    return MISSION_START_MET + YEAR_S * np.arange(first, first + len(numbers) + 1.0)
+    return MISSION_START_MET + (length_s or YEAR_S) * np.arange(first, first + len(numbers) + 1.0)
 
 
 def _covered(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from ..diffuse.named import DiffuseModel
 from ..irf.instrument import PROFILE_DEG
 from ..sky.bins import COVERAGE_ORDER
 from .background import DiffuseImages
-from .channels import Domain, counts_within, domain
+from .channels import Channel, Domain, counts_within, domain
 from .extent import Extent
 from .response import Response, profile_place
 
@@ -26,6 +26,24 @@ REACH_RADII, LEAST_REACH_DEG = 15.0, 2.0
 _SIZES = 2.0  # hold all of a disk and almost all of a Gaussian
 _NODES = len(PROFILE_DEG)
 _DISC_NODES = slice(None, None, 4)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Photons of a span of time.
+
+    Attributes
+    ----------
+    rows : int array (n,)
+        Pixels of the region that hold some, rising.
+    counts : array (n,)
+    exposed : array (C,)
+        Part of the exposure of all the time.
+    """
+
+    rows: np.ndarray
+    counts: np.ndarray
+    exposed: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -46,10 +64,10 @@ class RegionData:
     vectors : array (P, 3)
         Middles of the pixels.
     counts : array (P,)
-    years : array (Y, P)
-        Photons of each year; of no rows when times are not known.
-    exposed : array (Y, C)
-        Part of the exposure that falls into a year.
+    years : tuple of Epoch
+        The same photons year by year; empty when times are not known.
+    periods : tuple of Epoch
+        The same in other spans of time, where these were asked for.
     diffuse : array (2, P)
         Expected Galactic and isotropic photons.
     diffuse_total : array (2, C)
@@ -63,8 +81,8 @@ class RegionData:
     channel: np.ndarray
     vectors: np.ndarray
     counts: np.ndarray
-    years: np.ndarray
-    exposed: np.ndarray
+    years: tuple[Epoch, ...]
+    periods: tuple[Epoch, ...]
     diffuse: np.ndarray
     diffuse_total: np.ndarray
     domains: tuple[Domain, ...]
@@ -175,12 +193,27 @@ def _in_discs(profiles: np.ndarray, separation: float, radii: np.ndarray) -> np.
 
 
 def region_data(
-    centre: np.ndarray, radius_deg: float, responses: Sequence[Response], diffuse: DiffuseModel
+    centre: np.ndarray,
+    radius_deg: float,
+    responses: Sequence[Response],
+    diffuse: DiffuseModel,
+    dated: Sequence[Response] = (),
 ) -> RegionData:
-    """Data of the region whose candidates lie within a radius of a Galactic unit vector."""
-    pieces: dict[str, list[np.ndarray]] = {name: [] for name in ("n", "v", "y", "e", "d", "t")}
+    """Data of the region whose candidates lie within a radius of a Galactic unit vector.
+
+    Parameters
+    ----------
+    centre : array (3,)
+    radius_deg : float
+    responses : sequence of Response
+    diffuse : DiffuseModel
+    dated : sequence of Response
+        The same with other spans of time for years, which become the periods.
+    """
+    pieces: dict[str, list[np.ndarray]] = {name: [] for name in ("n", "v", "d", "t")}
     domains: list[Domain] = []
-    for response in responses:
+    years, periods = _Epochs(), _Epochs()
+    for number, response in enumerate(responses):
         windows = np.clip(WINDOW_RADII * response.radii_deg, *WINDOW_DEG)
         images = DiffuseImages(diffuse, response, centre, radius_deg + windows.max())
         known: dict[tuple[object, ...], Domain] = {}
@@ -192,20 +225,16 @@ def region_data(
             area = known[key]
             pixels, counts = counts_within(channel.counts, area, order)
             vectors = np.stack(hp.pix2vec(2**order, pixels, nest=True), axis=-1)
-            yearly = np.zeros((len(channel.years), len(pixels)))
-            for row, of_year in zip(yearly, channel.years, strict=True):
-                some, number = counts_within(of_year, area, order)
-                row[np.searchsorted(pixels, some)] = number
+            years.add(channel, response.year_shares, area, order, pixels)
+            if dated:
+                of_time = dated[number]
+                periods.add(of_time.channels[c], of_time.year_shares, area, order, pixels)
             domains.append(area)
             pieces["n"].append(counts.astype(float))
             pieces["v"].append(vectors)
-            pieces["y"].append(yearly)
             pieces["d"].append(images.per_sr(c, vectors) * hp.nside2pixarea(2**order))
             pieces["t"].append(images.per_sr(c, area.observed) @ area.observed_sr)
     sizes = [len(counts) for counts in pieces["n"]]
-    exposed = [
-        np.repeat(np.array(r.year_shares)[:, None], len(r.channels), axis=1) for r in responses
-    ]
     return RegionData(
         centre=centre,
         responses=tuple(responses),
@@ -213,9 +242,42 @@ def region_data(
         channel=np.repeat(np.arange(len(sizes)), sizes),
         vectors=np.concatenate(pieces["v"]),
         counts=np.concatenate(pieces["n"]),
-        years=np.concatenate(pieces["y"], axis=1),
-        exposed=np.concatenate(exposed, axis=1),
+        years=years.result(),
+        periods=periods.result(),
         diffuse=np.concatenate(pieces["d"], axis=1),
         diffuse_total=np.stack(pieces["t"], axis=1),
         domains=tuple(domains),
     )
+
+
+class _Epochs:
+    """Collects the photons of spans of time, channel by channel."""
+
+    def __init__(self) -> None:
+        self._first = 0
+        self._rows: list[list[np.ndarray]] = []
+        self._counts: list[list[np.ndarray]] = []
+        self._exposed: list[list[float]] = []
+
+    def add(
+        self,
+        channel: Channel,
+        shares: Sequence[float],
+        area: Domain,
+        order: int,
+        pixels: np.ndarray,
+    ) -> None:
+        """Add the photons of a channel, whose pixels in all time are given."""
+        found = [counts_within(counts, area, order) for counts in channel.years]
+        self._rows.append([self._first + np.searchsorted(pixels, some) for some, _ in found])
+        self._counts.append([number.astype(float) for _, number in found])
+        self._exposed.append(list(shares))
+        self._first += len(pixels)
+
+    def result(self) -> tuple[Epoch, ...]:
+        """The spans that all channels know."""
+        columns = (zip(*parts, strict=True) for parts in (self._rows, self._counts, self._exposed))
+        return tuple(
+            Epoch(np.concatenate(rows), np.concatenate(counts), np.array(exposed))
+            for rows, counts, exposed in zip(*columns, strict=True)
+        )

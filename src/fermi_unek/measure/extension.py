@@ -2,8 +2,8 @@
 
 The radius is fitted by the likelihood of the source alone, its spectrum free. Where that promises
 something the shape takes the place of the point in the region, its position and then everything
-in the region are fitted anew, and what the joint likelihood gains over the point is TS_ext: light of
-a large source that the neighbors and the diffuse emission had taken up counts for it.
+in the region are fitted anew, and what the joint likelihood gains over the point is TS_ext: light
+of a large source that the neighbors and the diffuse emission had taken up counts for it.
 """
 
 from __future__ import annotations
@@ -66,9 +66,12 @@ def fit_extension(model: RegionModel, number: int) -> tuple[Extension, Ellipse |
             break
         if abs(new.radius_deg - extent.radius_deg) < _CONVERGED * extent.radius_deg:
             break
+    model.move(number, model.states[number].changed(extent=found[form].extent))
     gain = max(point - model.stat() - model.penalty(), 0.0)
     # the other shape by its distance from this one, all else held
-    found = {f: replace(fit, ts=max(gain + fit.ts - found[form].ts, 0.0)) for f, fit in found.items()}
+    found = {
+        f: replace(fit, ts=max(gain + fit.ts - found[form].ts, 0.0)) for f, fit in found.items()
+    }
     if gain < TS_EXTENDED:
         model.restore(before, background)
         model.move(number, before[number])

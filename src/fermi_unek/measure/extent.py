@@ -27,7 +27,9 @@ RADIUS_68 = float(np.sqrt(-2.0 * np.log(0.32)))
 REACH_RADII = 10.0
 """Further out a profile is as that of a point."""
 
-_RING_STEP, _ANGLE_STEP = 2, 4  # of the nodes of a profile
+_ANGLE_STEP = 4  # of the nodes of a profile
+_SMALL_DEG = 0.2  # below it all nodes are rings, above every second one
+_LEVEL = 0.1  # of the radius, where a disk is as bright as in the middle
 _GAUSSIAN_RADII = 3.5  # that hold all of it
 
 
@@ -47,11 +49,12 @@ class Extent:
 
     def spread(self, profiles: np.ndarray) -> np.ndarray:
         """Profiles (C, 2048) per sr of such a source, from those of a point."""
+        step = 1 if self.radius_deg < _SMALL_DEG else 2
         near = int(np.searchsorted(PROFILE_DEG, REACH_RADII * self.radius_deg))
         beyond = (REACH_RADII + _GAUSSIAN_RADII) * self.radius_deg
-        last = int(np.searchsorted(PROFILE_DEG, beyond)) + _RING_STEP
-        nodes = np.radians(PROFILE_DEG[:last:_RING_STEP])
-        density = profiles[:, :last:_RING_STEP] * (2.0 * np.pi * np.sin(nodes))
+        last = int(np.searchsorted(PROFILE_DEG, beyond)) + step
+        nodes = np.radians(PROFILE_DEG[:last:step])
+        density = profiles[:, :last:step] * (2.0 * np.pi * np.sin(nodes))
         rings = 0.5 * (density[:, 1:] + density[:, :-1]) * np.diff(nodes)
         at = np.arange(0, near + _ANGLE_STEP, _ANGLE_STEP)
         angles = np.radians(PROFILE_DEG[at])
@@ -66,7 +69,9 @@ class Extent:
         angles, radii = angles[:, None], radii[None, :]
         size = np.radians(self.radius_deg)
         if self.form == "Disk":
-            across = np.sin(radii) * np.maximum(np.sin(angles), 1e-9)
+            # closer to the middle a disk's edge would fall between two circles
+            angles = np.maximum(angles, _LEVEL * size)
+            across = np.sin(radii) * np.sin(angles)
             cosine = (np.cos(size) - np.cos(radii) * np.cos(angles)) / across
             inside = np.arccos(np.clip(cosine, -1.0, 1.0)) / np.pi
             return np.asarray(inside / (2.0 * np.pi * (1.0 - np.cos(size))))

@@ -93,6 +93,7 @@ def fit_fully(
     information: np.ndarray,
     ellipse: Ellipse | None,
     history: History | None = None,
+    periods: History | None = None,
     extension: Extension | None = None,
 ) -> SourceResult:
     """Everything the catalog wants to know of a source.
@@ -110,7 +111,8 @@ def fit_fully(
     information : array (C, C)
         What is known of the photons of the source; see `RegionModel.information`.
     ellipse : Ellipse or None
-    history : History, optional
+    history, periods : History, optional
+        Of years and of other spans of time.
     extension : Extension, optional
     """
     state = model.states[number]
@@ -143,6 +145,7 @@ def fit_fully(
         upper_limit=_upper_limit(source) if ts < TS_LIMIT else np.nan,
         npred=float(source.photons().sum()),
         history=history,
+        periods=periods,
         steady=state,
         extension=extension,
     )

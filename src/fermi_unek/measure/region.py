@@ -83,8 +83,8 @@ class RegionTask:
         Whether positions are fitted.
     scatter : bool
         Whether errors hold how much the residuals of the region scatter.
-    widened : frozenset of int
-        Rows of which the extension is fitted.
+    widened, dated : frozenset of int
+        Rows of which the extension is fitted, and those with light curves of other periods.
     """
 
     region: Region
@@ -94,6 +94,7 @@ class RegionTask:
     moving: bool = True
     scatter: bool = True
     widened: frozenset[int] = frozenset()
+    dated: frozenset[int] = frozenset()
 
 
 def divide(
@@ -151,11 +152,19 @@ def make_task(
     moving: bool = True,
     scatter: bool = True,
     widened: frozenset[int] = frozenset(),
+    dated: frozenset[int] = frozenset(),
+    periods: Sequence[Response] = (),
 ) -> RegionTask:
     """The photons of a region, what is expected of the diffuse emission, and its sources."""
-    data = region_data(region.centre, region.radius_deg, responses, diffuse)
+    data = region_data(
+        region.centre,
+        region.radius_deg,
+        responses,
+        diffuse,
+        periods if dated.intersection(region.own) else (),
+    )
     rows = tuple(states[row] for row in region.rows)
-    return RegionTask(region, rows, data, prior, moving, scatter, widened)
+    return RegionTask(region, rows, data, prior, moving, scatter, widened, dated)
 
 
 def try_region(task: RegionTask) -> list[SourceResult] | str:
@@ -170,8 +179,8 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
     """Fit all candidates of a region, and give the results of its own.
 
     First all fluxes together with the diffuse emission, then spectra, then positions one by one
-    and everything together again, then extensions where they were asked for. At the end each of its own by itself, all else held, with
-    errors for all else free.
+    and everything together again, then extensions where they were asked for. At the end each of
+    its own by itself, all else held, with errors for all else free.
 
     Returns
     -------
@@ -203,7 +212,9 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
     expected = model.expected()
     curvature, _ = model.grams(expected)
     scatter = scatter_of(model, region.radius_deg, expected) if task.scatter else None
-    curves = histories(model, len(region.own), curvature) if len(task.data.years) else None
+    yearly = histories(model, task.data.years, range(len(region.own)), curvature)
+    dated = [number for number, row in enumerate(region.own) if row in task.dated]
+    periods = histories(model, task.data.periods, dated, curvature)
     results = []
     for number, row in enumerate(region.own):
         information = model.information(number, curvature)
@@ -217,7 +228,8 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
                 expected=expected,
                 information=information,
                 ellipse=ellipses[number],
-                history=None if curves is None else curves[number],
+                history=yearly.get(number),
+                periods=periods.get(number),
                 extension=extensions.get(number),
             )
         )

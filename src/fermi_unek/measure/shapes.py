@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from ..catalog.schema import EXTENDED_COLUMNS, EXTENSION_COLUMNS, blank_table
-from .extent import FORMS, TS_EXTENDED, Extent, better
+from .extent import FORMS, Extent, better
 from .state import SourceResult
 
 _COLUMN = {"Disk": ("TS_ext_Disk", "Disk_Radius"), "2D Gaussian": ("TS_ext_Gauss", "Gauss_R68")}

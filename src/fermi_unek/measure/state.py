@@ -148,8 +148,9 @@ class SourceResult:
         95% upper limit of the flux over its best value; NaN unless the TS is below 25.
     npred : float
         Photons of the source in the sky.
-    history : History or None
-        Fluxes of the years over that of `steady`; None where times are not known.
+    history, periods : History or None
+        Fluxes of the years, and of other spans of time, over that of `steady`; None where times
+        are not known.
     steady : SourceState or None
     extension : Extension or None
         None where it was not asked for, or of a faint candidate.
@@ -166,5 +167,6 @@ class SourceResult:
     upper_limit: float
     npred: float
     history: History | None = None
+    periods: History | None = None
     steady: SourceState | None = None
     extension: Extension | None = None

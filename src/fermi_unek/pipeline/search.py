@@ -151,6 +151,7 @@ def _refit_config(config: FindConfig) -> RefitConfig:
         exposure=() if config.exposure is None else (config.exposure,),
         diffuse=Path(config.diffuse) if Path(config.diffuse).is_file() else None,
         iso=config.iso,
+        extension=config.extension,
     )
 
 
