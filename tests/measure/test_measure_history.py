@@ -190,5 +190,7 @@ def test_periods_need_photons_with_times(photon_files, tmp_path):
 
 @pytest.mark.parametrize("length", ["30", "d", "1h", "0.5d", "-3d", "monthly"])
 def test_a_length_that_is_none_is_refused_in_one_line(length):
-    with pytest.raises(ConfigError, match="^history is .*expected year, none, or a length of a day"):
+    with pytest.raises(
+        ConfigError, match="^history is .*expected year, none, or a length of a day"
+    ):
         build(RefitConfig, {"history": length})
