@@ -34,10 +34,8 @@ def flat(monkeypatch):
     monkeypatch.setattr(command, "find_diffuse", lambda *_: flat_sky())
 
 
-def refit(files, output, config=CONFIG, **options):
-    return refit_to_file(
-        files / "catalog.fits", [files / "photons.fits"], output, config, **options
-    )
+def refit(files, output, config=CONFIG):
+    return refit_to_file(files / "catalog.fits", [files / "photons.fits"], output, config)
 
 
 def content(path):

@@ -94,9 +94,10 @@ def search(
     config: FindConfig | None = None,
     models: Models | None = None,
     *,
+    output: Path | None = None,
     progress: Progress = silent,
 ) -> Catalog:
-    """Sources in photons that are in memory; see `find_sources`."""
+    """Sources in photons that are in memory; see `find_sources`, and `refit_catalog` on output."""
     from ..detect.find import find_candidates
     from ..detect.settings import SearchConfig
 
@@ -142,7 +143,7 @@ def search(
     from ..measure import refit_catalog
 
     with stage(f"measuring {len(catalog)} candidates"):
-        return refit_catalog(catalog, sky, _refit_config(config), progress=progress)
+        return refit_catalog(catalog, sky, _refit_config(config), output=output, progress=progress)
 
 
 def _refit_config(config: FindConfig) -> RefitConfig:
@@ -186,8 +187,12 @@ def find_to_file(
         check_folder(report, REPORT_FILES, overwrite)
     models = load_models(config)
     sky = read_photons(inputs, config, progress, for_report=report is not None)
-    catalog = search(sky, config, models, progress=progress)
+    catalog = search(sky, config, models, output=output, progress=progress)
     write_catalog(catalog, output, overwrite=overwrite)
+    if config.measure:
+        from ..measure import forget_regions
+
+        forget_regions(output)
     if report is not None:
         write_report(report, sky, catalog, models.reference, progress)
     return catalog
