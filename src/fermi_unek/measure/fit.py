@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +33,7 @@ TS_LIMIT = 25.0
 N_BANDS = len(BAND_EDGES_MEV) - 1
 _SQUARE_DEGREE_RADIUS_DEG = np.sqrt(1.0 / np.pi)
 _INSIDE_68 = 0.68
+_WORSE = 1.0  # than a power law: a fit that did not get anywhere
 _ABSENT = BandFit(*[np.nan] * 7)
 
 Ellipse = tuple[float, float, float]
@@ -122,11 +124,9 @@ def fit_fully(
     curved = cutoff = None
     chosen = power
     if -power.stat > TS_LIMIT:
-        start = power.values["amplitude"], power.values["index"]
-        pivot = power.values["reference"]
-        cutoff = _fit_form(source, cutoff_power_law(*start, 0.1, pivot), information)
-        curved = _fit_form(source, log_parabola(*start, 0.05, pivot), information)
-        if power.stat - curved.stat > TS_CURVED:
+        cutoff = _fit_curved(source, cutoff_power_law, 0.1, power, information)
+        curved = _fit_curved(source, log_parabola, 0.05, power, information)
+        if curved is not None and power.stat - curved.stat > TS_CURVED:
             chosen = curved
     if chosen is power:
         source.set_spectrum(
@@ -191,6 +191,22 @@ def _fit_form(
     source.set_spectrum(spectral)
     source.fit()
     return spectrum_fit(source, information)
+
+
+def _fit_curved(
+    source: SourceLikelihood,
+    form: Callable[[float, float, float, float], SpectralModel],
+    curvature: float,
+    power: SpectrumFit,
+    information: np.ndarray,
+) -> SpectrumFit | None:
+    """Fit a form of which a power law is a case; None where the fit runs away from it twice."""
+    amplitude, index, pivot = (power.values[name] for name in ("amplitude", "index", "reference"))
+    for start in (curvature, 0.0):
+        fit = _fit_form(source, form(amplitude, index, start, pivot), information)
+        if fit.stat < power.stat + _WORSE:
+            return fit
+    return None
 
 
 def spectrum_fit(source: SourceLikelihood, information: np.ndarray) -> SpectrumFit:
