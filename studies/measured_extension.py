@@ -32,7 +32,7 @@ YEARS, RADIUS_DEG, BACKGROUND = 10.0, 8.0, "v07"
 POINTS_A_DISK = 400
 FLUX = (5e-10, 3e-9)
 LEAST_TS, LEAST_DISK_TS = 25.0, 100.0
-APART_DEG, INSIDE_DEG = 2.5, 6.0
+APART_DEG, INSIDE_DEG, FAR_DEG = 2.5, 6.0, 2.0
 
 
 def main() -> None:
@@ -71,11 +71,11 @@ def fit_field(rng: np.random.Generator, radii: list[float]) -> Table:
         sky = photons_of(model, YEARS, (lon, lat, RADIUS_DEG), rng, Path(folder))
     config = RefitConfig(extension=True, history="none", background=BACKGROUND)
     found = refit_catalog(listed(known), sky, config, diffuse=diffuse).table
-    true = np.zeros(len(found))
-    for place, radius in zip(places, radii, strict=True):
-        true[np.argmin(separation_deg(found, place))] = radius
-    found["true"] = true
-    return found[["true", "TS", "TS_ext", "TS_ext_Disk", "Disk_Radius", "Disk_Radius_UL95"]]
+    found["true"] = 0.0
+    away = np.array([separation_deg(found, place) for place in places])
+    found["true"][np.argmin(away, axis=1)] = radii
+    found["away"] = away.min(axis=0)
+    return found[["true", "away", "TS", "TS_ext", "TS_ext_Disk", "Disk_Radius", "Disk_Radius_UL95"]]
 
 
 def disk_places(
@@ -119,8 +119,11 @@ def report(found: Table) -> None:
         extended = np.asarray(some["TS_ext"]) > 16.0
         text = f"TS > {least:g}: {len(some)} ({np.median(some['TS']):.0f} in the median)"
         if not radius:
-            limit = np.median(some["Disk_Radius_UL95"])
-            print(f"points of {text}, TS_ext > 16: {extended.sum()}, median limit {limit:.2f} deg")
+            limit, far = np.median(some["Disk_Radius_UL95"]), np.asarray(some["away"]) > FAR_DEG
+            print(
+                f"points of {text}, TS_ext > 16: {extended.sum()}, median limit {limit:.2f} deg; "
+                f"further than {FAR_DEG:g} deg from a disk {extended[far].sum()} of {far.sum()}"
+            )
             continue
         ratio = np.asarray(some["Disk_Radius"]) / radius
         good = np.abs(ratio - 1.0) < 0.15

@@ -93,9 +93,8 @@ def refitted(
             np.asarray(table["Conf_95_SemiMajor"][rows], float),
         )
         table["Flags"][rows] = (np.asarray(table["Flags"][rows]) & ~np.int16(flags.JUDGED)) | judged
-    extended = catalog.extended
-    if any(result.extension is not None for result in results):
-        extended = shapes.fill(table, results, extended)
+    shapes.fill(table, results)
+    extended = shapes.renewed(table, results, catalog.extended)
     table["Fake"][:] = np.asarray(table["Fake"]) | (np.asarray(table["TS"]) < fake_ts)
     if period_edges_met is None:
         period_edges_met = catalog.period_edges_met
