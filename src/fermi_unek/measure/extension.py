@@ -25,8 +25,8 @@ from .extent import (
     Form,
     better,
 )
-from .fit import Ellipse, localise
 from .model import RegionModel
+from .place import Ellipse, localise
 from .profile import UL_SIGMA
 from .source import SourceLikelihood
 

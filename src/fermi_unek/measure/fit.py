@@ -8,21 +8,18 @@ from dataclasses import replace
 import numpy as np
 from gammapy.modeling.models import SpectralModel
 
-from ..catalog import equatorial_position_angle
 from ..sky.bins import BAND_EDGES_MEV
-from .extent import RADIUS_68, Extension
+from .extent import Extension
 from .history import History
 from .model import RegionModel
+from .place import Ellipse
 from .profile import norm_profile
-from .source import POSITION_SLACK_DEG, SourceLikelihood, values_of
+from .source import SourceLikelihood, values_of
 from .spectra import SpectrumValues, cutoff_power_law, log_parabola, power_law
 from .state import BandFit, SourceResult, SourceState, SpectrumFit
 
 TS_FREE_INDEX = 9.0
 """A fainter candidate keeps the index it came with."""
-
-TS_LOCALISE = 16.0
-"""A fainter candidate keeps its position."""
 
 TS_CURVED = 9.0
 """What a log parabola must gain over a power law to be taken, as in 4FGL."""
@@ -35,55 +32,6 @@ _SQUARE_DEGREE_RADIUS_DEG = np.sqrt(1.0 / np.pi)
 _INSIDE_68 = 0.68
 _WORSE = 1.0  # than a power law: a fit that did not get anywhere
 _ABSENT = BandFit(*[np.nan] * 7)
-
-Ellipse = tuple[float, float, float]
-"""68% semimajor and semiminor axis, position angle from celestial north, degrees."""
-
-
-def localise(
-    model: RegionModel, number: int, expected: np.ndarray
-) -> tuple[SourceState, Ellipse | None]:
-    """Best position of a source with its flux free, and its error ellipse.
-
-    The ellipse is None, and the position as it was, where the fit ends at its bounds.
-    """
-    state = model.states[number]
-    source = SourceLikelihood(model, number, expected=expected, moving=True)
-    for parameter in source.spectral.parameters:
-        parameter.frozen = parameter is not source.amplitude
-    source.free_position()
-    errors = source.fit(covariance=True)
-    ellipse = None if errors is None else _ellipse(source, errors)
-    if ellipse is None:
-        return state, None
-    moved = state.changed(
-        lon_deg=float(source.lon.value),
-        lat_deg=float(source.lat.value),
-        amplitude=float(source.amplitude.value),
-    )
-    return moved, ellipse
-
-
-def _ellipse(source: SourceLikelihood, errors: np.ndarray) -> Ellipse | None:
-    for parameter in (source.lon, source.lat):
-        room = min(parameter.value - parameter.min, parameter.max - parameter.value)
-        if room < 0.02 * (parameter.max - parameter.min):
-            return None
-    stretch = np.array([np.cos(np.radians(source.lat.value)), 1.0])
-    matrix = errors[-2:, -2:] * np.outer(stretch, stretch)
-    if not np.all(np.isfinite(matrix)):
-        return None
-    variances, axes = np.linalg.eigh(matrix)
-    if variances[0] <= 0 or np.sqrt(variances[1]) > POSITION_SLACK_DEG:
-        return None
-    minor, major = RADIUS_68 * np.sqrt(variances)
-    east, north = axes[:, 1]
-    angle = equatorial_position_angle(
-        np.array([source.lon.value]),
-        np.array([source.lat.value]),
-        np.degrees(np.arctan2([east], [north])),
-    )
-    return float(major), float(minor), float(angle[0])
 
 
 def fit_fully(
@@ -278,7 +226,7 @@ def _light_and_background(
     data = model.data
     rows = member[source.channel]
     channel, vectors = source.channel[rows], data.vectors[source.rows[rows]]
-    near = vectors @ source.vector() > np.cos(np.radians(radii))[channel]
+    near = vectors @ source.vector > np.cos(np.radians(radii))[channel]
     density = source.others[rows][near] / data.area_sr[channel[near]]
     number = np.bincount(channel[near], minlength=data.n_channels)
     summed = np.bincount(channel[near], density, data.n_channels)

@@ -12,9 +12,10 @@ from ..diffuse.named import DiffuseModel
 from .data import RegionData, region_data
 from .extension import fit_extension
 from .extent import Extension
-from .fit import TS_FREE_INDEX, TS_LOCALISE, Ellipse, fit_fully, localise
+from .fit import TS_FREE_INDEX, fit_fully
 from .history import histories
 from .model import RegionModel
+from .place import TS_LOCALISE, Ellipse, localise
 from .response import Response
 from .scatter import scatter_of
 from .state import SourceResult, SourceState

@@ -9,13 +9,11 @@ compare with a MapDataset of the same photons.
 
 from __future__ import annotations
 
-import astropy.units as u
 import numpy as np
 from gammapy.modeling import Parameter, Parameters
-from gammapy.modeling.iminuit import covariance_iminuit, optimize_iminuit
-from gammapy.modeling.models import PointSpatialModel, SpectralModel
+from gammapy.modeling.iminuit import optimize_iminuit
+from gammapy.modeling.models import SpectralModel
 
-from ..sky.geometry.frame import lonlat_to_vectors
 from .extent import Extent
 from .model import RegionModel
 from .spectra import SpectrumValues
@@ -29,7 +27,7 @@ _WINDOW_RADII, _WINDOW_SIZES = 4.0, 1.5
 
 
 class SourceLikelihood:
-    """The statistic of one free source of a region as a function of its spectrum and position.
+    """The statistic of one free source of a region as a function of its spectrum.
 
     Parameters
     ----------
@@ -39,7 +37,7 @@ class SourceLikelihood:
     expected : array (P,)
         Of the model.
     moving : bool
-        Whether position or extent are to be fitted.
+        Whether position or extent will change: all pixels around are gone through.
     largest_deg : float
         Largest radius that the source will be given.
     """
@@ -79,14 +77,8 @@ class SourceLikelihood:
         self.base = float(self.counts @ np.log(self.others))
         self.per_flux = model.per_flux(number)
         self.prior = model.prior
-        self.spatial = PointSpatialModel(
-            lon_0=state.lon_deg * u.deg, lat_0=state.lat_deg * u.deg, frame="galactic"
-        )
-        self.lon, self.lat = self.spatial.lon_0, self.spatial.lat_0
-        self.lon.frozen = self.lat.frozen = True
-        self._at = (self.lon.value, self.lat.value)
+        self.vector = state.vector
         self._extent = state.extent
-        self._profiles: np.ndarray | None = None
         self.set_spectrum(state.spectral_model())
 
     def set_spectrum(self, spectral: SpectralModel) -> None:
@@ -96,15 +88,6 @@ class SourceLikelihood:
         self.amplitude = self._values.amplitude
         self._shape_at: tuple[float, ...] | None = None
         self._unit = np.zeros(0)
-
-    @property
-    def parameters(self) -> Parameters:
-        """gammapy's parameters of spectrum and position."""
-        return Parameters([*self._values.parameters, self.lon, self.lat])
-
-    def vector(self) -> np.ndarray:
-        """Galactic unit vector (3,) of the present position."""
-        return lonlat_to_vectors(np.asarray(self.lon.value), np.asarray(self.lat.value))
 
     def photons(self) -> np.ndarray:
         """Photons (C,) of the present spectrum, all over the sky."""
@@ -116,37 +99,34 @@ class SourceLikelihood:
     def stat(self, photons: np.ndarray | None = None) -> float:
         """Twice the negative log-likelihood over that without the source."""
         photons = self.photons() if photons is None else photons
-        self._move()
         light = photons[self.channel] * self.image
         gain = self.counts @ np.log(self.others + light) - self.base
         return float(2.0 * (photons @ self.cost - gain))
 
-    def _move(self) -> None:
-        at = (self.lon.value, self.lat.value)
-        if at == self._at:
-            return
-        self._at = at
-        data = self._model.data
-        if self._profiles is None:
-            self._profiles = data.profiles(self._values.fine_flux(), self._extent)
-        self.image = data.image(self.vector(), self._profiles, self.rows, self._size_deg)
+    def profiles(self) -> np.ndarray:
+        """Profiles (C, 2048) of the present spectrum and extent."""
+        return self._model.data.profiles(self._values.fine_flux(), self._extent)
+
+    def image_at(self, vector: np.ndarray, profiles: np.ndarray) -> np.ndarray:
+        """The image (n,) as it were somewhere else."""
+        return self._model.data.image(vector, profiles, self.rows, self._size_deg)
 
     def set_extent(self, extent: Extent | None) -> None:
-        """Take another extent; the profiles are those of the present spectrum."""
-        self._extent, data = extent, self._model.data
-        self._profiles = data.profiles(self._values.fine_flux(), extent)
-        at = self.vector(), self._profiles
-        self.image = data.image(*at, self.rows, self._size_deg)
-        self.cost = data.contained(*at, self._size_deg) - self._line
+        """Take another extent."""
+        self._extent = extent
+        profiles = self.profiles()
+        self.image = self.image_at(self.vector, profiles)
+        contained = self._model.data.contained(self.vector, profiles, self._size_deg)
+        self.cost = contained - self._line
 
     @property
     def _size_deg(self) -> float:
         return 0.0 if self._extent is None else self._extent.radius_deg
 
-    def fit(self, *, covariance: bool = False) -> np.ndarray | None:
-        """Fit what is free; the covariance of the free parameters where asked for."""
+    def fit(self) -> None:
+        """Fit the spectrum, as far as it is free."""
         self._set_steps()
-        parameters = self.parameters
+        parameters = Parameters(self._values.parameters)
         parameters.autoscale()
         prior = self.prior
 
@@ -158,11 +138,6 @@ class SourceLikelihood:
 
         factors, _, _ = optimize_iminuit(parameters, objective, strategy=0, tol=0.1)
         parameters.set_parameter_factors(factors)
-        if not covariance:
-            return None
-        matrix, _ = covariance_iminuit(parameters, objective)
-        scales = np.array([parameter.scale for parameter in parameters if not parameter.frozen])
-        return np.asarray(matrix) * np.outer(scales, scales)
 
     def _set_steps(self) -> None:
         expected = max(float(self.photons().sum()), 1e-6)
@@ -173,15 +148,6 @@ class SourceLikelihood:
         for parameter in self._values.parameters:
             if parameter.name in ("index", "alpha", "beta", "expfactor", "index_1"):
                 parameter.error = 0.1
-
-    def free_position(self) -> None:
-        """Free the position within a box of `POSITION_SLACK_DEG`."""
-        stretch = np.cos(np.radians(self.lat.value))
-        for parameter, scale in ((self.lon, stretch), (self.lat, 1.0)):
-            parameter.frozen = False
-            parameter.error = 0.02 / scale
-            parameter.min = parameter.value - POSITION_SLACK_DEG / scale
-            parameter.max = parameter.value + POSITION_SLACK_DEG / scale
 
 
 def values_of(parameters: list[Parameter]) -> dict[str, float]:
