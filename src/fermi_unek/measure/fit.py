@@ -89,7 +89,7 @@ def fit_fully(
         log_parabola=curved,
         cutoff=cutoff,
         ellipse_deg=ellipse,
-        bands=fit_bands(model, source),
+        bands=fit_bands(model, number, source, expected),
         upper_limit=_upper_limit(source) if ts < TS_LIMIT else np.nan,
         npred=float(source.photons().sum()),
         history=history,
@@ -200,21 +200,27 @@ def bands_of(model: RegionModel) -> np.ndarray:
     return np.searchsorted(BAND_EDGES_MEV, model.energies_mev, side="right") - 1
 
 
-def fit_bands(model: RegionModel, source: SourceLikelihood) -> tuple[BandFit, ...]:
+def fit_bands(
+    model: RegionModel, number: int, source: SourceLikelihood, expected: np.ndarray
+) -> tuple[BandFit, ...]:
     """Flux of a source in each band of 4FGL, all else fixed at the best fit."""
-    photons, bands = source.photons(), bands_of(model)
-    light = photons[source.channel] * source.image
+    bands = bands_of(model)
     radii = np.minimum(model.data.radii_deg, _SQUARE_DEGREE_RADIUS_DEG)
     result = []
     for b in range(N_BANDS):
-        member = bands == b
-        total = float(photons[member] @ source.cost[member])
-        if not member.any() or total <= 0:
+        member, looked = bands == b, source
+        if member.any() and not source.photons()[member] @ source.cost[member] > 0:
+            # its spectrum has next to nothing there, and the photons next to it say otherwise
+            looked = SourceLikelihood(model, number, expected=expected, moving=True)
+            looked.set_spectrum(source.spectral)
+        photons = looked.photons()
+        total, rows = float(photons[member] @ looked.cost[member]), member[looked.channel]
+        if not total > 0:
             result.append(_ABSENT)
             continue
-        rows = member[source.channel]
-        profile = norm_profile(source.counts[rows], source.others[rows], light[rows], total)
-        core = _light_and_background(model, source, member, radii)
+        light = photons[looked.channel[rows]] * looked.image[rows]
+        profile = norm_profile(looked.counts[rows], looked.others[rows], light, total)
+        core = _light_and_background(model, looked, member, radii)
         result.append(BandFit(*profile[:5], *core))
     return tuple(result)
 
