@@ -24,6 +24,8 @@ GROUPS = {
     "association": schema._ASSOCIATION,
     "network": schema._OURS,
     "counterpart": schema.COUNTERPART_COLUMNS,
+    "period": schema.PERIOD_COLUMNS,
+    "extension": schema.EXTENSION_COLUMNS,
     "extended": schema.EXTENDED_COLUMNS,
 }
 """Name of a table in catalog-format.md to its columns."""

@@ -8,7 +8,13 @@ import pytest
 
 from fermi_unek import config
 from fermi_unek.associate.priors import PRIORS
-from fermi_unek.catalog.schema import COLUMNS, COUNTERPART_COLUMNS, EXTENDED_COLUMNS
+from fermi_unek.catalog.schema import (
+    COLUMNS,
+    COUNTERPART_COLUMNS,
+    EXTENDED_COLUMNS,
+    EXTENSION_COLUMNS,
+    PERIOD_COLUMNS,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,7 +38,8 @@ def test_the_pages_are_what_the_script_writes(script):
 def test_every_column_is_described_once_in_the_order_of_the_file():
     page = (ROOT / "docs/guide/catalog-format.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*) \|$", page, re.M)
-    every = [*COLUMNS, *COUNTERPART_COLUMNS, *EXTENDED_COLUMNS]
+    added = [*COUNTERPART_COLUMNS, *PERIOD_COLUMNS, *EXTENSION_COLUMNS]
+    every = [*COLUMNS, *added, *EXTENDED_COLUMNS]
     expected = [(spec.name, spec.unit or "", spec.description) for spec in every]
     assert [(name, unit, meaning) for name, _, unit, meaning in rows] == expected
 

@@ -5,6 +5,7 @@ import pytest
 from gammapy.estimators.map.ts import BrentqFluxEstimator, SimpleMapDataset
 
 from fermi_unek.measure.profile import norm_profile
+from fermi_unek.measure.sed import differential, peak_mev
 
 
 def field(seed, brightness, others=0.5):
@@ -64,3 +65,22 @@ def test_photons_where_nothing_else_is_expected_are_the_components():
     counts, _, own = field(2, 1.0)
     norm, *_ = profile(counts, np.zeros(200), own)
     assert norm == pytest.approx(counts[own > 0].sum() / own.sum(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"alpha": 1.6, "beta": 0.1, "reference": 800.0},
+        {"index_1": 1.5, "expfactor": 0.4, "index_2": 2.0 / 3.0, "reference": 800.0},
+    ],
+)
+def test_the_peak_is_where_nu_f_nu_is_highest(values):
+    energies = np.geomspace(100.0, 1e6, 20_001)
+    sed = energies**2 * differential(values | {"amplitude": 1e-12}, energies)
+    assert peak_mev(values) == pytest.approx(energies[np.argmax(sed)], rel=2e-3)
+
+
+@pytest.mark.parametrize("beta", [-0.1, 0.0, 1e-5, 3e-3])
+def test_a_spectrum_that_is_hardly_curved_has_no_peak(beta):
+    """Its number would not fit into a column of single precision."""
+    assert np.isnan(peak_mev({"alpha": 1.5, "beta": beta, "reference": 1e3}))

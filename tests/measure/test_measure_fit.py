@@ -8,6 +8,7 @@ from measure_samples import FLUXES, INDEX, PLACES, flat_sky, small_sky
 
 from fermi_unek.measure.region import LEAST_RADIUS_DEG, divide, fit_region, make_task
 from fermi_unek.measure.response import build_response
+from fermi_unek.measure.source import SourceLikelihood
 from fermi_unek.measure.state import SourceState
 
 BETA = 0.4
@@ -66,3 +67,27 @@ def test_candidates_where_no_photons_were_taken_shine_and_are_not_fitted():
     regions = divide(VECTORS, np.array(FLUXES), np.array([True, False]))
     assert [region.own for region in regions] == [(0,)]
     assert regions[0].surroundings == (1,)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_curved_form_that_runs_away_is_tried_again_and_else_is_none(monkeypatch, times):
+    """One did at an amplitude that does not fit into a column."""
+    plain, runs = SourceLikelihood.fit, {"alpha": 0, "expfactor": 0}
+
+    def fit(self, **options):
+        result = plain(self, **options)
+        for name in runs.keys() & {p.name for p in self.spectral.parameters}:
+            runs[name] += 1
+            if runs[name] <= times:
+                self.amplitude.value = 1e40
+        return result
+
+    monkeypatch.setattr(SourceLikelihood, "fit", fit)
+    found = fitted(BETA, moving=False, scatter=False)[0]
+    if times == 2:
+        assert found.log_parabola is None
+        assert found.cutoff is None
+        assert found.state.beta == 0.0
+    else:
+        assert found.log_parabola.stat < found.power_law.stat - 9.0
+        assert found.cutoff.values["amplitude"] < 1e-8

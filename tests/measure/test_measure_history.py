@@ -8,15 +8,26 @@ import healpy as hp
 import numpy as np
 import pytest
 from gammapy.catalog import SourceCatalog4FGL
-from measure_samples import FLUXES, PLACES, catalog_of, flat_sky, nearest_row, sky_model
+from measure_samples import (
+    FLUXES,
+    PLACES,
+    catalog_of,
+    flat_sky,
+    nearest_row,
+    sky_model,
+    small_sky,
+)
 from scipy.stats import kstest
 
-from fermi_unek.catalog import write_catalog
-from fermi_unek.config import RefitConfig
-from fermi_unek.measure import refit_catalog
+from fermi_unek.catalog import read_catalog, write_catalog
+from fermi_unek.config import RefitConfig, build
+from fermi_unek.errors import ConfigError, InputError
+from fermi_unek.measure import refit_catalog, refit_to_file
 from fermi_unek.measure.history import History
-from fermi_unek.simulate.sky import simulate_counts
+from fermi_unek.simulate.ft1 import write_ft1
+from fermi_unek.simulate.sky import simulate_counts, simulate_photons
 from fermi_unek.sky.counts import bin_from_pixels
+from fermi_unek.sky.io.writers import write_healpix_counts
 
 YEARS = 6
 BRIGHT_YEAR, FLARE = 2, 3.0
@@ -130,3 +141,56 @@ def test_the_fraction_is_the_scatter_beyond_the_errors():
     assert error >= 0.1
     assert gaussian_history(np.ones(10), 0.3).fractional_variability() == (0.0, 0.1)
     assert np.isnan(gaussian_history(np.ones(1), 0.3).variability_index())
+
+
+@pytest.fixture(scope="module")
+def photon_files(tmp_path_factory):
+    """A year of photons of two steady sources, and their catalog."""
+    folder = tmp_path_factory.mktemp("periods")
+    rng = np.random.default_rng(5)
+    write_ft1(simulate_photons(sky_model(), 1.0, rng, REGION), folder / "photons.fits", rng)
+    write_catalog(catalog_of(PLACES), folder / "catalog.fits")
+    return folder
+
+
+def test_periods_of_any_length_for_the_rows_that_are_named(photon_files):
+    known = read_catalog(photon_files / "catalog.fits")
+    row, _ = nearest_row(known, PLACES[0])
+    name, new = str(row["Source_Name"]), photon_files / "new.fits"
+    config = RefitConfig(history="30d", rows=name, localize=False, background="own-1")
+    refit_to_file(photon_files / "catalog.fits", [photon_files / "photons.fits"], new, config)
+    found = read_catalog(new)
+    assert np.diff(found.period_edges_met) == pytest.approx(30 * 86400.0)
+    curve = found[name]["Flux2_History"]
+    assert curve.shape == (13,)
+    error = found[name]["Unc_Flux2_History"][:, 1]
+    year = found[name]["Flux_History"]
+    assert year.shape == (1,)
+    # the last period is a sixth of one, and known as badly
+    assert error[-1] > 1.5 * np.median(error)
+    assert curve[:-1].mean() == pytest.approx(year[0], rel=0.1)
+    assert kstest((curve - year[0]) / error, "norm").pvalue > 1e-3
+    assert 0.0 < found[name]["Variability2_Index"] < 40.0
+    other = next(str(n) for n in found.table["Source_Name"] if n != name)
+    assert np.isnan(found[other]["Flux2_History"]).all()
+    assert np.isfinite(found[other]["Flux_History"]).all()
+    points = SourceCatalog4FGL(new)[name].lightcurve(interval="2-month")
+    np.testing.assert_allclose(points.flux.data.ravel(), curve, rtol=1e-6)
+    assert points.geom.axes["time"].time_delta.to_value("d") == pytest.approx(30.0)
+
+
+def test_periods_need_photons_with_times(photon_files, tmp_path):
+    cube = tmp_path / "counts.fits"
+    write_healpix_counts(small_sky(), cube, 8, rng=np.random.default_rng(0))
+    with pytest.raises(InputError, match="holds no times of photons, of which --history 30d"):
+        refit_to_file(
+            photon_files / "catalog.fits", [cube], tmp_path / "new.fits", RefitConfig(history="30d")
+        )
+
+
+@pytest.mark.parametrize("length", ["30", "d", "1h", "0.5d", "-3d", "monthly"])
+def test_a_length_that_is_none_is_refused_in_one_line(length):
+    with pytest.raises(
+        ConfigError, match="^history is .*expected year, none, or a length of a day"
+    ):
+        build(RefitConfig, {"history": length})

@@ -69,10 +69,12 @@ def write_catalog(catalog: Catalog, path: str | Path, overwrite: bool = False) -
     hdus = [
         fits.PrimaryHDU(header=_primary_header(catalog.header)),
         _sources_hdu(catalog),
-        _table_hdu(_extended_table(), EXTENDED_COLUMNS, "ExtendedSources"),
+        _table_hdu(_extended_table(catalog), EXTENDED_COLUMNS, "ExtendedSources"),
         _energy_hdu(band_edges_mev(catalog.table)),
         _history_hdu(catalog.year_edges_met),
     ]
+    if catalog.period_edges_met is not None:
+        hdus.append(_history_hdu(catalog.period_edges_met, "Hist2_Start"))
     if catalog.coverage is not None:
         hdus.append(mask_to_moc(catalog.coverage).serialize("fits")[1])
         hdus[-1].name = "COVERAGE"
@@ -134,8 +136,12 @@ def read_catalog(path: str | Path) -> Catalog:
             table.add_column(np.ones(len(table), bool), name="Selected", index=index)
         coverage = _read_coverage(hdus["COVERAGE"], path) if "COVERAGE" in hdus else None
         header = _read_header(hdus[0].header)
+        extended = _read_extended(hdus)
+        periods = None
+        if "Hist2_Start" in hdus:
+            periods = np.asarray(hdus["Hist2_Start"].data["Hist_Start"], dtype=float)
     try:
-        return Catalog(_with_neighbours(table, header), header, coverage, edges)
+        return Catalog(_with_neighbours(table, header), header, coverage, edges, periods, extended)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -269,10 +275,23 @@ def _text_width(column: np.ndarray) -> int:
     return max(1, int(np.char.str_len(text).max())) if text.size else 1
 
 
-def _extended_table() -> Table:
+def _extended_table(catalog: Catalog) -> Table:
+    """Shapes of the sources that the rows name."""
+    if catalog.extended is not None:
+        named = np.isin(catalog.extended["Source_Name"], catalog.table["Extended_Source_Name"])
+        if named.any():
+            return catalog.extended[named]
     table = blank_table(1, 1, EXTENDED_COLUMNS)
     table["Source_Name"] = "NONE"
     return table
+
+
+def _read_extended(hdus: fits.HDUList) -> Table | None:
+    if "ExtendedSources" not in hdus:
+        return None
+    table = _tidied(Table.read(hdus["ExtendedSources"], mask_invalid=False))
+    table = table[np.asarray(table["Source_Name"]) != "NONE"]
+    return table if len(table) else None
 
 
 def _energy_hdu(edges: np.ndarray) -> fits.BinTableHDU:
@@ -288,9 +307,9 @@ def _energy_hdu(edges: np.ndarray) -> fits.BinTableHDU:
     return fits.BinTableHDU(table, name="EnergyBounds")
 
 
-def _history_hdu(edges: np.ndarray) -> fits.BinTableHDU:
+def _history_hdu(edges: np.ndarray, name: str = "Hist_Start") -> fits.BinTableHDU:
     hdu = fits.BinTableHDU(
-        Table({"Hist_Start": np.asarray(edges, "f8")}, units={"Hist_Start": "s"}), name="Hist_Start"
+        Table({"Hist_Start": np.asarray(edges, "f8")}, units={"Hist_Start": "s"}), name=name
     )
     hdu.header.update(_time_keywords())
     return hdu
@@ -364,7 +383,7 @@ def _read_header(header: fits.Header) -> dict[str, HeaderValue]:
 
 def _tidied(table: Table) -> Table:
     """Columns in the machine's byte order, text as str, descriptions from TCOMM."""
-    known = {spec.name: spec for spec in COLUMNS + COUNTERPART_COLUMNS}
+    known = {spec.name: spec for spec in EXTENDED_COLUMNS + COUNTERPART_COLUMNS + COLUMNS}
     tidy = Table()
     for column in table.itercols():
         spec = known.get(column.name)

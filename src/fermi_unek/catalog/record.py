@@ -48,12 +48,19 @@ class Catalog:
         NESTED Galactic mask of what was searched; None is the whole sky.
     year_edges_met : float array (n_years + 1,)
         Edges of the history columns, mission elapsed seconds.
+    period_edges_met : float array (n_periods + 1,) or None
+        Edges of the light curves of other periods, where there are any.
+    extended : astropy Table or None
+        Columns of `EXTENDED_COLUMNS`, of the sources that a fit found extended; rows name them in
+        Extended_Source_Name.
     """
 
     table: Table
     header: Mapping[str, HeaderValue] = field(default_factory=dict)
     coverage: np.ndarray | None = None
     year_edges_met: np.ndarray = field(default_factory=lambda: DEFAULT_YEAR_EDGES_MET.copy())
+    period_edges_met: np.ndarray | None = None
+    extended: Table | None = None
 
     def __post_init__(self) -> None:
         missing = [c.name for c in COLUMNS if c.name not in self.table.colnames]

@@ -231,6 +231,31 @@ EXTENDED_COLUMNS = (
 """Columns of the ExtendedSources table of 4FGL-DR3."""
 
 
+PERIOD_COLUMNS = (
+    ColumnSpec("Variability2_Index", "f4", None, "2 ln L difference over the periods"),
+    ColumnSpec("Frac2_Variability", "f4", None, "Fractional variability"),
+    ColumnSpec("Unc_Frac2_Variability", "f4", None, "1 sigma error"),
+    ColumnSpec("Flux2_History", "f4", _FLUX, "Photon flux, 100 MeV to 100 GeV", ("year",)),
+    ColumnSpec("Unc_Flux2_History", "f4", _FLUX, "Lower and upper error", ("year", 2)),
+    ColumnSpec("Sqrt_TS2_History", "f4", None, "Square root of TS per period", ("year",)),
+)
+"""Columns that a fit with ``--history LENGTH`` adds, by the names of 4FGL-DR2's light curves of two
+months; here a year is a period."""
+
+EXTENSION_COLUMNS = (
+    ColumnSpec("TS_ext", "f4", None, "Likelihood test statistic of the better shape over a point"),
+    ColumnSpec("TS_ext_Disk", "f4", None, "The same of a disk"),
+    ColumnSpec("Disk_Radius", "f4", "deg", "Radius of the disk; 0: a point is best"),
+    ColumnSpec("Unc_Disk_Radius", "f4", "deg", "Lower and upper 1 sigma error", (2,)),
+    ColumnSpec("Disk_Radius_UL95", "f4", "deg", "95% upper limit of the radius"),
+    ColumnSpec("TS_ext_Gauss", "f4", None, "The same of a Gaussian"),
+    ColumnSpec("Gauss_R68", "f4", "deg", "Radius that holds 68% of the Gaussian; 0: a point"),
+    ColumnSpec("Unc_Gauss_R68", "f4", "deg", "Lower and upper 1 sigma error", (2,)),
+    ColumnSpec("Gauss_R68_UL95", "f4", "deg", "95% upper limit of it"),
+)
+"""Columns that a fit with ``--extension`` adds."""
+
+
 def band_edges_mev(table: Table) -> np.ndarray:
     """Edges of the bands of Flux_Band: 4FGL's, or in catalogs of before the networks' bins."""
     n_bands = table["Flux_Band"].shape[1]

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
 
 from .base import Writing, output, setting
-from .search import CATALOG, INPUTS, LIVE_YEARS, BinConfig
+from .search import CATALOG, EXTENSION, INPUTS, LIVE_YEARS, BinConfig
 from .simulate import Cluster, Sky
+
+_SECONDS = {"d": 86400.0, "w": 7 * 86400.0, "yr": 365.25 * 86400.0}
+_LENGTH = re.compile(r"([0-9]+(?:\.[0-9]*)?)(d|w|yr)")
+_LEAST_S = 86400.0  # the LAT sees the whole sky in three hours, not always alike
+
+
+def _check_cadence(value: str) -> str:
+    found = _LENGTH.fullmatch(value)
+    length = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if value not in ("year", "none") and not length >= _LEAST_S:
+        raise ValueError("expected year, none, or a length of a day or more such as 30d, 1w, 0.5yr")
+    return value
+
+
+def _between_commas(value: object) -> object:
+    texts = (value,) if isinstance(value, str) else value
+    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
+        return value
+    return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())
+
+
+Cadence = Annotated[str, AfterValidator(_check_cadence)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_between_commas)]
 
 
 class RefitConfig(Sky, Cluster, BinConfig):
@@ -46,13 +73,30 @@ class RefitConfig(Sky, Cluster, BinConfig):
     scatter: bool = setting(
         True, "Errors hold how much the residuals of a region scatter beyond the photons' noise."
     )
-    history: bool = setting(True, "Fluxes of each year, where the inputs are photons with times.")
+    history: Cadence = setting(
+        "year",
+        "Light curves from photons with times: year, as 4FGL has them, or beside these periods of "
+        "another length, such as 30d or 1w; none for no light curves.",
+        metavar="year|LENGTH|none",
+    )
+    extension: bool = setting(False, EXTENSION)
+    rows: Names = setting(
+        (),
+        "Sources, by name, that --extension and --history LENGTH are for; all unless given.",
+        metavar="NAME,NAME...",
+    )
     fake_ts: float = setting(
         9.0,
         "Candidates of less TS are marked in Fake; 0 marks none.",
         metavar="TS",
         ge=0.0,
     )
+
+    @property
+    def period_s(self) -> float | None:
+        """Length of the periods of light curves beside those of years."""
+        found = _LENGTH.fullmatch(self.history)
+        return float(found[1]) * _SECONDS[found[2]] if found else None
 
 
 class Refit(Writing, RefitConfig):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .base import Config, IntoFolder, Writing, argument, output, setting
 from .region import Region, region_setting
@@ -26,6 +26,10 @@ INPUTS = argument("Photon files, @lists of them, or count cubes.", "INPUT...")
 CATALOG = argument("Written by `fermi-unek find`, `refit` or `associate`.", "CATALOG.fits")
 LIVE_YEARS = setting(
     None, "Live span, where the files do not say it or say it wrongly.", gt=0.0, le=50.0, unit="yr"
+)
+EXTENSION = (
+    "Fit a disk and a Gaussian in the place of each point: TS_ext, radii and their limits; the "
+    "better one stays where TS_ext > 16."
 )
 MATCH_RADIUS = setting(0.3, "Greatest distance of a match.", gt=0.0, le=10.0, unit="deg")
 
@@ -148,6 +152,13 @@ class FindConfig(SearchSettings):
     measure: bool = setting(
         False, "Fit the candidates: significance, fluxes, spectra, light curves, as `refit` does."
     )
+    extension: bool = setting(False, f"With --measure: {EXTENSION[0].lower()}{EXTENSION[1:]}")
+
+    @model_validator(mode="after")
+    def _extension_is_measured(self) -> Self:
+        if self.extension and not self.measure:
+            raise ValueError("--extension is a fit; it needs --measure")
+        return self
 
 
 class Find(Writing, FindConfig):

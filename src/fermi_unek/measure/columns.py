@@ -14,11 +14,11 @@ from scipy.stats import norm
 from ..catalog import Catalog
 from ..catalog.build import RATIO_95_TO_68, name_neighbours
 from ..catalog.releases import RELEASES, load_release
-from ..catalog.schema import COLUMNS
+from ..catalog.schema import COLUMNS, PERIOD_COLUMNS, blank_table
 from ..catalog.spectra import MEV_TO_ERG
 from ..errors import UnekWarning
 from ..sky.bins import BAND_EDGES_MEV
-from . import flags, sed
+from . import flags, sed, shapes
 from .history import History
 from .region import Region
 from .state import SourceResult, SourceState, SpectrumFit
@@ -38,6 +38,7 @@ def refitted(
     regions: Sequence[Region],
     *,
     year_edges_met: np.ndarray | None = None,
+    period_edges_met: np.ndarray | None = None,
     fake_ts: float = 0.0,
 ) -> Catalog:
     """The catalog with the results of a refit in it, names and order as they were.
@@ -52,6 +53,8 @@ def refitted(
         For ROI_num.
     year_edges_met : array (Y + 1,), optional
         Of the results' histories; those of the catalog stay unless given.
+    period_edges_met : array (P + 1,), optional
+        Of the results' light curves of other periods.
     fake_ts : float
         Candidates of less TS are marked in Fake; those already marked stay so.
     """
@@ -72,7 +75,14 @@ def refitted(
         _fill_spectrum(table, result)
         _fill_bands(table, result)
         if result.history is not None and result.steady is not None:
-            _fill_history(table, result.row, result.history, result.steady, edges)
+            _fill_history(table, result.row, result.history, result.steady)
+            _fill_peak(table, result.row, result.history, result.steady, edges)
+    if period_edges_met is not None:
+        for column in blank_table(len(table), len(period_edges_met) - 1, PERIOD_COLUMNS).itercols():
+            table[column.name] = column
+        for result in results:
+            if result.periods is not None and result.steady is not None:
+                _fill_history(table, result.row, result.periods, result.steady, "2")
     if any(result.ellipse_deg is not None for result in results):
         _name_neighbours_anew(table, catalog)
     if results:
@@ -83,8 +93,18 @@ def refitted(
             np.asarray(table["Conf_95_SemiMajor"][rows], float),
         )
         table["Flags"][rows] = (np.asarray(table["Flags"][rows]) & ~np.int16(flags.JUDGED)) | judged
+    shapes.fill(table, results)
+    extended = shapes.renewed(table, results, catalog.extended)
     table["Fake"][:] = np.asarray(table["Fake"]) | (np.asarray(table["TS"]) < fake_ts)
-    return replace(catalog, table=table, year_edges_met=edges)
+    if period_edges_met is None:
+        period_edges_met = catalog.period_edges_met
+    return replace(
+        catalog,
+        table=table,
+        year_edges_met=edges,
+        period_edges_met=period_edges_met,
+        extended=extended,
+    )
 
 
 def _name_neighbours_anew(table: Table, catalog: Catalog) -> None:
@@ -193,21 +213,31 @@ def _fill_bands(table: Table, result: SourceResult) -> None:
 
 
 def _fill_history(
-    table: Table, row: int, history: History, steady: SourceState, edges_met: np.ndarray
+    table: Table, row: int, history: History, steady: SourceState, mark: str = ""
 ) -> None:
-    """Fluxes of the years, 100 MeV to 100 GeV as in 4FGL; limits as in `_fill_bands`."""
+    """Fluxes of the years, 100 MeV to 100 GeV as in 4FGL; limits as in `_fill_bands`.
+
+    The mark is what 4FGL puts into the names of a second light curve.
+    """
     flux = sed.photon_flux(steady.values(), 1e2, 1e5)
     limit = history.ts < 1.0
     upper = np.where(limit, (history.upper_limit - history.norm) / _UL_SIGMA, history.upper)
-    table["Flux_History"][row] = history.norm * flux
-    table["Unc_Flux_History"][row, :, 0] = np.where(limit, np.nan, -history.lower * flux)
-    table["Unc_Flux_History"][row, :, 1] = upper * flux
-    table["Sqrt_TS_History"][row] = np.sqrt(np.maximum(history.ts, 0.0))
-    table["Variability_Index"][row] = history.variability_index()
+    table[f"Flux{mark}_History"][row] = history.norm * flux
+    table[f"Unc_Flux{mark}_History"][row, :, 0] = np.where(limit, np.nan, -history.lower * flux)
+    table[f"Unc_Flux{mark}_History"][row, :, 1] = upper * flux
+    table[f"Sqrt_TS{mark}_History"][row] = np.sqrt(np.maximum(history.ts, 0.0))
+    table[f"Variability{mark}_Index"][row] = history.variability_index()
     fraction, error = history.fractional_variability()
-    table["Frac_Variability"][row], table["Unc_Frac_Variability"][row] = fraction, error
+    table[f"Frac{mark}_Variability"][row] = fraction
+    table[f"Unc_Frac{mark}_Variability"][row] = error
+
+
+def _fill_peak(
+    table: Table, row: int, history: History, steady: SourceState, edges_met: np.ndarray
+) -> None:
     if not np.isfinite(history.norm).any():
         return
+    flux = sed.photon_flux(steady.values(), 1e2, 1e5)
     peak = int(np.nanargmax(history.norm))
     table["Flux_Peak"][row] = history.norm[peak] * flux
     table["Unc_Flux_Peak"][row] = history.upper[peak] * flux

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import healpy as hp
 import numpy as np
 
+from .. import __version__
 from ..catalog import Catalog, write_catalog
 from ..catalog.io import check_catalog, read_source_list
 from ..config import RefitConfig
@@ -24,6 +26,7 @@ from ..sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 from ..sky.io.readers import read_sky
 from . import flags
 from .columns import refitted
+from .kept import KeptRegions, forget_regions
 from .region import Region, RegionTask, divide, make_task, try_region
 from .response import Response, build_response
 from .spectra import INDEX_MEAN
@@ -66,17 +69,28 @@ def refit_to_file(
     output = check_catalog(output, overwrite)
     config = config or RefitConfig()
     before = read_source_list(catalog)
-    sky = read_sky(
+    chosen_rows(before, config.rows)  # a name that is wrong is told at once
+    read = partial(
+        read_sky,
         list(inputs),
-        rng=np.random.default_rng(config.seed),
         event_type=config.evtype,
         zmax_deg=config.zmax,
         event_class=config.evclass,
-        yearly=None if config.history else False,
         fine=True,
     )
-    after = refit_catalog(before, sky, config, progress=progress)
+    rng = partial(np.random.default_rng, config.seed)
+    sky = read(rng=rng(), yearly=False if config.history == "none" else None)
+    periods = None
+    if config.period_s is not None:
+        if not sky.years:
+            raise InputError(
+                f"{inputs[0]}: holds no times of photons, of which --history {config.history} is "
+                "made; expected photon files"
+            )
+        periods = read(rng=rng(), yearly=True, year_s=config.period_s)
+    after = refit_catalog(before, sky, config, periods=periods, output=output, progress=progress)
     write_catalog(after, output, overwrite=overwrite)
+    forget_regions(output)
     return after
 
 
@@ -86,6 +100,8 @@ def refit_catalog(
     config: RefitConfig | None = None,
     *,
     diffuse: DiffuseModel | None = None,
+    periods: SkyCounts | None = None,
+    output: Path | None = None,
     progress: Progress = silent,
 ) -> Catalog:
     """A catalog with the results of a likelihood fit of its sources.
@@ -99,6 +115,11 @@ def refit_catalog(
     config : RefitConfig, optional
     diffuse : DiffuseModel, optional
         Takes the place of what the configuration names.
+    periods : SkyCounts, optional
+        The same photons with years of another length, `config.period_s`, for light curves.
+    output : Path, optional
+        File that the catalog will go to: finished regions are kept beside it until
+        `forget_regions`, for another call that does the same.
     progress : Progress
 
     Returns
@@ -113,10 +134,15 @@ def refit_catalog(
     """
     config = config or RefitConfig()
     diffuse = diffuse or find_diffuse(config, sky.event_type)
-    after = _fitted(catalog, sky, config, diffuse, progress)
+    after = _fitted(catalog, sky, config, diffuse, progress, periods, output)
     if config.alternative_diffuse is not None:
         other = _fitted(
-            catalog, sky, config, choose(config.alternative_diffuse, sky.event_type), progress
+            catalog,
+            sky,
+            config,
+            choose(config.alternative_diffuse, sky.event_type),
+            progress,
+            output=output,
         )
         after.table["Flags"] |= flags.judge_change(after.table, other.table)
     told = _provenance(config, sky, diffuse)
@@ -129,31 +155,58 @@ def _fitted(
     config: RefitConfig,
     diffuse: DiffuseModel,
     progress: Progress,
+    periods: SkyCounts | None = None,
+    output: Path | None = None,
 ) -> Catalog:
     """The catalog refitted with one diffuse model."""
     lon, lat = (np.asarray(catalog.table[name], float) for name in ("GLON", "GLAT"))
     vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
     inside = _covered(sky, vectors)
-    responses = find_responses(sky, config, _middle(vectors))
-    states = start_states(catalog.table, responses, diffuse)
+    chosen = frozenset(chosen_rows(catalog, config.rows))
+    middle = _middle(vectors)
+    responses = find_responses(sky, config, middle)
+    dated = () if periods is None else find_responses(periods, config, middle)
+    states = start_states(catalog, responses, diffuse)
     regions = divide(vectors, np.array([state.amplitude for state in states]), inside)
-    make = partial(
-        make_task,
-        states=states,
-        responses=responses,
-        diffuse=diffuse,
-        prior=None if config.index_prior is None else (INDEX_MEAN, config.index_prior),
-        moving=config.localize,
-        scatter=config.scatter,
-    )
-    results = _fit_all(regions, make, config, progress)
+    settings: dict[str, Any] = {
+        "states": states,
+        "responses": responses,
+        "diffuse": diffuse,
+        "prior": None if config.index_prior is None else (INDEX_MEAN, config.index_prior),
+        "moving": config.localize,
+        "scatter": config.scatter,
+        "widened": chosen if config.extension else frozenset(),
+        "dated": chosen if dated else frozenset(),
+        "periods": dated,
+    }
+    kept = None
+    if output is not None:
+        kept = KeptRegions(output, [__version__, regions, settings])
+        kept.begin()
+    results = _fit_all(regions, partial(make_task, **settings), config, progress, kept)
     return refitted(
         catalog,
         [result for of_region in results for result in of_region],
         regions,
         year_edges_met=_year_edges(sky),
+        period_edges_met=None if periods is None else _year_edges(periods, config.period_s),
         fake_ts=config.fake_ts,
     )
+
+
+def chosen_rows(catalog: Catalog, names: Sequence[str]) -> list[int]:
+    """Rows of some sources, all unless any are named.
+
+    Raises
+    ------
+    ConfigError
+        The catalog has no source of that name.
+    """
+    rows = {str(name).strip(): row for row, name in enumerate(catalog.table["Source_Name"])}
+    for name in names:
+        if name not in rows:
+            raise ConfigError(f"--rows: the catalog has no source {name!r}")
+    return [rows[name] for name in names] or list(rows.values())
 
 
 def _fit_all(
@@ -161,24 +214,28 @@ def _fit_all(
     make: Callable[[Region], RegionTask],
     config: RefitConfig,
     progress: Progress,
+    kept: KeptRegions | None,
 ) -> list[list[SourceResult]]:
     """Results of all regions, in their order; none of one whose fit failed, with a warning."""
-    found: list[list[SourceResult] | str] = []
+    before = [None if kept is None else kept.load(region) for region in regions]
+    left = [region for region, known in zip(regions, before, strict=True) if known is None]
+    fit = try_region if kept is None else kept.fit
+    new: list[list[SourceResult] | str] = []
     if config.scheduler is None and config.workers == 1:
-        found = map_tasks(
-            lambda region: try_region(make(region)), regions, label="regions", progress=progress
-        )
+        new = map_tasks(lambda region: fit(make(region)), left, label="regions", progress=progress)
     else:
         # a whole sky of tasks at once would not fit into memory
-        for start in range(0, len(regions), _BATCH):
-            found += map_tasks(
-                try_region,
-                [make(region) for region in regions[start : start + _BATCH]],
+        for start in range(0, len(left), _BATCH):
+            new += map_tasks(
+                fit,
+                [make(region) for region in left[start : start + _BATCH]],
                 workers=config.workers,
                 scheduler=config.scheduler,
                 label="regions",
                 progress=progress,
             )
+    fresh = iter(new)
+    found = [next(fresh) if known is None else known for known in before]
     results = []
     for region, of_region in zip(regions, found, strict=True):
         if isinstance(of_region, str):
@@ -259,7 +316,7 @@ def find_diffuse(config: RefitConfig, event_type: str) -> DiffuseModel:
     return model
 
 
-def _year_edges(sky: SkyCounts) -> np.ndarray | None:
+def _year_edges(sky: SkyCounts, length_s: float | None = None) -> np.ndarray | None:
     """Edges (Y + 1,) of the years, MET; None where all event types do not know the same ones."""
     layers = sky.layers or (sky,)
     first = layers[0].years[0].mission_year if layers[0].years else None
@@ -268,7 +325,7 @@ def _year_edges(sky: SkyCounts) -> np.ndarray | None:
     numbers = [first + number for number in range(len(layers[0].years))]
     if any([year.mission_year for year in layer.years] != numbers for layer in layers):
         return None
-    return MISSION_START_MET + YEAR_S * np.arange(first, first + len(numbers) + 1.0)
+    return MISSION_START_MET + (length_s or YEAR_S) * np.arange(first, first + len(numbers) + 1.0)
 
 
 def _covered(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:

@@ -13,7 +13,8 @@ from ..diffuse.named import DiffuseModel
 from ..irf.instrument import PROFILE_DEG
 from ..sky.bins import COVERAGE_ORDER
 from .background import DiffuseImages
-from .channels import Domain, counts_within, domain
+from .channels import Channel, Domain, counts_within, domain
+from .extent import Extent
 from .response import Response, profile_place
 
 WINDOW_RADII, WINDOW_DEG = 3.5, (1.0, 6.0)
@@ -22,8 +23,27 @@ WINDOW_RADII, WINDOW_DEG = 3.5, (1.0, 6.0)
 REACH_RADII, LEAST_REACH_DEG = 15.0, 2.0
 """How far the light of a source is followed, in radii that hold 68% of the PSF."""
 
+_SIZES = 2.0  # hold all of a disk and almost all of a Gaussian
 _NODES = len(PROFILE_DEG)
 _DISC_NODES = slice(None, None, 4)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Photons of a span of time.
+
+    Attributes
+    ----------
+    rows : int array (n,)
+        Pixels of the region that hold some, rising.
+    counts : array (n,)
+    exposed : array (C,)
+        Part of the exposure of all the time.
+    """
+
+    rows: np.ndarray
+    counts: np.ndarray
+    exposed: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -44,10 +64,10 @@ class RegionData:
     vectors : array (P, 3)
         Middles of the pixels.
     counts : array (P,)
-    years : array (Y, P)
-        Photons of each year; of no rows when times are not known.
-    exposed : array (Y, C)
-        Part of the exposure that falls into a year.
+    years : tuple of Epoch
+        The same photons year by year; empty when times are not known.
+    periods : tuple of Epoch
+        The same in other spans of time, where these were asked for.
     diffuse : array (2, P)
         Expected Galactic and isotropic photons.
     diffuse_total : array (2, C)
@@ -61,8 +81,8 @@ class RegionData:
     channel: np.ndarray
     vectors: np.ndarray
     counts: np.ndarray
-    years: np.ndarray
-    exposed: np.ndarray
+    years: tuple[Epoch, ...]
+    periods: tuple[Epoch, ...]
     diffuse: np.ndarray
     diffuse_total: np.ndarray
     domains: tuple[Domain, ...]
@@ -93,15 +113,22 @@ class RegionData:
     def _exposures(self) -> list[list[np.ndarray]]:
         return [response.exposures(self.centre) for response in self.responses]
 
-    def profiles(self, flux: np.ndarray) -> np.ndarray:
-        """PSF (C, 2048) per sr of a spectrum; see `Response.profiles`."""
+    def profiles(self, flux: np.ndarray, extent: Extent | None = None) -> np.ndarray:
+        """Profiles (C, 2048) per sr of a source of a spectrum; see `Response.profiles`."""
         pairs = zip(self.responses, self._exposures, strict=True)
-        return np.concatenate([response.profiles(flux, exposures) for response, exposures in pairs])
+        point = np.concatenate(
+            [response.profiles(flux, exposures) for response, exposures in pairs]
+        )
+        return point if extent is None else extent.spread(point)
 
     def image(
-        self, vector: np.ndarray, profiles: np.ndarray, rows: np.ndarray | slice = slice(None)
+        self,
+        vector: np.ndarray,
+        profiles: np.ndarray,
+        rows: np.ndarray | slice = slice(None),
+        size_deg: float = 0.0,
     ) -> np.ndarray:
-        """Part (P,) of the photons of a point source that falls into each pixel.
+        """Part (P,) of the photons of a source that falls into each pixel.
 
         Parameters
         ----------
@@ -109,28 +136,33 @@ class RegionData:
         profiles : array (C, 2048)
         rows : index array or slice
             Of the pixels that are asked for.
+        size_deg : float
+            Of a source that is no point: its light reaches further by some of its radii.
         """
         channel = self.channel[rows]
         cosine = self.vectors[rows] @ vector
-        near = np.flatnonzero(cosine > self._reach[channel])
+        near = np.flatnonzero(cosine > self._reach(size_deg)[channel])
         result = np.zeros(len(channel))
         channel = channel[near]
         result[near] = lookup(cosine[near], profiles, channel) * self.area_sr[channel]
         return result
 
-    @cached_property
-    def _reach(self) -> np.ndarray:
+    def _reach(self, size_deg: float) -> np.ndarray:
         """Cosine (C,) of the angle beyond which a source is not seen."""
-        return np.cos(np.radians(np.maximum(REACH_RADII * self.radii_deg, LEAST_REACH_DEG)))
+        reach = np.maximum(REACH_RADII * self.radii_deg, LEAST_REACH_DEG)
+        return np.cos(np.radians(np.minimum(reach + _SIZES * size_deg, 180.0)))
 
-    def contained(self, vector: np.ndarray, profiles: np.ndarray) -> np.ndarray:
-        """Part (C,) of the photons of a point source that falls into each domain."""
+    def contained(
+        self, vector: np.ndarray, profiles: np.ndarray, size_deg: float = 0.0
+    ) -> np.ndarray:
+        """Part (C,) of the photons of a source that falls into each domain; see `image`."""
         separation = np.arccos(np.clip(self.centre @ vector, -1.0, 1.0))
         radii = np.radians([area.radius_deg for area in self.domains])
         result = _in_discs(profiles, separation, radii)
         cosines = {id(area): area.missing @ vector for area in self.domains}
+        reach = self._reach(size_deg)
         for c, area in enumerate(self.domains):
-            near = cosines[id(area)] > self._reach[c]
+            near = cosines[id(area)] > reach[c]
             if near.any():
                 channel = np.full(int(near.sum()), c)
                 density = lookup(cosines[id(area)][near], profiles, channel)
@@ -161,12 +193,27 @@ def _in_discs(profiles: np.ndarray, separation: float, radii: np.ndarray) -> np.
 
 
 def region_data(
-    centre: np.ndarray, radius_deg: float, responses: Sequence[Response], diffuse: DiffuseModel
+    centre: np.ndarray,
+    radius_deg: float,
+    responses: Sequence[Response],
+    diffuse: DiffuseModel,
+    dated: Sequence[Response] = (),
 ) -> RegionData:
-    """Data of the region whose candidates lie within a radius of a Galactic unit vector."""
-    pieces: dict[str, list[np.ndarray]] = {name: [] for name in ("n", "v", "y", "e", "d", "t")}
+    """Data of the region whose candidates lie within a radius of a Galactic unit vector.
+
+    Parameters
+    ----------
+    centre : array (3,)
+    radius_deg : float
+    responses : sequence of Response
+    diffuse : DiffuseModel
+    dated : sequence of Response
+        The same with other spans of time for years, which become the periods.
+    """
+    pieces: dict[str, list[np.ndarray]] = {name: [] for name in ("n", "v", "d", "t")}
     domains: list[Domain] = []
-    for response in responses:
+    years, periods = _Epochs(), _Epochs()
+    for number, response in enumerate(responses):
         windows = np.clip(WINDOW_RADII * response.radii_deg, *WINDOW_DEG)
         images = DiffuseImages(diffuse, response, centre, radius_deg + windows.max())
         known: dict[tuple[object, ...], Domain] = {}
@@ -178,20 +225,16 @@ def region_data(
             area = known[key]
             pixels, counts = counts_within(channel.counts, area, order)
             vectors = np.stack(hp.pix2vec(2**order, pixels, nest=True), axis=-1)
-            yearly = np.zeros((len(channel.years), len(pixels)))
-            for row, of_year in zip(yearly, channel.years, strict=True):
-                some, number = counts_within(of_year, area, order)
-                row[np.searchsorted(pixels, some)] = number
+            years.add(channel, response.year_shares, area, order, pixels)
+            if dated:
+                of_time = dated[number]
+                periods.add(of_time.channels[c], of_time.year_shares, area, order, pixels)
             domains.append(area)
             pieces["n"].append(counts.astype(float))
             pieces["v"].append(vectors)
-            pieces["y"].append(yearly)
             pieces["d"].append(images.per_sr(c, vectors) * hp.nside2pixarea(2**order))
             pieces["t"].append(images.per_sr(c, area.observed) @ area.observed_sr)
     sizes = [len(counts) for counts in pieces["n"]]
-    exposed = [
-        np.repeat(np.array(r.year_shares)[:, None], len(r.channels), axis=1) for r in responses
-    ]
     return RegionData(
         centre=centre,
         responses=tuple(responses),
@@ -199,9 +242,42 @@ def region_data(
         channel=np.repeat(np.arange(len(sizes)), sizes),
         vectors=np.concatenate(pieces["v"]),
         counts=np.concatenate(pieces["n"]),
-        years=np.concatenate(pieces["y"], axis=1),
-        exposed=np.concatenate(exposed, axis=1),
+        years=years.result(),
+        periods=periods.result(),
         diffuse=np.concatenate(pieces["d"], axis=1),
         diffuse_total=np.stack(pieces["t"], axis=1),
         domains=tuple(domains),
     )
+
+
+class _Epochs:
+    """Collects the photons of spans of time, channel by channel."""
+
+    def __init__(self) -> None:
+        self._first = 0
+        self._rows: list[list[np.ndarray]] = []
+        self._counts: list[list[np.ndarray]] = []
+        self._exposed: list[list[float]] = []
+
+    def add(
+        self,
+        channel: Channel,
+        shares: Sequence[float],
+        area: Domain,
+        order: int,
+        pixels: np.ndarray,
+    ) -> None:
+        """Add the photons of a channel, whose pixels in all time are given."""
+        found = [counts_within(counts, area, order) for counts in channel.years]
+        self._rows.append([self._first + np.searchsorted(pixels, some) for some, _ in found])
+        self._counts.append([number.astype(float) for _, number in found])
+        self._exposed.append(list(shares))
+        self._first += len(pixels)
+
+    def result(self) -> tuple[Epoch, ...]:
+        """The spans that all channels know."""
+        columns = (zip(*parts, strict=True) for parts in (self._rows, self._counts, self._exposed))
+        return tuple(
+            Epoch(np.concatenate(rows), np.concatenate(counts), np.array(exposed))
+            for rows, counts, exposed in zip(*columns, strict=True)
+        )

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from gammapy.modeling.models import SpectralModel
 
-from ..catalog import equatorial_position_angle
 from ..sky.bins import BAND_EDGES_MEV
+from .extent import Extension
 from .history import History
 from .model import RegionModel
+from .place import Ellipse
 from .profile import norm_profile
-from .source import POSITION_SLACK_DEG, SourceLikelihood, values_of
+from .source import SourceLikelihood, values_of
 from .spectra import SpectrumValues, cutoff_power_law, log_parabola, power_law
 from .state import BandFit, SourceResult, SourceState, SpectrumFit
 
 TS_FREE_INDEX = 9.0
 """A fainter candidate keeps the index it came with."""
-
-TS_LOCALISE = 16.0
-"""A fainter candidate keeps its position."""
 
 TS_CURVED = 9.0
 """What a log parabola must gain over a power law to be taken, as in 4FGL."""
@@ -28,62 +27,11 @@ TS_CURVED = 9.0
 TS_LIMIT = 25.0
 """Below it the flux has an upper limit; 4FGL's threshold."""
 
-RADIUS_68 = np.sqrt(-2.0 * np.log(0.32))
-"""Radius that holds 68% of a two-dimensional Gaussian, in sigma."""
-
 N_BANDS = len(BAND_EDGES_MEV) - 1
 _SQUARE_DEGREE_RADIUS_DEG = np.sqrt(1.0 / np.pi)
 _INSIDE_68 = 0.68
+_WORSE = 1.0  # than a power law: a fit that did not get anywhere
 _ABSENT = BandFit(*[np.nan] * 7)
-
-Ellipse = tuple[float, float, float]
-"""68% semimajor and semiminor axis, position angle from celestial north, degrees."""
-
-
-def localise(
-    model: RegionModel, number: int, expected: np.ndarray
-) -> tuple[SourceState, Ellipse | None]:
-    """Best position of a source with its flux free, and its error ellipse.
-
-    The ellipse is None, and the position as it was, where the fit ends at its bounds.
-    """
-    state = model.states[number]
-    source = SourceLikelihood(model, number, expected=expected, moving=True)
-    for parameter in source.spectral.parameters:
-        parameter.frozen = parameter is not source.amplitude
-    source.free_position()
-    errors = source.fit(covariance=True)
-    ellipse = None if errors is None else _ellipse(source, errors)
-    if ellipse is None:
-        return state, None
-    moved = state.changed(
-        lon_deg=float(source.lon.value),
-        lat_deg=float(source.lat.value),
-        amplitude=float(source.amplitude.value),
-    )
-    return moved, ellipse
-
-
-def _ellipse(source: SourceLikelihood, errors: np.ndarray) -> Ellipse | None:
-    for parameter in (source.lon, source.lat):
-        room = min(parameter.value - parameter.min, parameter.max - parameter.value)
-        if room < 0.02 * (parameter.max - parameter.min):
-            return None
-    stretch = np.array([np.cos(np.radians(source.lat.value)), 1.0])
-    matrix = errors[-2:, -2:] * np.outer(stretch, stretch)
-    if not np.all(np.isfinite(matrix)):
-        return None
-    variances, axes = np.linalg.eigh(matrix)
-    if variances[0] <= 0 or np.sqrt(variances[1]) > POSITION_SLACK_DEG:
-        return None
-    minor, major = RADIUS_68 * np.sqrt(variances)
-    east, north = axes[:, 1]
-    angle = equatorial_position_angle(
-        np.array([source.lon.value]),
-        np.array([source.lat.value]),
-        np.degrees(np.arctan2([east], [north])),
-    )
-    return float(major), float(minor), float(angle[0])
 
 
 def fit_fully(
@@ -95,6 +43,8 @@ def fit_fully(
     information: np.ndarray,
     ellipse: Ellipse | None,
     history: History | None = None,
+    periods: History | None = None,
+    extension: Extension | None = None,
 ) -> SourceResult:
     """Everything the catalog wants to know of a source.
 
@@ -111,7 +61,9 @@ def fit_fully(
     information : array (C, C)
         What is known of the photons of the source; see `RegionModel.information`.
     ellipse : Ellipse or None
-    history : History, optional
+    history, periods : History, optional
+        Of years and of other spans of time.
+    extension : Extension, optional
     """
     state = model.states[number]
     source = SourceLikelihood(model, number, expected=expected)
@@ -120,11 +72,9 @@ def fit_fully(
     curved = cutoff = None
     chosen = power
     if -power.stat > TS_LIMIT:
-        start = power.values["amplitude"], power.values["index"]
-        pivot = power.values["reference"]
-        cutoff = _fit_form(source, cutoff_power_law(*start, 0.1, pivot), information)
-        curved = _fit_form(source, log_parabola(*start, 0.05, pivot), information)
-        if power.stat - curved.stat > TS_CURVED:
+        cutoff = _fit_curved(source, cutoff_power_law, 0.1, power, information)
+        curved = _fit_curved(source, log_parabola, 0.05, power, information)
+        if curved is not None and power.stat - curved.stat > TS_CURVED:
             chosen = curved
     if chosen is power:
         source.set_spectrum(
@@ -139,11 +89,13 @@ def fit_fully(
         log_parabola=curved,
         cutoff=cutoff,
         ellipse_deg=ellipse,
-        bands=fit_bands(model, source),
+        bands=fit_bands(model, number, source, expected),
         upper_limit=_upper_limit(source) if ts < TS_LIMIT else np.nan,
         npred=float(source.photons().sum()),
         history=history,
+        periods=periods,
         steady=state,
+        extension=extension,
     )
 
 
@@ -189,6 +141,22 @@ def _fit_form(
     return spectrum_fit(source, information)
 
 
+def _fit_curved(
+    source: SourceLikelihood,
+    form: Callable[[float, float, float, float], SpectralModel],
+    curvature: float,
+    power: SpectrumFit,
+    information: np.ndarray,
+) -> SpectrumFit | None:
+    """Fit a form of which a power law is a case; None where the fit runs away from it twice."""
+    amplitude, index, pivot = (power.values[name] for name in ("amplitude", "index", "reference"))
+    for start in (curvature, 0.0):
+        fit = _fit_form(source, form(amplitude, index, start, pivot), information)
+        if fit.stat < power.stat + _WORSE:
+            return fit
+    return None
+
+
 def spectrum_fit(source: SourceLikelihood, information: np.ndarray) -> SpectrumFit:
     """The present spectrum of a source with its errors, all else free.
 
@@ -232,21 +200,27 @@ def bands_of(model: RegionModel) -> np.ndarray:
     return np.searchsorted(BAND_EDGES_MEV, model.energies_mev, side="right") - 1
 
 
-def fit_bands(model: RegionModel, source: SourceLikelihood) -> tuple[BandFit, ...]:
+def fit_bands(
+    model: RegionModel, number: int, source: SourceLikelihood, expected: np.ndarray
+) -> tuple[BandFit, ...]:
     """Flux of a source in each band of 4FGL, all else fixed at the best fit."""
-    photons, bands = source.photons(), bands_of(model)
-    light = photons[source.channel] * source.image
+    bands = bands_of(model)
     radii = np.minimum(model.data.radii_deg, _SQUARE_DEGREE_RADIUS_DEG)
     result = []
     for b in range(N_BANDS):
-        member = bands == b
-        total = float(photons[member] @ source.cost[member])
-        if not member.any() or total <= 0:
+        member, looked = bands == b, source
+        if member.any() and not source.photons()[member] @ source.cost[member] > 0:
+            # its spectrum has next to nothing there, and the photons next to it say otherwise
+            looked = SourceLikelihood(model, number, expected=expected, moving=True)
+            looked.set_spectrum(source.spectral)
+        photons = looked.photons()
+        total, rows = float(photons[member] @ looked.cost[member]), member[looked.channel]
+        if not total > 0:
             result.append(_ABSENT)
             continue
-        rows = member[source.channel]
-        profile = norm_profile(source.counts[rows], source.others[rows], light[rows], total)
-        core = _light_and_background(model, source, member, radii)
+        light = photons[looked.channel[rows]] * looked.image[rows]
+        profile = norm_profile(looked.counts[rows], looked.others[rows], light, total)
+        core = _light_and_background(model, looked, member, radii)
         result.append(BandFit(*profile[:5], *core))
     return tuple(result)
 
@@ -258,7 +232,7 @@ def _light_and_background(
     data = model.data
     rows = member[source.channel]
     channel, vectors = source.channel[rows], data.vectors[source.rows[rows]]
-    near = vectors @ source.vector() > np.cos(np.radians(radii))[channel]
+    near = vectors @ source.vector > np.cos(np.radians(radii))[channel]
     density = source.others[rows][near] / data.area_sr[channel[near]]
     number = np.bincount(channel[near], minlength=data.n_channels)
     summed = np.bincount(channel[near], density, data.n_channels)

@@ -7,10 +7,12 @@ profile of each, the others held.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from .data import Epoch
 from .model import RegionModel
 from .profile import norm_profile
 
@@ -20,7 +22,9 @@ _SYSTEMATIC_LEAST = 0.1  # 4FGL's least relative error of a fractional variabili
 
 @dataclass(frozen=True)
 class History:
-    """Fluxes of a source over that of all years, in Y years; NaN in those without exposure.
+    """Fluxes of a source over that of all time, in Y years; NaN in those without exposure.
+
+    The years may be spans of any other length.
 
     Attributes
     ----------
@@ -74,49 +78,49 @@ class History:
         return float(width / mean), float(max(spread, _SYSTEMATIC_LEAST))
 
 
-def histories(model: RegionModel, own: int, curvature: np.ndarray) -> list[History]:
-    """Light curves of the first sources of a fitted region.
+def histories(
+    model: RegionModel, epochs: Sequence[Epoch], wanted: Sequence[int], curvature: np.ndarray
+) -> dict[int, History]:
+    """Light curves of some sources of a fitted region.
 
     Parameters
     ----------
     model : RegionModel
-    own : int
+    epochs : sequence of Epoch
+        Of the model's data.
+    wanted : sequence of int
         Sources to give results of; all free ones are fitted.
     curvature : array (C, K, K)
         Second derivatives of all the photons; see `RegionModel.grams`.
 
     Returns
     -------
-    list of History
-        `own` of them.
+    dict of int to History
+        Of the sources that are wanted; of none where there are no epochs.
     """
+    if not (epochs and wanted):
+        return {}
     data = model.data
-    years = len(data.years)
-    found = np.full((own, years, 6), np.nan)
+    found = np.full((len(wanted), len(epochs), 6), np.nan)
     light = model.photons[:, data.channel] * model.images
     rest = np.maximum(model.expected() - light.sum(axis=0), 0.0)
     number = model.free
     known = np.einsum("cst,sc,tc->cst", curvature[:, :number, :number], model.photons,
                       model.photons, optimize=True)  # fmt: skip
-    for year in range(years):
-        share = data.exposed[year]
+    for place, epoch in enumerate(epochs):
+        share, lit = epoch.exposed, epoch.rows
         if not share.any():
             continue
-        lit = np.flatnonzero(data.years[year])
         exposed = share[data.channel[lit]]
-        counts, own_light, others = (
-            data.years[year][lit],
-            light[:, lit] * exposed,
-            rest[lit] * exposed,
-        )
+        counts, own_light, others = epoch.counts, light[:, lit] * exposed, rest[lit] * exposed
         total = (model.photons * model.contained) @ share
         norms = _year_norms(counts, own_light, others, total, np.einsum("cst,c->st", known, share))
         expected = norms @ own_light + others
-        for s in range(own):
+        for curve, s in zip(found, wanted, strict=True):
             if total[s] > 0:
                 without = expected - norms[s] * own_light[s]
-                found[s, year] = norm_profile(counts, without, own_light[s], float(total[s]))
-    return [History(*curve.T) for curve in found]
+                curve[place] = norm_profile(counts, without, own_light[s], float(total[s]))
+    return {s: History(*curve.T) for s, curve in zip(wanted, found, strict=True)}
 
 
 def _year_norms(

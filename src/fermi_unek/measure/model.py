@@ -76,9 +76,9 @@ class RegionModel:
         """Make the image of a source anew, for its present position and spectrum."""
         state = self.states[number]
         flux = state.fine_flux()
-        profiles = self.data.profiles(flux)
-        image = self.data.image(state.vector, profiles)
-        contained = self.data.contained(state.vector, profiles)
+        profiles = self.data.profiles(flux, state.extent)
+        image = self.data.image(state.vector, profiles, size_deg=state.size_deg)
+        contained = self.data.contained(state.vector, profiles, state.size_deg)
         if number < self.free:
             self.images[number], self.contained[number] = image, contained
         else:
@@ -221,7 +221,7 @@ class RegionModel:
                     damping *= 0.2 if damping > 1e-3 else 0.0
                     break
                 damping = max(4.0 * damping, 0.05)
-                self._restore(*before)
+                self.restore(*before)
             else:
                 expected = self.expected()
                 break
@@ -307,7 +307,8 @@ class RegionModel:
                 self.set_state(s, state)
         return moved
 
-    def _restore(self, states: Sequence[SourceState], background: np.ndarray) -> None:
+    def restore(self, states: Sequence[SourceState], background: np.ndarray) -> None:
+        """Go back to some states of the free sources, whose images are as they were."""
         self.background = background.copy()
         for s, state in enumerate(states):
             if state is not self.states[s]:

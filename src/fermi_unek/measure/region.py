@@ -10,9 +10,12 @@ import numpy as np
 
 from ..diffuse.named import DiffuseModel
 from .data import RegionData, region_data
-from .fit import TS_FREE_INDEX, TS_LOCALISE, Ellipse, fit_fully, localise
+from .extension import fit_extension
+from .extent import Extension
+from .fit import TS_FREE_INDEX, fit_fully
 from .history import histories
 from .model import RegionModel
+from .place import TS_LOCALISE, Ellipse, localise
 from .response import Response
 from .scatter import scatter_of
 from .state import SourceResult, SourceState
@@ -81,6 +84,8 @@ class RegionTask:
         Whether positions are fitted.
     scatter : bool
         Whether errors hold how much the residuals of the region scatter.
+    widened, dated : frozenset of int
+        Rows of which the extension is fitted, and those with light curves of other periods.
     """
 
     region: Region
@@ -89,6 +94,8 @@ class RegionTask:
     prior: tuple[float, float] | None = None
     moving: bool = True
     scatter: bool = True
+    widened: frozenset[int] = frozenset()
+    dated: frozenset[int] = frozenset()
 
 
 def divide(
@@ -145,11 +152,20 @@ def make_task(
     prior: tuple[float, float] | None = None,
     moving: bool = True,
     scatter: bool = True,
+    widened: frozenset[int] = frozenset(),
+    dated: frozenset[int] = frozenset(),
+    periods: Sequence[Response] = (),
 ) -> RegionTask:
     """The photons of a region, what is expected of the diffuse emission, and its sources."""
-    data = region_data(region.centre, region.radius_deg, responses, diffuse)
+    data = region_data(
+        region.centre,
+        region.radius_deg,
+        responses,
+        diffuse,
+        periods if dated.intersection(region.own) else (),
+    )
     rows = tuple(states[row] for row in region.rows)
-    return RegionTask(region, rows, data, prior, moving, scatter)
+    return RegionTask(region, rows, data, prior, moving, scatter, widened, dated)
 
 
 def try_region(task: RegionTask) -> list[SourceResult] | str:
@@ -164,8 +180,8 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
     """Fit all candidates of a region, and give the results of its own.
 
     First all fluxes together with the diffuse emission, then spectra, then positions one by one
-    and everything together again. At the end each of its own by itself, all else held, with
-    errors for all else free.
+    and everything together again, then extensions where they were asked for. At the end each of
+    its own by itself, all else held, with errors for all else free.
 
     Returns
     -------
@@ -173,7 +189,12 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
         Of its own candidates, in the order of ``region.own``.
     """
     region = task.region
-    model = RegionModel(task.data, task.states, len(region.own) + len(region.border), task.prior)
+    states = [
+        # what is to be fitted begins as a point
+        state.changed(extent=None) if row in task.widened else state
+        for row, state in zip(region.rows, task.states, strict=True)
+    ]
+    model = RegionModel(task.data, states, len(region.own) + len(region.border), task.prior)
     model.fit(step_sigma=0.3)
     _set_shapes(model)
     model.fit()
@@ -188,10 +209,13 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
         model.place(number)
     _set_shapes(model)
     model.fit()
+    extensions = _extensions(model, task, ellipses)
     expected = model.expected()
     curvature, _ = model.grams(expected)
     scatter = scatter_of(model, region.radius_deg, expected) if task.scatter else None
-    curves = histories(model, len(region.own), curvature) if len(task.data.years) else None
+    yearly = histories(model, task.data.years, range(len(region.own)), curvature)
+    dated = [number for number, row in enumerate(region.own) if row in task.dated]
+    periods = histories(model, task.data.periods, dated, curvature)
     results = []
     for number, row in enumerate(region.own):
         information = model.information(number, curvature)
@@ -205,10 +229,26 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
                 expected=expected,
                 information=information,
                 ellipse=ellipses[number],
-                history=None if curves is None else curves[number],
+                history=yearly.get(number),
+                periods=periods.get(number),
+                extension=extensions.get(number),
             )
         )
     return results
+
+
+def _extensions(
+    model: RegionModel, task: RegionTask, ellipses: list[Ellipse | None]
+) -> dict[int, Extension]:
+    """Extensions by the number of the source, the brightest first; new ellipses are taken over."""
+    found: dict[int, Extension] = {}
+    gains = model.gains()
+    for number in np.argsort(-gains, kind="stable").tolist():
+        own = number < len(task.region.own) and task.region.own[number] in task.widened
+        if own and gains[number] > TS_LOCALISE:
+            found[number], ellipse = fit_extension(model, number)
+            ellipses[number] = ellipse or ellipses[number]
+    return found
 
 
 def _set_shapes(model: RegionModel) -> None:

@@ -15,6 +15,7 @@ from ..catalog.spectra import MEV_TO_ERG
 from .state import SpectrumFit
 
 _POINTS = 200
+_PEAKS_MEV = (1.0, 1e9)
 _FORMS = {
     "index": PowerLawSpectralModel.evaluate,
     "alpha": LogParabolaSpectralModel.evaluate,
@@ -62,12 +63,17 @@ def with_error(fit: SpectrumFit, of: Callable[[Values], float]) -> tuple[float, 
 
 
 def peak_mev(values: Values) -> float:
-    """Energy of the highest nu F nu, MeV; NaN where there is none."""
+    """Energy of the highest nu F nu, MeV; NaN where there is none between 1 MeV and 1 PeV."""
+    peak = np.nan
     if "beta" in values:
-        if values["beta"] <= 0:
-            return np.nan
-        return values["reference"] * float(np.exp((2.0 - values["alpha"]) / (2.0 * values["beta"])))
-    factor, b = values["expfactor"], values["index_2"]
-    if factor <= 0 or values["index_1"] - factor / b >= 2:  # Ballet et al. 2023, eq. 21 of 3PC
-        return np.nan
-    return values["reference"] * float(1.0 + b / factor * (2.0 - values["index_1"])) ** (1.0 / b)
+        if values["beta"] > 0:
+            with np.errstate(over="ignore"):  # of a spectrum that is hardly curved
+                turn = np.exp((2.0 - values["alpha"]) / (2.0 * values["beta"]))
+            peak = values["reference"] * float(turn)
+    else:
+        factor, b = values["expfactor"], values["index_2"]
+        # Ballet et al. 2023, eq. 21 of 3PC
+        if factor > 0 and values["index_1"] - factor / b < 2:
+            turn = 1.0 + b / factor * (2.0 - values["index_1"])
+            peak = values["reference"] * float(turn) ** (1.0 / b)
+    return peak if _PEAKS_MEV[0] < peak < _PEAKS_MEV[1] else np.nan

@@ -9,13 +9,12 @@ compare with a MapDataset of the same photons.
 
 from __future__ import annotations
 
-import astropy.units as u
 import numpy as np
 from gammapy.modeling import Parameter, Parameters
-from gammapy.modeling.iminuit import covariance_iminuit, optimize_iminuit
-from gammapy.modeling.models import PointSpatialModel, SpectralModel
+from gammapy.modeling.iminuit import optimize_iminuit
+from gammapy.modeling.models import SpectralModel
 
-from ..sky.geometry.frame import lonlat_to_vectors
+from .extent import Extent
 from .model import RegionModel
 from .spectra import SpectrumValues
 
@@ -24,11 +23,11 @@ POSITION_SLACK_DEG = 0.3
 
 _SEEN = 1e-3  # part of the expected photons from which a pixel is gone through
 _LEAST_PHOTONS = 3.0
-_WINDOW_RADII = 4.0
+_WINDOW_RADII, _WINDOW_SIZES = 4.0, 1.5
 
 
 class SourceLikelihood:
-    """The statistic of one free source of a region as a function of its spectrum and position.
+    """The statistic of one free source of a region as a function of its spectrum.
 
     Parameters
     ----------
@@ -38,7 +37,9 @@ class SourceLikelihood:
     expected : array (P,)
         Of the model.
     moving : bool
-        Whether the position is to be fitted.
+        Whether position or extent will change: all pixels around are gone through.
+    largest_deg : float
+        Largest radius that the source will be given.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class SourceLikelihood:
         *,
         expected: np.ndarray,
         moving: bool = False,
+        largest_deg: float = 0.0,
     ) -> None:
         self._model, data = model, model.data
         photons = model.photons[number]
@@ -56,7 +58,9 @@ class SourceLikelihood:
         scale = max(_LEAST_PHOTONS / max(photons.sum(), 1e-300), 1.0)
         state = model.states[number]
         if moving:
-            reach = np.cos(np.radians(_WINDOW_RADII * data.radii_deg + POSITION_SLACK_DEG))
+            largest = max(largest_deg, state.size_deg)
+            slack = POSITION_SLACK_DEG + _WINDOW_SIZES * largest
+            reach = np.cos(np.radians(_WINDOW_RADII * data.radii_deg + slack))
             seen = data.vectors @ state.vector > reach[data.channel]
         else:
             seen = own * scale > _SEEN * expected
@@ -68,19 +72,13 @@ class SourceLikelihood:
         rest = ~seen
         faint = data.counts[rest] / others[rest] * model.images[number][rest]
         # a straight line: what a photon of the source more changes, but for the pixels gone through
-        self.cost = model.contained[number] - np.bincount(
-            data.channel[rest], faint, data.n_channels
-        )
+        self._line = np.bincount(data.channel[rest], faint, data.n_channels)
+        self.cost = model.contained[number] - self._line
         self.base = float(self.counts @ np.log(self.others))
         self.per_flux = model.per_flux(number)
         self.prior = model.prior
-        self.spatial = PointSpatialModel(
-            lon_0=state.lon_deg * u.deg, lat_0=state.lat_deg * u.deg, frame="galactic"
-        )
-        self.lon, self.lat = self.spatial.lon_0, self.spatial.lat_0
-        self.lon.frozen = self.lat.frozen = True
-        self._at = (self.lon.value, self.lat.value)
-        self._profiles: np.ndarray | None = None
+        self.vector = state.vector
+        self._extent = state.extent
         self.set_spectrum(state.spectral_model())
 
     def set_spectrum(self, spectral: SpectralModel) -> None:
@@ -90,15 +88,6 @@ class SourceLikelihood:
         self.amplitude = self._values.amplitude
         self._shape_at: tuple[float, ...] | None = None
         self._unit = np.zeros(0)
-
-    @property
-    def parameters(self) -> Parameters:
-        """gammapy's parameters of spectrum and position."""
-        return Parameters([*self._values.parameters, self.lon, self.lat])
-
-    def vector(self) -> np.ndarray:
-        """Galactic unit vector (3,) of the present position."""
-        return lonlat_to_vectors(np.asarray(self.lon.value), np.asarray(self.lat.value))
 
     def photons(self) -> np.ndarray:
         """Photons (C,) of the present spectrum, all over the sky."""
@@ -110,25 +99,34 @@ class SourceLikelihood:
     def stat(self, photons: np.ndarray | None = None) -> float:
         """Twice the negative log-likelihood over that without the source."""
         photons = self.photons() if photons is None else photons
-        self._move()
         light = photons[self.channel] * self.image
         gain = self.counts @ np.log(self.others + light) - self.base
         return float(2.0 * (photons @ self.cost - gain))
 
-    def _move(self) -> None:
-        at = (self.lon.value, self.lat.value)
-        if at == self._at:
-            return
-        self._at = at
-        vector, data = self.vector(), self._model.data
-        if self._profiles is None:
-            self._profiles = data.profiles(self._values.fine_flux())
-        self.image = data.image(vector, self._profiles, self.rows)
+    def profiles(self) -> np.ndarray:
+        """Profiles (C, 2048) of the present spectrum and extent."""
+        return self._model.data.profiles(self._values.fine_flux(), self._extent)
 
-    def fit(self, *, covariance: bool = False) -> np.ndarray | None:
-        """Fit what is free; the covariance of the free parameters where asked for."""
+    def image_at(self, vector: np.ndarray, profiles: np.ndarray) -> np.ndarray:
+        """The image (n,) as it were somewhere else."""
+        return self._model.data.image(vector, profiles, self.rows, self._size_deg)
+
+    def set_extent(self, extent: Extent | None) -> None:
+        """Take another extent."""
+        self._extent = extent
+        profiles = self.profiles()
+        self.image = self.image_at(self.vector, profiles)
+        contained = self._model.data.contained(self.vector, profiles, self._size_deg)
+        self.cost = contained - self._line
+
+    @property
+    def _size_deg(self) -> float:
+        return 0.0 if self._extent is None else self._extent.radius_deg
+
+    def fit(self) -> None:
+        """Fit the spectrum, as far as it is free."""
         self._set_steps()
-        parameters = self.parameters
+        parameters = Parameters(self._values.parameters)
         parameters.autoscale()
         prior = self.prior
 
@@ -140,11 +138,6 @@ class SourceLikelihood:
 
         factors, _, _ = optimize_iminuit(parameters, objective, strategy=0, tol=0.1)
         parameters.set_parameter_factors(factors)
-        if not covariance:
-            return None
-        matrix, _ = covariance_iminuit(parameters, objective)
-        scales = np.array([parameter.scale for parameter in parameters if not parameter.frozen])
-        return np.asarray(matrix) * np.outer(scales, scales)
 
     def _set_steps(self) -> None:
         expected = max(float(self.photons().sum()), 1e-6)
@@ -155,15 +148,6 @@ class SourceLikelihood:
         for parameter in self._values.parameters:
             if parameter.name in ("index", "alpha", "beta", "expfactor", "index_1"):
                 parameter.error = 0.1
-
-    def free_position(self) -> None:
-        """Free the position within a box of `POSITION_SLACK_DEG`."""
-        stretch = np.cos(np.radians(self.lat.value))
-        for parameter, scale in ((self.lon, stretch), (self.lat, 1.0)):
-            parameter.frozen = False
-            parameter.error = 0.02 / scale
-            parameter.min = parameter.value - POSITION_SLACK_DEG / scale
-            parameter.max = parameter.value + POSITION_SLACK_DEG / scale
 
 
 def values_of(parameters: list[Parameter]) -> dict[str, float]:

@@ -8,10 +8,12 @@ import healpy as hp
 import numpy as np
 from astropy.table import Table
 
+from ..catalog import Catalog
 from ..diffuse.named import DiffuseModel
 from ..irf.instrument import FINE_EDGES_MEV, FINE_ENERGIES_MEV
 from ..sky.geometry.frame import lonlat_to_vectors
 from .response import Response
+from .shapes import extents_of
 from .state import SourceState
 
 _LOWEST_MEV = 900.0
@@ -19,17 +21,17 @@ _MOST_DEG, _INSIDE = 0.5, 0.68  # of the PSF in the aperture
 
 
 def start_states(
-    table: Table, responses: Sequence[Response], diffuse: DiffuseModel
+    catalog: Catalog, responses: Sequence[Response], diffuse: DiffuseModel
 ) -> list[SourceState]:
-    """A spectrum for each candidate.
+    """A spectrum and a shape for each candidate.
 
     That of the table where it has one; else a power law with the flux of the photons in small
     apertures above 1 GeV.
 
     Parameters
     ----------
-    table : Table
-        Of a catalog, N rows.
+    catalog : Catalog
+        N rows.
     responses : sequence of Response
     diffuse : DiffuseModel
 
@@ -38,15 +40,18 @@ def start_states(
     list of SourceState
         N of them; fluxes are at least that of one photon.
     """
+    table = catalog.table
     lon, lat = (np.asarray(table[name], float) for name in ("GLON", "GLAT"))
     vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
     states: list[SourceState] = []
     if not len(vectors):
         return states
     amplitudes = _aperture_amplitudes(vectors, responses, diffuse)
-    for row, amplitude in zip(table, amplitudes, strict=True):
+    extents = extents_of(table, catalog.extended)
+    for row, amplitude, extent in zip(table, amplitudes, extents, strict=True):
         place = float(row["GLON"]), float(row["GLAT"])
-        states.append(_of_row(place, row) or SourceState(*place, float(amplitude)))
+        state = _of_row(place, row) or SourceState(*place, float(amplitude))
+        states.append(state.changed(extent=extent))
     return states
 
 

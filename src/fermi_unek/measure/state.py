@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gammapy.modeling.models import SpectralModel
 
 from ..sky.geometry.frame import lonlat_to_vectors
+from .extent import Extension, Extent
 from .spectra import INDEX_MEAN, fine_flux, log_parabola, power_law
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class SourceState:
     index, beta : float
         Of a log parabola; a power law where beta is 0.
     reference_mev : float
+    extent : Extent or None
+        None of a point.
     """
 
     lon_deg: float
@@ -38,11 +41,17 @@ class SourceState:
     index: float = START_INDEX
     beta: float = 0.0
     reference_mev: float = START_REFERENCE_MEV
+    extent: Extent | None = None
 
     @property
     def vector(self) -> np.ndarray:
         """Galactic unit vector (3,)."""
         return lonlat_to_vectors(np.asarray(self.lon_deg), np.asarray(self.lat_deg))
+
+    @property
+    def size_deg(self) -> float:
+        """Radius of the source, 0 of a point."""
+        return 0.0 if self.extent is None else self.extent.radius_deg
 
     def values(self) -> dict[str, float]:
         """Parameters by gammapy's names, as `SpectrumFit.values`."""
@@ -53,7 +62,7 @@ class SourceState:
         """The same with another amplitude."""
         return replace(self, amplitude=float(amplitude))
 
-    def changed(self, **values: float) -> SourceState:
+    def changed(self, **values: Any) -> SourceState:
         """The same with other values."""
         return replace(self, **values)
 
@@ -139,9 +148,12 @@ class SourceResult:
         95% upper limit of the flux over its best value; NaN unless the TS is below 25.
     npred : float
         Photons of the source in the sky.
-    history : History or None
-        Fluxes of the years over that of `steady`; None where times are not known.
+    history, periods : History or None
+        Fluxes of the years, and of other spans of time, over that of `steady`; None where times
+        are not known.
     steady : SourceState or None
+    extension : Extension or None
+        None where it was not asked for, or of a faint candidate.
     """
 
     row: int
@@ -155,4 +167,6 @@ class SourceResult:
     upper_limit: float
     npred: float
     history: History | None = None
+    periods: History | None = None
     steady: SourceState | None = None
+    extension: Extension | None = None

@@ -96,9 +96,10 @@ def search(
     config: FindConfig | None = None,
     models: Models | None = None,
     *,
+    output: Path | None = None,
     progress: Progress = silent,
 ) -> Catalog:
-    """Sources in photons that are in memory; see `find_sources`."""
+    """Sources in photons that are in memory; see `find_sources`, and `refit_catalog` on output."""
     from ..detect.find import find_candidates
     from ..detect.settings import SearchConfig
 
@@ -145,7 +146,7 @@ def search(
     from ..measure import refit_catalog
 
     with stage(f"measuring {len(catalog)} candidates"):
-        return refit_catalog(catalog, sky, _refit_config(config), progress=progress)
+        return refit_catalog(catalog, sky, _refit_config(config), output=output, progress=progress)
 
 
 def _refit_config(config: FindConfig) -> RefitConfig:
@@ -154,6 +155,7 @@ def _refit_config(config: FindConfig) -> RefitConfig:
         exposure=() if config.exposure is None else (config.exposure,),
         diffuse=Path(config.diffuse) if Path(config.diffuse).is_file() else None,
         iso=config.iso,
+        extension=config.extension,
     )
 
 
@@ -189,8 +191,12 @@ def find_to_file(
     models = load_models(config)
     sky = read_photons(inputs, config, progress, for_report=report is not None)
     models = _suited(models, sky, config)
-    catalog = search(sky, config, models, progress=progress)
+    catalog = search(sky, config, models, output=output, progress=progress)
     write_catalog(catalog, output, overwrite=overwrite)
+    if config.measure:
+        from ..measure import forget_regions
+
+        forget_regions(output)
     if report is not None:
         write_report(report, sky, catalog, models.reference, progress)
     return catalog

@@ -85,10 +85,19 @@ class BinSums:
     orders : sequence of B int
         HEALPIX orders.
     yearly : bool
+    year_s : float
+        Length of a year.
     """
 
-    def __init__(self, edges_mev: np.ndarray, orders: Sequence[int], yearly: bool = False) -> None:
+    def __init__(
+        self,
+        edges_mev: np.ndarray,
+        orders: Sequence[int],
+        yearly: bool = False,
+        year_s: float = YEAR_S,
+    ) -> None:
         self._edges, self._orders, self._yearly = edges_mev, orders, yearly
+        self._year_s = year_s
         self._sums = [PixelSum() for _ in orders]
         self._years: dict[int, list[PixelSum]] = {}
 
@@ -100,7 +109,7 @@ class BinSums:
             pixels = hp.vec2pix(2**order, *vectors[here].T, nest=True)
             self._sums[b].add(pixels)
             if self._yearly and times is not None:
-                year_of = np.floor((times[here] - MISSION_START_MET) / YEAR_S).astype(int)
+                year_of = np.floor((times[here] - MISSION_START_MET) / self._year_s).astype(int)
                 for year in np.unique(year_of).tolist():
                     sums = self._years.setdefault(year, [PixelSum() for _ in self._orders])
                     sums[b].add(pixels[year_of == year])
@@ -141,6 +150,8 @@ class SkyPart:
     fine : mapping of (float, float) to PixelCounts
         Counts in narrow bins of energy (MeV), where asked for, at the order of `native_order`.
     fine_years : mapping of int to the like of `fine`
+    year_s : float
+        Length of the years.
     checksum : str
         SHA-256 of the file.
     counted_in : Pixels
@@ -157,6 +168,7 @@ class SkyPart:
     years: Mapping[int, tuple[PixelCounts, ...]] = field(default_factory=dict)
     fine: Mapping[Span, PixelCounts] = field(default_factory=dict)
     fine_years: Mapping[int, Mapping[Span, PixelCounts]] = field(default_factory=dict)
+    year_s: float = YEAR_S
     checksum: str = ""
     counted_in: Pixels = Pixels()
 
@@ -331,8 +343,8 @@ def _year_layers(
             )
             for index, counts in enumerate(sky.bins)
         )
-        start = MISSION_START_MET + number * YEAR_S
-        selection = sky.selection.within((start, start + YEAR_S))
+        start = MISSION_START_MET + number * parts[0].year_s
+        selection = sky.selection.within((start, start + parts[0].year_s))
         known = bool(sky.selection.spans_met)
         layers.append(
             replace(

@@ -17,6 +17,7 @@ from ..bins import (
     ENERGY_EDGES_MEV,
     LIKELIHOOD_EDGES_MEV,
     NATIVE_ORDERS,
+    YEAR_S,
     native_order,
 )
 from ..geometry.coverage import (
@@ -144,6 +145,7 @@ def read_photons(
     ids: PhotonIds,
     *,
     yearly: bool = False,
+    year_s: float = YEAR_S,
     fine: bool = False,
 ) -> SkyPart:
     """The photons of one FT1 file.
@@ -158,6 +160,8 @@ def read_photons(
         Of the files read before.
     yearly : bool
         Also keep the counts of each mission year apart.
+    year_s : float
+        Length of a year.
     fine : bool
         Also count them in the narrow bins of `LIKELIHOOD_EDGES_MEV` inside what was observed.
 
@@ -182,11 +186,12 @@ def read_photons(
             UnekWarning,
             stacklevel=2,
         )
-    sums = BinSums(ENERGY_EDGES_MEV, NATIVE_ORDERS, yearly)
+    sums = BinSums(ENERGY_EDGES_MEV, NATIVE_ORDERS, yearly, year_s)
     narrow = BinSums(
         LIKELIHOOD_EDGES_MEV if fine else LIKELIHOOD_EDGES_MEV[:1],
         [native_order(low) for low in LIKELIHOOD_EDGES_MEV[:-1]] if fine else (),
         yearly,
+        year_s,
     )
     seen = np.zeros(N_COVERAGE, dtype=bool)
     tally = _Tally(path, stated)
@@ -224,6 +229,7 @@ def read_photons(
         years=sums.years(),
         fine=_observed(narrow.result(), energy_mev),
         fine_years={y: _observed(counts, energy_mev) for y, counts in narrow.years().items()},
+        year_s=year_s,
     )
 
 

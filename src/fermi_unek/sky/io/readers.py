@@ -13,6 +13,7 @@ from astropy.io import fits
 
 from ...errors import InputError, UnekWarning
 from ...progress import Progress, silent
+from ..bins import YEAR_S
 from ..counts import SkyCounts
 from ..geometry.coverage import circle_coverage
 from ..layers import layer_of, with_layers
@@ -35,6 +36,7 @@ def read_sky(
     energy_mev: tuple[float, float] | None = None,
     time_met: tuple[float, float] | None = None,
     yearly: bool | None = False,
+    year_s: float = YEAR_S,
     fine: bool = False,
     progress: Progress = silent,
 ) -> SkyCounts:
@@ -57,6 +59,8 @@ def read_sky(
         Fill `SkyCounts.years` from the times of the photons, one layer for each year of 365.25 d
         since the start of the mission, from the first to the last that holds a photon. None does
         so where the files hold times, and is content where they do not.
+    year_s : float
+        Another length of what takes the place of years, s.
     fine : bool
         Fill `SkyCounts.fine`: photons in narrow bins of energy, cubes in their own channels.
     progress : Progress
@@ -92,7 +96,7 @@ def read_sky(
                 if len(paths) > 1:
                     raise InputError(f"{path}: a binned sky cannot be joined with other inputs")
                 return _binned_sky(path, cuts)
-            found = _read(kind, path, hdus, index, cuts, ids, rng, yearly, fine)
+            found = _read(kind, path, hdus, index, cuts, ids, rng, yearly, year_s, fine)
         warn_of_cuts(found[0].selection, str(path))
         of_file = checksum(path)
         parts += [replace(part, checksum=of_file) for part in found]
@@ -181,6 +185,7 @@ def _read(
     ids: Mapping[str, PhotonIds],
     rng: np.random.Generator,
     yearly: bool | None,
+    year_s: float,
     fine: bool,
 ) -> list[SkyPart]:
     if kind == "photons":
@@ -194,6 +199,7 @@ def _read(
                 replace(cuts, event_type=name),
                 ids[name],
                 yearly=yearly,
+                year_s=year_s,
                 fine=fine,
             )
             for name in event_types(path, hdus, index, cuts.event_type)

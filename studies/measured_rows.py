@@ -1,0 +1,148 @@
+"""What `refit` says of sources whose truth is known: fluxes, ellipses, steadiness.
+
+    PYTHONPATH=src python studies/measured_rows.py [--off 4] [--plane 2] [--seed 1] [--margin 1]
+
+Fields of ten years of FRONT photons, circles of 8 degrees off the plane and on it: 4FGL-DR2 with
+its faint tail over v07, all of it steady. The fit starts from the sources of ideal TS above 25 at
+their true places, and has the diffuse model that the field was made with. Sources within
+``--margin`` degrees of the rim are not counted. Printed are, off the plane and at |b| < 5, the
+pulls of Flux1000 by ideal TS, the share of true places inside of the ellipses that the fit made,
+TS over the ideal one, of Variability_Index the probability (Kolmogorov-Smirnov) of a chi-square of
+one degree less than there are years, and fluxes of bands and years without an upper error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import Table, hstack, vstack
+from fields import ERROR_DEG, listed, photons_of, separation_deg
+from scipy.stats import chi2, kstest
+
+from fermi_unek.config import RefitConfig
+from fermi_unek.diffuse.named import choose
+from fermi_unek.irf.instrument import load_instrument
+from fermi_unek.measure import refit_catalog
+from fermi_unek.simulate.population import dr2_population
+from fermi_unek.simulate.skymodel import build_sky_model
+from fermi_unek.simulate.truth import truth_table
+
+YEARS, RADIUS_DEG, BACKGROUND = 10.0, 8.0, "v07"
+LEAST_TS = 25.0
+PLANE_DEG = 5.0
+TS_EDGES = (25.0, 50.0, 100.0, np.inf)
+COLUMNS = ("TS", "Flux1000", "Unc_Flux1000", "PL_Index", "Unc_PL_Index", "Variability_Index",
+           "RAJ2000", "DEJ2000", "Conf_68_SemiMajor", "Conf_68_SemiMinor", "Conf_68_PosAng",
+           "Conf_95_SemiMajor", "Conf_95_SemiMinor", "Unc_Flux_Band",
+           "Unc_Flux_History")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--off", type=int, default=4)
+    parser.add_argument("--plane", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--margin", type=float, default=1.0)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    found, start = [], time.process_time()
+    for number in range(options.off + options.plane):
+        rng = np.random.default_rng([options.seed, number])
+        lat = rng.choice([-1.0, 1.0]) * rng.uniform(25.0, 75.0)
+        if number >= options.off:
+            lat = rng.uniform(-1.0, 1.0)
+        found.append(fit_field(rng, (rng.uniform(0.0, 360.0), lat), options.margin))
+        print(f"field {number} at b = {lat:.0f}: {len(found[-1])} sources", flush=True)
+    rows = vstack(found)
+    print(f"{(time.process_time() - start) / len(rows):.1f} core-seconds a source, simulation too")
+    on_plane = np.abs(rows["true_GLAT"]) < PLANE_DEG
+    report("off the plane", rows[np.abs(rows["true_GLAT"]) > 15.0])
+    report(f"|b| < {PLANE_DEG:g}", rows[on_plane])
+
+
+def fit_field(rng: np.random.Generator, centre: tuple[float, float], margin_deg: float) -> Table:
+    """What was measured of the sources of one field beside what is true."""
+    diffuse = choose(BACKGROUND)
+    model = build_sky_model(dr2_population(rng), diffuse, load_instrument())
+    truth = truth_table(model, YEARS)
+    away = separation_deg(truth, centre)
+    truth = truth[(away < RADIUS_DEG) & (truth["Ideal_TS"] > LEAST_TS)]
+    places = list(zip(truth["GLON"].tolist(), truth["GLAT"].tolist(), strict=True))
+    with tempfile.TemporaryDirectory() as folder:
+        sky = photons_of(model, YEARS, (*centre, RADIUS_DEG), rng, Path(folder), yearly=True)
+    catalog = listed(places)
+    order = [int(np.argmin(separation_deg(catalog.table, place))) for place in places]
+    after = refit_catalog(catalog, sky, RefitConfig(background=BACKGROUND), diffuse=diffuse)
+    true = truth[["GLON", "GLAT", "RAJ2000", "DEJ2000", "Flux1000", "Ideal_TS"]]
+    for name in true.colnames:
+        true.rename_column(name, f"true_{name}")
+    true.meta.clear()
+    rows = hstack([after.table[list(COLUMNS)][order], true])
+    return rows[separation_deg(truth, centre) < RADIUS_DEG - margin_deg]
+
+
+def report(name: str, rows: Table) -> None:
+    """Print the figures of some sources."""
+    if len(rows) < 3:
+        return
+    pull = np.asarray((rows["Flux1000"] - rows["true_Flux1000"]) / rows["Unc_Flux1000"], float)
+    ideal = np.asarray(rows["true_Ideal_TS"], float)
+    print(f"{name}: {len(rows)} sources")
+    for low, high in [*zip(TS_EDGES[:-1], TS_EDGES[1:], strict=True), (LEAST_TS, np.inf)]:
+        some = pull[(ideal > low) & (ideal <= high) & np.isfinite(pull)]
+        if len(some) < 3:
+            continue
+        low68, middle, high68 = np.percentile(some, [15.87, 50.0, 84.13])
+        print(
+            f"  flux pull, ideal TS {low:g} to {high:g}: {len(some)}, mean {some.mean():+.2f} +- "
+            f"{some.std(ddof=1) / np.sqrt(len(some)):.2f}, width {some.std(ddof=1):.2f}, median "
+            f"{middle:+.2f}, half of the central 68% {(high68 - low68) / 2.0:.2f}"
+        )
+    print(f"  TS over the ideal one: median {np.median(np.asarray(rows['TS']) / ideal):.3f}")
+    away68, away95 = off_axes(rows)
+    fitted = np.abs(np.asarray(rows["Conf_68_SemiMajor"]) - ERROR_DEG) > 1e-6
+    print(
+        f"  {fitted.sum()} ellipses hold {np.mean(away68[fitted] < 1.0):.2f} (68%) and "
+        f"{np.mean(away95[fitted] < 1.0):.2f} (95%) of the true places"
+    )
+    index = np.asarray(rows["Variability_Index"], float)
+    index = index[np.isfinite(index)]
+    degrees = YEARS - 1.0
+    print(
+        f"  Variability_Index: KS p {kstest(index, 'chi2', args=(degrees,)).pvalue:.3f}, mean "
+        f"{index.mean():.1f} (chi-square {degrees:.0f}), above the 99% of a steady source "
+        f"{np.mean(index > chi2.isf(0.01, degrees)):.3f}"
+    )
+
+    # 4FGL's bands from 300 MeV on
+    for of, errors in (
+        ("bands", rows["Unc_Flux_Band"][:, 2:]),
+        ("years", rows["Unc_Flux_History"]),
+    ):
+        print(f"  {np.sum(~np.isfinite(errors[..., 1]))} fluxes of {of} without an upper error")
+
+
+def off_axes(rows: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Distances (N,) of the true places from those fitted, in units of the axes of 68% and 95%."""
+    here, there = (
+        SkyCoord(rows[f"{mark}RAJ2000"], rows[f"{mark}DEJ2000"], unit="deg")
+        for mark in ("", "true_")
+    )
+    distance = here.separation(there).deg
+    turn = here.position_angle(there).rad - np.radians(np.asarray(rows["Conf_68_PosAng"], float))
+    along, across = distance * np.cos(turn), distance * np.sin(turn)
+    found = [
+        np.hypot(along / rows[f"Conf_{level}_SemiMajor"], across / rows[f"Conf_{level}_SemiMinor"])
+        for level in (68, 95)
+    ]
+    return np.asarray(found[0], float), np.asarray(found[1], float)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Places and their ellipses, on many skies of one source."""
+
+from __future__ import annotations
+
+import numpy as np
+from measure_samples import PLACES, flat_sky, sky_model
+
+from fermi_unek.measure.extent import RADIUS_68
+from fermi_unek.measure.model import RegionModel
+from fermi_unek.measure.place import localise
+from fermi_unek.measure.region import divide, make_task
+from fermi_unek.measure.response import build_response
+from fermi_unek.measure.state import SourceState
+from fermi_unek.simulate.sky import simulate_counts
+
+SKIES, YEARS = 24, 1.0
+PLACE, SMALL = PLACES[0], (200.0, 50.0, 4.0)
+
+
+def placed(rng, start):
+    """Offset (2,) of the place from the true one, degrees, its ellipse and the gain of the move."""
+    sky = simulate_counts(sky_model(), YEARS, rng, SMALL)
+    states = [
+        SourceState(*place, 1e-4 * flux) for place, flux in ((start, 2e-9), (PLACES[1], 1e-9))
+    ]
+    region = divide(np.array([state.vector for state in states]), np.array([2.0, 1.0]))[0]
+    task = make_task(region, states, [build_response(sky)], flat_sky())
+    model = RegionModel(task.data, task.states, 2)
+    model.fit()
+    before = model.stat()
+    moved, ellipse = localise(model, 0, model.expected())
+    model.move(0, moved)
+    away = (moved.lon_deg - PLACE[0]) * np.cos(np.radians(PLACE[1])), moved.lat_deg - PLACE[1]
+    return np.array(away), ellipse, before - model.stat()
+
+
+def test_ellipses_hold_as_many_true_places_as_they_say():
+    rng = np.random.default_rng(2)
+    found = [placed(rng, PLACE) for _ in range(SKIES)]
+    away = np.array([np.hypot(*offset) for offset, _, _ in found])
+    radius = np.array([np.sqrt(major * minor) for _, (major, minor, _), _ in found])
+    assert all(gain > -0.1 for _, _, gain in found)
+    # in units of one sigma the square is a chi-square of two degrees
+    square = (away / radius * RADIUS_68) ** 2
+    assert abs(square.mean() - 2.0) < 4.0 * 2.0 / np.sqrt(SKIES)
+    assert 0.45 < np.mean(away < radius) < 0.9
+
+
+def test_the_fit_finds_its_way_and_a_place_too_far_off_stays_where_it_is():
+    near = placed(np.random.default_rng(3), (PLACE[0] + 0.2, PLACE[1] - 0.1))
+    assert np.hypot(*near[0]) < 0.05
+    assert near[2] > 25.0
+    far = placed(np.random.default_rng(3), (PLACE[0], PLACE[1] - 0.6))
+    assert far[1] is None
+    assert abs(far[0][1] + 0.6) < 1e-9
