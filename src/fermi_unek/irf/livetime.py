@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class LivetimeCube:
     seconds, weighted : arrays (P, C)
         Livetime, and the same weighted by the livetime fraction, summed over azimuth.
     selection : Selection
-        The times it is made of.
+        The times it is made of, and the zenith cut where it shows that none was made.
     """
 
     path: Path
@@ -105,4 +105,15 @@ def read_livetime(path: str | Path) -> LivetimeCube:
             f"{path}: cannot be read as a livetime cube: it spans no time (TSTART, TSTOP, GTI)"
         )
     seconds, weighted = (values[:, : len(low)] for values in times)
+    if _sees_half_the_sky(seconds, weighted, selection.good_s):
+        selection = replace(selection, zenith_deg=(0.0, 180.0))
     return LivetimeCube(path, low, high, ra, dec, seconds, weighted, selection)
+
+
+def _sees_half_the_sky(seconds: np.ndarray, weighted: np.ndarray, good_s: float) -> bool:
+    """Whether no zenith cut was made: gtltcube (zmax) leaves it out of the header.
+
+    Uncut, a place is seen during half of the live time; with a cut at 100 degrees, during 0.41.
+    """
+    live = good_s * weighted.sum() / seconds.sum()
+    return bool(seconds.sum(axis=1).mean() > 0.48 * live)
