@@ -74,7 +74,7 @@ def _apply(selection: Selection, kind: str, value: str, unit: str, where: str) -
             return replace(selection, event_class=(selection.event_class or bits) & bits or bits)
         return replace(selection, event_type=(selection.event_type or bits) & bits or bits)
     if kind == "TIME":  # a table, which `_with_times` reads, or one range and a table
-        ranges = () if value == "TABLE" else _ranges(value, where)
+        ranges = () if value.upper() == "TABLE" else _ranges(value, where)
         return replace(selection, spans_met=tuple(ranges)) if ranges else selection
     if kind == "POS(RA,DEC)":
         return _apply_circle(selection, value)
