@@ -104,7 +104,7 @@ class ExposureFile:
         assert self.map is not None
         seen = np.arange(N_COVERAGE) if sky.coverage is None else np.flatnonzero(sky.coverage)
         some = coverage_vectors(seen[:: 1 + len(seen) // _PLACES])
-        covered = float(np.mean(np.isfinite(self.map.at(some)).all(axis=0)))
+        covered = float(np.mean((self.map.at(some) > 0).all(axis=0)))
         if covered < 0.5 or not np.isfinite(self.map.nearest(some)).all():
             raise InputError(
                 f"{self.path}: covers {covered:.0%} of the field of the photons; expected the "
@@ -130,7 +130,7 @@ class ExposureFile:
         known = [live for live in (self.selection.years, years) if live > 0]
         shipped = _shipped(load_instrument().parts(event_type))
         flat = self.map.planes.reshape(len(self.map.planes), -1)
-        known_at = np.flatnonzero(np.isfinite(flat).all(axis=0))
+        known_at = np.flatnonzero((flat > 0).all(axis=0))
         own = np.median(flat[:, known_at[:: 1 + len(known_at) // _PLACES]], axis=1)
         usual = np.interp(np.log(self.map.energies_mev), np.log(FINE_ENERGIES_MEV), shipped)
         ratio = float(np.median(own * self.map.scale / usual))
@@ -191,8 +191,8 @@ def read_exposure(path: str | Path, caldb: str | Path | None = None) -> Exposure
         return ExposureFile(path, response, cube.selection)
     # gtexpcube2 writes equatorial pixels and does not say so
     found = read_map(path, "exposure", "cm2 s", unnamed="CEL")
-    planes = np.where(found.planes > 0, found.planes, np.nan)  # none, where it cannot be
-    empty = ~np.isfinite(planes).any(axis=tuple(range(1, planes.ndim)))
+    planes = np.where(found.planes >= 0, found.planes, np.nan)  # none, where it cannot be
+    empty = ~(np.isfinite(planes) & (planes > 0)).any(axis=tuple(range(1, planes.ndim)))
     if empty.any():
         raise InputError(
             f"{path}: no exposure map: at {found.energies_mev[empty][0]:g} MeV none of its values "
