@@ -16,7 +16,7 @@ DEMO_DIR ?= demo_output
 PYTEST_ARGS ?= -n auto --dist loadfile
 
 .DELETE_ON_ERROR:
-.PHONY: all setup test demo docs lint format audit clean
+.PHONY: all setup test demo docs lint format audit verify clean
 
 all: test
 
@@ -59,6 +59,10 @@ audit: $(STAMP)
 	$(BIN)/bandit -q -r src -ll
 	$(BIN)/pip-audit --progress-spinner off --skip-editable
 
+# the figures of the README anew, and which have moved (about an hour; needs the shared data)
+verify: $(STAMP)
+	$(BIN)/python studies/verify.py
+
 # the environment stays; remove .venv by hand to start over
 clean:
-	rm -rf build dist docs/_build docs/api docs/auto_gallery $(DEMO_DIR) .pytest_cache .mypy_cache .ruff_cache src/*.egg-info
+	rm -rf build dist verify_output docs/_build docs/api docs/auto_gallery $(DEMO_DIR) .pytest_cache .mypy_cache .ruff_cache src/*.egg-info

@@ -81,7 +81,7 @@ def expcube(tmp_path):
     """A gtexpcube2 file of 1e11 cm2 s everywhere."""
     header = fits.Header({"PIXTYPE": "HEALPIX", "ORDERING": "RING", "COORDSYS": "GAL"})
     columns = [fits.Column(f"ENERGY{i}", "E", array=np.full(192, 1e11)) for i in (1, 2)]
-    energies = fits.Column("Energy", "D", array=np.array([1e3, 1e4]))
+    energies = fits.Column("Energy", "D", array=np.array([3e2, 1e6]))
     table = fits.BinTableHDU.from_columns(columns, header, name="HPXEXPOSURES")
     nodes = fits.BinTableHDU.from_columns([energies], name="ENERGIES")
     fits.HDUList([fits.PrimaryHDU(), table, nodes]).writeto(tmp_path / "expcube.fits")
@@ -348,6 +348,25 @@ def test_the_exposure_reaches_the_classifier_and_the_header(field_file, field_ca
 def test_what_nothing_depends_on_is_told(field_file, expcube):
     with pytest.warns(UnekWarning, match="exposure and classifier: without effect where nothing"):
         pipeline.load_models(FindConfig(exposure=expcube, classifier="x", classify=False))
+
+
+@pytest.mark.parametrize("classify", [True, False])
+def test_an_exposure_of_other_photons_is_refused_before_anything_is_sought(
+    field_file, expcube, classify, monkeypatch
+):
+    monkeypatch.setattr("fermi_unek.detect.find.find_candidates", None)
+    fits.setval(expcube, "NDSKEYS", value=1, ext=1)
+    fits.setval(expcube, "DSTYP1", value="BIT_MASK(EVENT_TYPE,2,P8R3)", ext=1)
+    fits.setval(expcube, "DSVAL1", value="1:1", ext=1)
+    with pytest.raises(InputError, match="is the exposure of BACK events, the photons are FRONT"):
+        fermi_unek.find_sources(field_file, exposure=expcube, classify=classify)
+
+
+def test_an_exposure_of_other_photons_is_refused_by_inject_too(field_file, expcube, tmp_path):
+    fits.setval(expcube, "TUNIT1", value="m2 s", ext=1)
+    config = InjectConfig(flux=(1e-9,), number=1, exposure=expcube)
+    with pytest.raises(InputError, match="are no exposure of FRONT photons"):
+        pipeline.inject_to_folder(field_file, tmp_path / "out", config)
 
 
 def test_an_exposure_that_cannot_be_used_is_refused_before_photons_are_read(tmp_path):

@@ -23,11 +23,12 @@ from fermi_unek.irf.psf import read_psf
 from fermi_unek.measure import refit_to_file
 from fermi_unek.measure.background import DiffuseImages
 from fermi_unek.measure.channels import channels_of, counts_within, domain
-from fermi_unek.measure.command import find_diffuse, refit_catalog
+from fermi_unek.measure.command import find_diffuse, find_responses, refit_catalog
 from fermi_unek.measure.response import build_response, through_pixels
 from fermi_unek.sky.bins import YEAR_S
 from fermi_unek.sky.counts import Pixels
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
+from fermi_unek.sky.layers import with_layers
 from fermi_unek.sky.selection import Selection
 
 PIXELS = (
@@ -292,6 +293,139 @@ def test_another_class_or_zenith_cut_is_told(tmp_path, keywords, told):
     zenith = (0.0, 105.0) if "zenith" in told else None
     with pytest.warns(UnekWarning, match=told):
         build_response(seen_during(0, 10, zenith_deg=zenith), exposure=[path])
+
+
+def test_an_exposure_of_another_reconstruction_is_told(tmp_path):
+    path = exposure_during(tmp_path / "map.fits", 0, 10)
+    with pytest.warns(UnekWarning, match="made for release P8R3, the photons have P8R2"):
+        build_response(seen_during(0, 10, release="P8R2"), exposure=[path])
+
+
+def orbits(path, part):
+    """Good times of a map during a part of each orbit of the first year."""
+    starts = YEARS[0] + np.arange(0.0, YEAR_S, 5700.0)
+    with fits.open(path, mode="update") as hdus:
+        ends = {"START": starts, "STOP": starts + part * 5700.0}
+        columns = [fits.Column(name, "D", "s", array=values) for name, values in ends.items()]
+        hdus["GTI"] = fits.BinTableHDU.from_columns(columns, name="GTI")
+    return path
+
+
+def test_good_times_of_photons_and_exposure_are_compared(tmp_path):
+    path = orbits(exposure_during(tmp_path / "map.fits", 0, 1), 0.84)
+    whole = level(seen_during(0, 1), path)  # of calendar time, as a simulation has it
+    like = seen_during(0, 1, good_s=0.8 * YEAR_S)
+    with pytest.warns(UnekWarning, match=r"are 84.0% of its time, those of the photons are 80.0%"):
+        assert level(like, path) == pytest.approx(0.8 / 0.84 * whole, rel=1e-3)
+    with pytest.raises(InputError, match=r"those of the photons are 38.0%; expected the exposure"):
+        build_response(seen_during(0, 1, good_s=0.38 * YEAR_S), exposure=[path])
+
+
+@pytest.mark.parametrize("wrong", [1e-4, 1e4])
+def test_an_exposure_in_another_unit_than_it_says_is_refused(tmp_path, wrong):
+    path = write_exposure(tmp_path / "map.fits", 3e11 * wrong)
+    with pytest.raises(InputError, match="are no exposure of FRONT photons, .* is its unit"):
+        build_response(counts(), exposure=[path])
+    with pytest.raises(InputError, match="are no exposure of FRONT photons"):
+        read_exposure(path).instrument(10.0, "front")
+
+
+@pytest.mark.parametrize("nodes", [(1e4, 1e5, 1e6), (0.3, 10.0, 1e3)])
+def test_an_exposure_of_other_energies_than_the_photons_is_refused(tmp_path, nodes):
+    path = write_exposure(tmp_path / "map.fits", 3e11, nodes=nodes)
+    sky = replace(counts(), intervals_mev=((300.0, 1e6),))
+    with pytest.raises(InputError, match="MeV, the photons are of 300 to 1e.06; expected their"):
+        build_response(sky, exposure=[path])
+
+
+def test_beyond_its_energies_an_exposure_goes_on_as_the_shipped_one(tmp_path):
+    path = write_exposure(tmp_path / "map.fits", 3e11, nodes=(500.0, 1e4, 1e5))
+    found = read_exposure(path).at(HERE)[:, 0]
+    shipped = sum(t.exposure_per_year.mean(axis=1) for t in load_instrument().parts("all"))
+    low, edge = np.searchsorted(FINE_ENERGIES_MEV, [250.0, 500.0])
+    at_edge = 3e11 * 0.5**0.1
+    expected = at_edge * shipped[low] / np.interp(np.log(500.0), np.log(FINE_ENERGIES_MEV), shipped)
+    assert found[low] == pytest.approx(expected, rel=0.02)
+    assert found[low] < 0.9 * at_edge < found[edge]
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, np.nan])
+def test_where_an_exposure_is_none_it_covers_nothing(tmp_path, value):
+    plane = np.where(np.arange(60)[:, None] > 35, value, 1.0) * np.ones(120)
+    path = write_exposure(tmp_path / "map.fits", 3e11, plane=plane)
+    with pytest.raises(InputError, match="covers 0% of the field of the photons"):
+        build_response(counts(), exposure=[path])
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].data[1] = value
+    with pytest.raises(InputError, match="at 10000 MeV none of its values is positive and finite"):
+        read_exposure(path)
+
+
+def layered():
+    """Photons of FRONT and BACK, kept apart."""
+    front, back = (
+        replace(
+            small_sky(),
+            event_type=kind,
+            selection=Selection(event_type=bits, spans_met=((YEARS[0], YEARS[10]),)),
+        )
+        for kind, bits in (("front", 1), ("back", 2))
+    )
+    return with_layers([front, back])
+
+
+def layer_levels(*paths):
+    config = RefitConfig(exposure=paths)
+    place = np.argmin(np.abs(FINE_ENERGIES_MEV - 1e3))
+    return [
+        sum(response.exposures(HERE[0]))[place]
+        for response in find_responses(layered(), config, HERE[0])
+    ]
+
+
+def test_a_map_of_all_events_is_shared_out_among_the_layers(tmp_path):
+    path = exposure_during(tmp_path / "map.fits", 0, 10, 3)
+    front, back = layer_levels(path)
+    place = np.argmin(np.abs(FINE_ENERGIES_MEV - 1e3))
+    tables = load_instrument()
+    means = [t.exposure_per_year[place].mean() for t in (tables.front, tables.back)]
+    assert front + back == pytest.approx(3e11, rel=0.01)
+    assert front / back == pytest.approx(means[0] / means[1], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("types", "told"),
+    [
+        ((1,), "is the exposure of FRONT events, the photons are BACK"),
+        ((2, 1), "is the exposure of BACK events, the photons are FRONT"),
+        ((3, 3), r"is the exposure of FRONT\+BACK events, the photons are FRONT"),
+    ],
+)
+def test_exposures_of_one_layer_or_of_both_in_turn_are_refused(tmp_path, types, told):
+    paths = [exposure_during(tmp_path / f"{k}.fits", 0, 10, bits) for k, bits in enumerate(types)]
+    with pytest.raises(InputError, match=told):
+        layer_levels(*paths)
+
+
+def test_a_map_of_unknown_events_does_not_serve_two_layers(tmp_path):
+    path = write_exposure(tmp_path / "map.fits", 3e11)
+    with pytest.raises(InputError, match="does not say of which event types"):
+        layer_levels(path)
+
+
+def test_parts_of_the_events_go_with_a_psf_each(tmp_path):
+    maps = [exposure_during(tmp_path / f"{bits}.fits", 0, 10, bits) for bits in (1, 2)]
+    psf = [write_psf(tmp_path / f"psf{k}.fits") for k in (0, 1)]
+    sky = replace(seen_during(0, 10), event_type="all")
+    sky = replace(sky, selection=replace(sky.selection, event_type=3))
+    response = build_response(sky, exposure=maps, psf=psf, centre=HERE[0])
+    assert len(response.components) == 2
+
+
+@pytest.mark.parametrize("highest", [180, 100, 90])
+def test_the_zenith_cut_of_a_livetime_cube_is_known(shared_data, highest):
+    cube = read_livetime(shared_data / "fermitools" / f"ltcube_z{highest}.fits.gz")
+    assert cube.selection.zenith_deg == (0.0, highest)
 
 
 def test_an_exposure_of_another_field_is_refused(shared_data):

@@ -402,7 +402,9 @@ def test_odd_keywords_are_passed_over():
     assert selection_of(("CONVERSION_TYPE", "0:1")).kind is None
     assert selection_of(("BIT_MASK(EVENT_TYPE,64,P8R3)", "1:1")).kind == "all"
     assert selection_of(("BIT_MASK(EVENT_TYPE,64,P8R3)", "1:1")).label == "EDISP0"
-    assert selection_of(("ENERGY", "TABLE")).energy_mev is None
+    assert selection_of(("TIME", "table")).spans_met == ()
+    with pytest.raises(InputError, match="its value is 'TABLE', expected rising ranges"):
+        selection_of(("ENERGY", "TABLE"))
     assert selection_of(("POS(RA,DEC)", "BOX(1,2,3,4)")).circles == ()
     assert selection_of(("POS(RA,DEC)", "CIRCLE(0,0,180)")).whole_sky
     assert selection_of().label == "unknown"

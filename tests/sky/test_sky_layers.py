@@ -14,7 +14,8 @@ from fermi_unek.config import BinConfig
 from fermi_unek.errors import InputError, UnekWarning
 from fermi_unek.pipeline.inputs import bin_to_file
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV, MISSION_START_MET, N_BINS, YEAR_S
-from fermi_unek.sky.counts import SkyCounts
+from fermi_unek.sky.counts import SkyCounts, bin_from_pixels
+from fermi_unek.sky.geometry.coverage import icrs_circles_coverage
 from fermi_unek.sky.io.readers import read_sky
 from fermi_unek.sky.io.skyfile import cut_region, load_sky, write_sky
 from fermi_unek.sky.layers import layer_of, with_layers
@@ -223,6 +224,44 @@ def test_a_pair_of_psf2_and_psf3_alone_is_one_image(tmp_path):
 def test_one_quartile_alone_is_itself(tmp_path):
     sky = read(cubes(tmp_path, psf3=4))
     assert (sky.event_type, sky.layers) == ("psf3", ())
+
+
+def test_quartiles_that_lack_their_partner_are_layers_under_their_own_names(tmp_path):
+    sky = read(cubes(tmp_path, psf1=2, psf2=3, psf3=4))
+    assert [layer.event_type for layer in sky.layers] == ["psf23", "psf1"]
+    assert [layer.totals[0] for layer in sky.layers] == [7 * 1600, 2 * 1600]
+
+
+@pytest.mark.parametrize("values", [{"front": 2, "psf3": 3}, {"front": 2, "all": 3}])
+def test_event_types_that_do_not_exclude_each_other_are_refused(tmp_path, values):
+    first, second = values
+    with pytest.raises(InputError, match=f"{first} in .*front.fits, {second} in"):
+        read(cubes(tmp_path, **values))
+
+
+def layer(kind: str, place: float = 30.0, years: float = 2.0, **selection) -> SkyCounts:
+    coverage = icrs_circles_coverage(((place, 10.0, 5.0),))
+    one = bin_from_pixels(5, np.arange(3), coverage)
+    cuts = Selection(event_type=EVENT_TYPES[kind], **selection)
+    return SkyCounts((None,) * 5 + (one,), kind, years, selection=cuts)
+
+
+@pytest.mark.parametrize(
+    ("back", "told"),
+    [
+        (layer("back", years=4.0), "are of years 2 and 4; expected the same photons"),
+        (layer("back", place=32.0), "have [67].% of the sky that they cover in common"),
+        (layer("back", event_class=256), "are of event class 128 and 256"),
+    ],
+)
+def test_layers_of_other_times_fields_or_classes_are_told(back, told):
+    with pytest.warns(UnekWarning, match=f"FRONT and BACK photons {told}"):
+        with_layers([layer("front", event_class=128), back])
+
+
+def test_layers_of_different_fields_are_refused():
+    with pytest.raises(InputError, match="FRONT and BACK photons are of different fields"):
+        with_layers([layer("front"), layer("back", place=90.0)])
 
 
 def test_a_layer_may_lack_the_lowest_energies(tmp_path):

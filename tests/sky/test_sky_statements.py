@@ -351,6 +351,104 @@ def test_event_classes_that_are_mixed_are_told(tmp_path):
         read([first, second])
 
 
+# what no photon can have, and files that do not go together --------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("ENERGY", np.nan, "ENERGY holds nan, expected 0 to 2e.07 MeV"),
+        ("ENERGY", 1.6e8, "ENERGY holds 1.6e.08"),  # keV without a unit
+        ("DEC", 146.0, "DEC holds 146, expected -90 to 90 deg"),
+        ("RA", np.nan, "RA holds nan"),
+        ("ZENITH_ANGLE", -3.0, "ZENITH_ANGLE holds -3"),
+    ],
+)
+def test_what_no_photon_can_have_is_refused(tmp_path, column, value, told):
+    path = write(tmp_path / "a.fits", sample())
+    with fits.open(path, mode="update") as hdus:
+        hdus["EVENTS"].data[column][7] = value
+    with pytest.raises(InputError, match=f"a.fits: column {told}"):
+        read(path)
+
+
+def test_places_that_contradict_each_other_are_refused(tmp_path):
+    path = write(tmp_path / "a.fits", sample())
+    with fits.open(path, mode="update") as hdus:
+        hdus["EVENTS"].data["RA"] /= 15.0  # hours, without a unit
+    with pytest.raises(InputError, match="RA, DEC and L, B contradict each other"):
+        read(path)
+
+
+@pytest.mark.parametrize("spans", [[], [(2.0, 1.0)], [(0.0, np.nan)]])
+def test_photons_without_good_time_and_good_time_without_end_are_refused(tmp_path, spans):
+    path = with_gti(write(tmp_path / "a.fits", sample()), spans)
+    with pytest.raises(InputError, match="GTI"):
+        read(path)
+
+
+def test_a_zero_of_time_in_the_header_is_added(tmp_path):
+    whole = read(write(tmp_path / "a.fits", sample()), yearly=True)
+    path = write(tmp_path / "b.fits", sample())
+    with fits.open(path, mode="update") as hdus:
+        for hdu, columns in ((hdus["EVENTS"], ["TIME"]), (hdus["GTI"], ["START", "STOP"])):
+            hdu.header["TIMEZERO"] = 1e8
+            for name in columns:
+                hdu.data[name] -= 1e8
+    shifted = read(path, yearly=True)
+    np.testing.assert_allclose(shifted.selection.spans_met, whole.selection.spans_met)
+    assert [year.totals.tolist() for year in shifted.years] == [
+        year.totals.tolist() for year in whole.years
+    ]
+
+
+@pytest.mark.parametrize(
+    "cut", [("PULSE_PHASE", "0.8:0.2"), ("PULSE_PHASE", "TABLE"), ("ENERGY", "low:high")]
+)
+def test_cuts_that_cannot_be_read_are_refused(tmp_path, cut):
+    path = write(tmp_path / "a.fits", sample(), dss=(*DSS, cut))
+    with pytest.raises(InputError, match=f"{cut[0]}: its value is '{cut[1]}', expected rising"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("P8R3", "P8R2", "of different event reconstructions .P8R2, P8R3"),
+        ("0:100", "0:90", "of different zenith cuts at like energies .100.0, 90.0"),
+    ],
+)
+def test_other_archives_and_zenith_cuts_that_are_mixed_are_told(tmp_path, before, after, told):
+    other = tuple((k.replace(before, after), after if v == before else v) for k, v in DSS)
+    paths = [
+        write(tmp_path / "a.fits", sample(1)),
+        write(tmp_path / "b.fits", sample(2), dss=other),
+    ]
+    with pytest.warns(UnekWarning, match=f"a.fits and 1 more: {told}"):
+        read(paths)
+
+
+def test_the_good_part_of_the_time_is_kept_for_the_sky(tmp_path):
+    orbits = [(START + k * 5400.0, START + k * 5400.0 + 4500.0) for k in range(300)]
+    path = with_gti(write(tmp_path / "a.fits", sample(years=0.04)), orbits)
+    sky = read(path, yearly=True)
+    assert sky.selection.good_part == pytest.approx(5 / 6, abs=1e-3)
+    assert sky.years[0].selection.good_part == pytest.approx(5 / 6, abs=1e-3)
+    assert np.isnan(read(write(tmp_path / "b.fits", sample())).selection.good_part)
+
+
+def test_a_channel_without_a_value_was_not_observed(tmp_path):
+    path = cube(tmp_path / "a.fits", bounds_table(BIN_EDGES))
+    whole = read(path)
+    with fits.open(path) as hdus:
+        hdus[0].data = hdus[0].data.astype(np.float32)
+        hdus[0].data[3] = np.nan
+        hdus.writeto(path, overwrite=True)
+    sky = read(path)
+    assert sky.present.tolist() == [True, True, True, False, True, True]
+    np.testing.assert_array_equal(np.delete(sky.totals, 3), np.delete(whole.totals, 3))
+
+
 # headers of cubes --------------------------------------------------------------------------------
 
 

@@ -83,13 +83,13 @@ class Simbad:
         from pyvo.dal import DALOverflowWarning
 
         types = ", ".join(f"'{kind}'" for kind in CLASSES)
-        # the form in which astroquery itself asks for many cones
+        # the form in which astroquery itself asks for many cones; the types are the package's own
         adql = (
             "SELECT DISTINCT basic.main_id, basic.ra, basic.dec, basic.otype "
             "FROM (SELECT ra, dec, radius FROM TAP_UPLOAD.places) AS places, basic "
             "WHERE CONTAINS(POINT('ICRS', basic.ra, basic.dec), "
             "CIRCLE('ICRS', places.ra, places.dec, places.radius)) = 1 "
-            f"AND basic.otype IN ({types})"  # nosec B608: the package's own list
+            f"AND basic.otype IN ({types})"  # nosec B608
         )
         table = Table(list(cones), names=("ra", "dec", "radius"))
         with transient_errors(), warnings.catch_warnings():

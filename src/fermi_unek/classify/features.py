@@ -145,7 +145,7 @@ def exposure_of_layers(
         of_file = given.years if np.isfinite(given.years) else 1.0
         years = layer_years(sky, of_file)
         whole = sky.livetime_years if sky.livetime_years > 0.0 else float(years.sum())
-        instrument = given.instrument(whole / given.scale_for(sky), sky.event_type)
+        instrument = given.instrument_of(sky, whole, shared=True)
     per_year = exposure_per_year(vectors, sky.event_type, instrument)
     present = np.stack([layer.present for layer in layers_of(sky)])
     return per_year[:, None] * years[:, None] * present

@@ -39,6 +39,10 @@ REFERENCE_MEV = 3000.0
 SPLIT = 16
 """Parts of each inclination bin of a livetime cube; with one the PSF is up to 4% too wide."""
 
+_JOINED = 4
+"""Of these parts, so many together serve the energy dispersion, which takes most of the time; its
+quantiles move by less than 0.4% between 16 and 84%, by 0.7% at the ends."""
+
 
 def find_caldb_file(
     kind: str, irf: str = IRF_NAME, path: str | Path | None = None, types: str = "FB"
@@ -248,6 +252,8 @@ def _dispersion(
         log_energy, centres = _grid(row)
         table = {name: row[name].astype(float) for name in row.array.names[4:]}
         scale = hdus[f"EDISP_SCALING_PARAMS_{event_type}"].data["EDISPSCALE"][0].astype(float)
+    cosines = cosines.reshape(-1, _JOINED).mean(axis=1)
+    weights = weights.reshape(len(weights), -1, _JOINED).sum(axis=2)
     ratio = np.linspace(0.2, 2.5, 2301)
     levels = np.linspace(0.0, 1.0, _DISPERSION_QUANTILES)
     nearest = np.abs(cosines[:, None] - centres[None]).argmin(axis=1)

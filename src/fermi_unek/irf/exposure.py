@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..sky.binning import BINNING
 from ..sky.counts import SkyCounts
 from ..sky.geometry.coverage import N_COVERAGE, coverage_vectors
 from ..sky.io.files import open_fits
@@ -24,8 +25,17 @@ from .instrument import (
 from .livetime import is_livetime, read_livetime
 
 _NSIDE = 64
-_LEAST_CM2_S = 1e5  # ten seconds of it, and more than a count cube holds
 _PLACES = 3000  # of a field at which it is seen whether a map covers it
+_UNLIKE = 100.0
+"""Factor on the shipped exposure that no observation has: m2 for cm2 is 10,000, pointing at one
+place or away from it less than ten."""
+
+_UNKNOWN_YEARS = 1.0 / 365.25, 25.0
+"""Where neither photons nor map say how long was observed: a day, and more than the mission."""
+
+_BELOW, _ABOVE = 2.0, 10.0
+"""How much lower, and higher, than its map's energies photons may be: bins are given by their
+centers, and above some GeV exposures are flat."""
 
 
 @dataclass(frozen=True)
@@ -56,39 +66,81 @@ class ExposureFile:
     def at(self, vectors: np.ndarray) -> np.ndarray:
         """Exposure (45, N) of a map, cm2 s, at the package's true energies and Galactic vectors.
 
-        A power law between the file's energies. Off the map its nearest value serves.
+        A power law between the file's energies, beyond them in proportion to the shipped tables.
+        Off the map its nearest value serves.
         """
         assert self.map is not None
         planes = np.log(np.maximum(self.map.nearest(vectors), 1e-30))
-        nodes = np.log(self.map.energies_mev)
-        return np.exp(
-            np.array([np.interp(np.log(FINE_ENERGIES_MEV), nodes, place) for place in planes.T]).T
-        )
+        nodes, fine = np.log(self.map.energies_mev), np.log(FINE_ENERGIES_MEV)
+        found = np.array([np.interp(fine, nodes, place) for place in planes.T]).T
+        shipped = np.log(_shipped(load_instrument().parts(self.selection.kind or "all")))
+        beyond = shipped - np.interp(np.clip(fine, nodes[0], nodes[-1]), fine, shipped)
+        return np.exp(found + beyond[:, None])
 
-    def scale_for(self, sky: SkyCounts, *, component: bool = False) -> float:
+    def scale_for(self, sky: SkyCounts, *, component: bool = False, shared: bool = False) -> float:
         """Part of the file's exposure that the photons of a sky were taken in.
 
         Parameters
         ----------
         sky : SkyCounts
-        component : bool
-            Whether the file may be of some of the photons' event types alone.
+        component, shared : bool
+            Whether the file may be of a part of the photons' event types alone, or of others
+            besides.
 
         Raises
         ------
         InputError
-            The file is of other events, another time, or another place.
+            The file is of other events or energies, another time, or another place.
         """
         if self.map is not None:
-            seen = np.arange(N_COVERAGE) if sky.coverage is None else np.flatnonzero(sky.coverage)
-            some = coverage_vectors(seen[:: 1 + len(seen) // _PLACES])
-            covered = float(np.mean(np.isfinite(self.map.at(some))))
-            if covered < 0.5:
-                raise InputError(
-                    f"{self.path}: covers {covered:.0%} of the field of the photons; expected the "
-                    "exposure of this field"
-                )
-        return time_scale(sky.selection, self.selection, str(self.path), component=component)
+            self._check_place(sky)
+            self._check_energies(sky)
+            self._check_level(sky.livetime_years, self.selection.kind or sky.event_type)
+        return time_scale(
+            sky.selection, self.selection, str(self.path), component=component, shared=shared
+        )
+
+    def _check_place(self, sky: SkyCounts) -> None:
+        assert self.map is not None
+        seen = np.arange(N_COVERAGE) if sky.coverage is None else np.flatnonzero(sky.coverage)
+        some = coverage_vectors(seen[:: 1 + len(seen) // _PLACES])
+        covered = float(np.mean((self.map.at(some) > 0).all(axis=0)))
+        if covered < 0.5 or not np.isfinite(self.map.nearest(some)).all():
+            raise InputError(
+                f"{self.path}: covers {covered:.0%} of the field of the photons; expected the "
+                "exposure of this field"
+            )
+
+    def _check_energies(self, sky: SkyCounts) -> None:
+        assert self.map is not None
+        if not sky.intervals_mev:
+            return
+        lowest = max(sky.intervals_mev[0][0], BINNING.edges_mev[0])
+        highest = min(sky.intervals_mev[-1][1], BINNING.edges_mev[-1])
+        low, high = self.map.energies_mev[[0, -1]]
+        if low > _BELOW * lowest or _ABOVE * high < highest:
+            raise InputError(
+                f"{self.path}: is the exposure at {low:g} to {high:g} MeV, the photons are of "
+                f"{lowest:g} to {highest:g}; expected their energies"
+            )
+
+    def _check_level(self, years: float, event_type: str) -> None:
+        """Refuse what no observation of a length has, in whatever unit it may be meant."""
+        assert self.map is not None
+        known = [live for live in (self.selection.years, years) if live > 0]
+        shipped = _shipped(load_instrument().parts(event_type))
+        flat = self.map.planes.reshape(len(self.map.planes), -1)
+        known_at = np.flatnonzero((flat > 0).all(axis=0))
+        own = np.median(flat[:, known_at[:: 1 + len(known_at) // _PLACES]], axis=1)
+        usual = np.interp(np.log(self.map.energies_mev), np.log(FINE_ENERGIES_MEV), shipped)
+        ratio = float(np.median(own * self.map.scale / usual))
+        least, most = (known[0], known[0]) if known else _UNKNOWN_YEARS
+        if not least / _UNLIKE < ratio < most * _UNLIKE:
+            raise InputError(
+                f"{self.path}: {ratio * np.median(usual):.2g} cm2 s are no exposure of "
+                f"{event_type.upper()} photons, which is {np.median(usual):.2g} a year; is its "
+                "unit (BUNIT, TUNIT) right?"
+            )
 
     def instrument(self, years: float, event_type: str) -> Instrument:
         """The instrument of an observation.
@@ -106,8 +158,14 @@ class ExposureFile:
         """
         if self.map is None:
             return self.response
+        self._check_level(years, event_type)
         energies, maps = self.map.whole_sky(_NSIDE, part=True)
         return _scaled(self.response, energies, maps, years, event_type)
+
+    def instrument_of(self, sky: SkyCounts, years: float, *, shared: bool = False) -> Instrument:
+        """`instrument` of the photons of a sky and their live time; see `scale_for`."""
+        scale = self.scale_for(sky, shared=shared)
+        return self.instrument(years / scale, self.selection.kind or sky.event_type)
 
 
 def read_exposure(path: str | Path, caldb: str | Path | None = None) -> ExposureFile:
@@ -133,13 +191,19 @@ def read_exposure(path: str | Path, caldb: str | Path | None = None) -> Exposure
         return ExposureFile(path, response, cube.selection)
     # gtexpcube2 writes equatorial pixels and does not say so
     found = read_map(path, "exposure", "cm2 s", unnamed="CEL")
-    highest = np.nanmax(found.planes, initial=0.0) * found.scale
-    if not np.isfinite(found.planes).any() or highest < _LEAST_CM2_S:
+    planes = np.where(found.planes >= 0, found.planes, np.nan)  # none, where it cannot be
+    empty = ~(np.isfinite(planes) & (planes > 0)).any(axis=tuple(range(1, planes.ndim)))
+    if empty.any():
         raise InputError(
-            f"{path}: no exposure map: its values reach {highest:.3g} and must be finite, expected "
-            f"cm2 s, {_LEAST_CM2_S:g} at least"
+            f"{path}: no exposure map: at {found.energies_mev[empty][0]:g} MeV none of its values "
+            "is positive and finite"
         )
-    return ExposureFile(path, load_instrument(), found.selection, found)
+    return ExposureFile(path, load_instrument(), found.selection, replace(found, planes=planes))
+
+
+def _shipped(tables: tuple[ResponseTables, ...]) -> np.ndarray:
+    """Mean exposure (45,) of a year over the sky, cm2 s, of event types together."""
+    return np.asarray(sum(part.exposure_per_year.mean(axis=1) for part in tables), float)
 
 
 def instrument_for(

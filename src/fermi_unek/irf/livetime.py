@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class LivetimeCube:
     seconds, weighted : arrays (P, C)
         Livetime, and the same weighted by the livetime fraction, summed over azimuth.
     selection : Selection
-        The times it is made of.
+        The times it is made of, and the zenith cut.
     """
 
     path: Path
@@ -93,6 +93,7 @@ def read_livetime(path: str | Path) -> LivetimeCube:
             for name in ("EXPOSURE", "WEIGHTED_EXPOSURE")
         ]
         selection = read_selection(path, hdus, hdus.index_of("EXPOSURE"))
+        highest = table.header.get("ZENMAX")
     bins = times[0].shape[1]
     # sums over azimuth come first, then one bin of it after the other
     if not len(low) or bins % len(low) or not hp.isnpixok(len(ra)):
@@ -105,4 +106,17 @@ def read_livetime(path: str | Path) -> LivetimeCube:
             f"{path}: cannot be read as a livetime cube: it spans no time (TSTART, TSTOP, GTI)"
         )
     seconds, weighted = (values[:, : len(low)] for values in times)
+    if not isinstance(highest, int | float):
+        highest = 180.0 if _sees_half_the_sky(seconds, weighted, selection.good_s) else None
+    if highest is not None:
+        selection = replace(selection, zenith_deg=(0.0, float(highest)))
     return LivetimeCube(path, low, high, ra, dec, seconds, weighted, selection)
+
+
+def _sees_half_the_sky(seconds: np.ndarray, weighted: np.ndarray, good_s: float) -> bool:
+    """Whether no zenith cut was made, which gtltcube (zmax) says by leaving it out of the header.
+
+    Uncut, a place is seen during half of the live time; with a cut at 100 degrees, during 0.41.
+    """
+    live = good_s * weighted.sum() / seconds.sum()
+    return bool(seconds.sum(axis=1).mean() > 0.48 * live)

@@ -257,6 +257,8 @@ def find_responses(
 ) -> tuple[Response, ...]:
     """Response of each event type of a sky; files for each, where as many are given.
 
+    One map for several event types is shared out among them.
+
     Parameters
     ----------
     sky : SkyCounts
@@ -284,6 +286,7 @@ def find_responses(
             caldb=config.caldb,
             years=config.years,
             centre=centre,
+            shared=len(layers) > 1 and len(config.exposure) == 1,
         )
         for number, layer in enumerate(layers)
     )

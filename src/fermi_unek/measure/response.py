@@ -198,6 +198,7 @@ def build_response(
     caldb: Path | None = None,
     years: float | None = None,
     centre: np.ndarray | None = None,
+    shared: bool = False,
 ) -> Response:
     """The response of the photons of one event type.
 
@@ -215,6 +216,8 @@ def build_response(
         years.
     centre : array (3,), optional
         Where the PSF files were made for; their exposure serves where no map is given.
+    shared : bool
+        The map is of other layers too.
 
     Raises
     ------
@@ -223,7 +226,7 @@ def build_response(
         from nowhere.
     """
     files = [read_exposure(path, caldb) for path in exposure]
-    scales = [file.scale_for(sky, component=len(files) > 1) for file in files]
+    scales = [file.scale_for(sky, component=len(files) > 1, shared=shared) for file in files]
     cubes = [file for file in files if file.map is None]
     if caldb is not None and not cubes:
         raise InputError(
@@ -259,7 +262,7 @@ def build_response(
             "the events, or a PSF file for each"
         )
     elif files:
-        components = _split(files[0], scales[0], package)
+        components = _split(files[0], scales[0], package, shared)
     else:
         live = _years(sky, years)
         components = [
@@ -289,13 +292,20 @@ def _years(sky: SkyCounts, years: float | None) -> float:
 
 
 def _split(
-    exposure: ExposureFile, scale: float, package: tuple[ResponseTables, ...]
+    exposure: ExposureFile, scale: float, package: tuple[ResponseTables, ...], shared: bool
 ) -> list[Component]:
-    """One map of FRONT and BACK events, shared out as the package's exposures are."""
-    means = np.array([tables.exposure_per_year.mean(axis=1) for tables in package])
+    """One map of several event types, shared out as the package's exposures are."""
+    kind = exposure.selection.kind
+    if shared and kind is None:
+        raise InputError(
+            f"{exposure.path}: does not say of which event types it is the exposure; expected a "
+            "map for each layer, the sharper first"
+        )
+    whole = load_instrument().parts(kind) if shared and kind else package
+    total = np.sum([tables.exposure_per_year.mean(axis=1) for tables in whole], axis=0)
     return [
-        Component(tables, exposure, share * scale)
-        for tables, share in zip(package, means / means.sum(axis=0), strict=True)
+        Component(tables, exposure, scale * tables.exposure_per_year.mean(axis=1) / total)
+        for tables in package
     ]
 
 

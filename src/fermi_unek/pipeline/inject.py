@@ -10,7 +10,8 @@ from ..config import FindConfig, InjectConfig, SearchSettings
 from ..errors import InputError
 from ..evaluate.files import INJECTION_FILES, write_injection
 from ..evaluate.injection import Injection, inject
-from ..irf.exposure import instrument_for
+from ..irf.exposure import read_exposure
+from ..irf.instrument import load_instrument
 from ..outputs import check_folder
 from ..progress import Progress, silent
 from .inputs import Inputs, read_photons
@@ -51,7 +52,9 @@ def inject_to_folder(
     injection = inject(
         sky,
         lambda counts: search(counts, looking, models),
-        instrument_for(config.exposure, None, years, sky.event_type),
+        load_instrument()
+        if config.exposure is None
+        else read_exposure(config.exposure).instrument_of(sky, years),
         years,
         np.array(config.flux),
         config.number,

@@ -77,7 +77,9 @@ def load_models(config: FindConfig) -> Models:
     with stage("loading networks and catalogs"):
         exposure = None if config.exposure is None else read_exposure(config.exposure)
         check_priors(config.priors)
-        idle = [name for name in ("exposure", "classifier", "priors") if getattr(config, name)]
+        idle = [name for name in ("classifier", "priors") if getattr(config, name)]
+        if exposure is not None and exposure.map is not None and not config.measure:
+            idle = ["exposure", *idle]
         if idle and not config.classify:
             warnings.warn(
                 f"{' and '.join(idle)}: without effect where nothing is classified; positions and "

@@ -107,6 +107,8 @@ def search(
     area = searched_area(sky, config.region)
     models = _suited(models or load_models(config), sky, config)
     localizer = models.localizer
+    if models.exposure is not None:
+        models.exposure.scale_for(sky, component=bool(sky.layers))
     with stage("finding candidates"):
         candidates = find_candidates(
             sky,

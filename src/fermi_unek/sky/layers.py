@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,11 +11,15 @@ from operator import or_
 
 import numpy as np
 
+from ..errors import InputError, UnekWarning
 from .bins import N_BINS, NATIVE_ORDERS
 from .counts import BinCounts, SkyCounts
-from .geometry.coverage import unite
+from .geometry.coverage import intersect, unite
 from .io.parts import merge_pixels
-from .selection import EVENT_TYPES, LAYERS, merged_spans
+from .selection import EVENT_TYPES, LAYERS, merged_spans, name_of, united_times
+
+_SAME = 0.02
+_SAME_FIELD = 0.8  # pixels of two shapes along the rims of small fields
 
 
 def layer_of(event_type: str) -> str:
@@ -30,12 +35,24 @@ def with_layers(layers: Sequence[SkyCounts]) -> SkyCounts:
     Parameters
     ----------
     layers : sequence of SkyCounts
-        Of one pair of `LAYERS`.
+        Of one pair of `LAYERS`, or of parts of them.
+
+    Raises
+    ------
+    InputError
+        They have no part of the sky in common.
+
+    Warns
+    -----
+    UnekWarning
+        They are of other times, event classes or parts of the sky.
     """
     if len(layers) == 1:
         return layers[0]
     order = [name for pair in LAYERS.values() for name in pair]
-    layers = sorted(layers, key=lambda layer: order.index(layer.event_type))
+    layers = sorted(layers, key=lambda layer: order.index(layer_of(layer.event_type)))
+    for layer in layers[1:]:
+        _compare(layers[0], layer)
     total = added(layers)
     by_year: dict[int, list[SkyCounts]] = defaultdict(list)
     for layer in layers:
@@ -45,15 +62,44 @@ def with_layers(layers: Sequence[SkyCounts]) -> SkyCounts:
     return replace(total, years=years, layers=tuple(layers))
 
 
+def _compare(one: SkyCounts, other: SkyCounts) -> None:
+    """Say where two layers are not of the same photons but for their event types."""
+    kinds = one.event_type.upper(), other.event_type.upper()
+    common = intersect(one.coverage, other.coverage)
+    if common is not None:
+        whole = unite(one.coverage, other.coverage)
+        part = common.sum() / (common.size if whole is None else whole.sum())
+        if not part:
+            raise InputError(f"{kinds[0]} and {kinds[1]} photons are of different fields")
+        if part < _SAME_FIELD:
+            _tell(kinds, f"have {part:.0%} of the sky that they cover in common")
+    for what, values in (
+        ("years", tuple(layer.livetime_years for layer in (one, other))),
+        ("event class", tuple(layer.selection.event_class or np.nan for layer in (one, other))),
+    ):
+        if abs(values[1] / values[0] - 1.0) > _SAME:  # NaN where not known
+            _tell(kinds, f"are of {what} {values[0]:.4g} and {values[1]:.4g}")
+
+
+def _tell(kinds: tuple[str, str], what: str) -> None:
+    warnings.warn(
+        f"{kinds[0]} and {kinds[1]} photons {what}; expected the same photons, parted by event "
+        "type alone",
+        UnekWarning,
+        stacklevel=4,
+    )
+
+
 def added(skies: Sequence[SkyCounts]) -> SkyCounts:
     """Photons of several skies of one time as those of one, of all their event types."""
     bits = reduce(or_, (EVENT_TYPES[sky.event_type] for sky in skies))
     selections = [sky.selection for sky in skies]
     types = [selection.event_type for selection in selections]
+    spans, good = united_times(selections)
     return replace(
         skies[0],
         bins=tuple(_bin(index, [sky.bins[index] for sky in skies]) for index in range(N_BINS)),
-        event_type=next((name for name, known in EVENT_TYPES.items() if known == bits), "psf"),
+        event_type=name_of(bits) or "psf",
         livetime_years=max((sky.livetime_years for sky in skies), key=np.nan_to_num),
         years=(),
         fine=(),
@@ -61,7 +107,8 @@ def added(skies: Sequence[SkyCounts]) -> SkyCounts:
         selection=replace(
             selections[0],
             event_type=None if None in types else reduce(or_, filter(None, types)),
-            spans_met=merged_spans(span for one in selections for span in one.spans_met),
+            spans_met=spans,
+            good_s=good,
         ),
         intervals_mev=merged_spans(span for sky in skies for span in sky.intervals_mev),
         counted_in=tuple(

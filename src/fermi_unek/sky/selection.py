@@ -39,6 +39,8 @@ _TYPES |= {64: "EDISP0", 128: "EDISP1", 256: "EDISP2", 512: "EDISP3"}
 _CLASSES = {16: "TRANSIENT020", 64: "TRANSIENT010", 128: "SOURCE", 256: "CLEAN"}
 _CLASSES |= {512: "ULTRACLEAN", 1024: "ULTRACLEANVETO", 2048: "SOURCEVETO"}
 _SAME_TIME = 0.02
+_LIKE_ORBITS = 0.1  # years differ by as much in the part of the time that was good
+_NO_ORBITS = 0.99  # good times without the gaps of orbits: calendar time, or a simulation
 
 Span = tuple[float, float]
 
@@ -51,6 +53,8 @@ class Selection:
     ----------
     event_class, event_type : int or None
         Bit masks; None when the file does not say.
+    release : str
+        Event reconstruction that the masks are of, such as P8R3; blank when not known.
     energy_mev, zenith_deg : (float, float) or None
         Lowest and highest value kept.
     circles : tuple of (ra, dec, radius)
@@ -76,6 +80,7 @@ class Selection:
     spans_met: tuple[Span, ...] = ()
     good_s: float = float("nan")
     phase: float = 1.0
+    release: str = ""
     simulated: bool = False
 
     @property
@@ -83,8 +88,7 @@ class Selection:
         """Name in `EVENT_TYPES`; "all" for other mixtures, None when not known."""
         if not self.event_type:
             return None
-        mask = self.event_type & (FRONT | BACK) or self.event_type
-        return {bits: name for name, bits in EVENT_TYPES.items()}.get(mask, "all")
+        return name_of(self.event_type & (FRONT | BACK) or self.event_type) or "all"
 
     @property
     def label(self) -> str:
@@ -101,10 +105,34 @@ class Selection:
         """Calendar years of the spans times the part of the phase; NaN when not known."""
         return merged_years(self.spans_met) * self.phase
 
+    @property
+    def good_part(self) -> float:
+        """Part of the spans that was good; NaN when not known, as where orbits leave no gaps."""
+        part = _ratio(self.good_s, merged_years(self.spans_met) * YEAR_S)
+        return part if part < _NO_ORBITS else float("nan")
+
     def within(self, window: Span) -> Selection:
         """The selection with its times cut to a window, s."""
         spans = tuple((max(a, window[0]), min(z, window[1])) for a, z in self.spans_met)
-        return replace(self, spans_met=tuple((a, z) for a, z in spans if a < z))
+        spans = tuple((a, z) for a, z in spans if a < z)
+        part = _ratio(merged_years(spans), merged_years(self.spans_met))
+        return replace(self, spans_met=spans, good_s=self.good_s * part)
+
+
+def name_of(event_type: int) -> str:
+    """Name of a bit mask in `EVENT_TYPES`; blank where it has none."""
+    return {bits: name for name, bits in EVENT_TYPES.items()}.get(event_type, "")
+
+
+def united_times(selections: Sequence[Selection]) -> tuple[tuple[Span, ...], float]:
+    """Spans of several selections together, and the good time in them, s; of like parts."""
+    spans = merged_spans(span for one in selections for span in one.spans_met)
+    apart = sum(merged_years(one.spans_met) for one in selections)
+    return spans, sum(one.good_s for one in selections) * _ratio(merged_years(spans), apart)
+
+
+def _ratio(value: float, whole: float) -> float:
+    return value / whole if whole > 0 else float("nan")
 
 
 def _words(mask: int | None, names: dict[int, str], otherwise: str) -> str:
@@ -151,10 +179,9 @@ def warn_of_cuts(selection: Selection, where: str) -> None:
         told.append(
             f"holds {selection.phase:.0%} of the pulse phase; the live time is multiplied by it"
         )
-    calendar = sum(stop - start for start, stop in selection.spans_met)
-    if selection.good_s < 0.6 * calendar:
+    if selection.good_part < 0.6:
         told.append(
-            f"its good time intervals (GTI) are {selection.good_s / calendar:.0%} of the time "
+            f"its good time intervals (GTI) are {selection.good_part:.0%} of the time "
             "they lie in, where a survey has 80% or more: exposures without a livetime file are "
             "too large by as much"
         )
@@ -163,7 +190,12 @@ def warn_of_cuts(selection: Selection, where: str) -> None:
 
 
 def time_scale(
-    photons: Selection, exposure: Selection, where: str, *, component: bool = False
+    photons: Selection,
+    exposure: Selection,
+    where: str,
+    *,
+    component: bool = False,
+    shared: bool = False,
 ) -> float:
     """Compare photons with the exposure made for them; part of its time that they were taken in.
 
@@ -173,8 +205,8 @@ def time_scale(
         What is not known of either is not compared.
     where : str
         The exposure or livetime file.
-    component : bool
-        Whether it may be of some of the photons' event types alone.
+    component, shared : bool
+        Whether it may be of a part of the photons' event types alone, or of others besides.
 
     Raises
     ------
@@ -184,46 +216,77 @@ def time_scale(
     Warns
     -----
     UnekWarning
-        Other event classes or zenith cuts, or times of another length.
+        Other event classes, releases or zenith cuts, or times of another length.
     """
-    theirs, own = photons.event_type, exposure.event_type
-    if theirs and own and (theirs & own if component else theirs) != own:
-        raise InputError(
-            f"{where}: is the exposure of {exposure.label} events, the photons are {photons.label}"
-        )
+    theirs, own = exposure.event_type, photons.event_type
+    if theirs and own and theirs != own:
+        common = theirs & own
+        if not (component and common == theirs or shared and common == own):
+            raise InputError(
+                f"{where}: is the exposure of {exposure.label} events, the photons are "
+                f"{photons.label}"
+            )
     for name, value, other in (
         ("event class", photons.event_class, exposure.event_class),
+        ("release", photons.release, exposure.release),
         ("zenith cut", _highest(photons.zenith_deg), _highest(exposure.zenith_deg)),
     ):
-        if value is not None and other is not None and value != other:
+        if value and other and value != other:
             warnings.warn(
-                f"{where}: made for {name} {other:g}, the photons have {value:g}; fluxes are off "
-                "by the ratio of their exposures",
+                f"{where}: made for {name} {other}, the photons have {value}; fluxes are off by "
+                "the ratio of their exposures",
                 UnekWarning,
                 stacklevel=3,
             )
     if not photons.spans_met or not exposure.spans_met:
         return photons.phase
-    total = merged_years(exposure.spans_met)
+    return (
+        photons.phase
+        * _calendar_part(photons, exposure, where)
+        * _good_part(photons, exposure, where)
+    )
+
+
+def _calendar_part(photons: Selection, exposure: Selection, where: str) -> float:
+    """Part of the exposure's calendar time that the photons are of, which it must hold."""
+    total, taken = merged_years(exposure.spans_met), merged_years(photons.spans_met)
     common = sum(
         max(min(z, w) - max(a, b), 0.0) for a, z in photons.spans_met for b, w in exposure.spans_met
     ) / (YEAR_S)
-    taken = merged_years(photons.spans_met)
     if common < (1.0 - _SAME_TIME) * taken:
         raise InputError(
             f"{where}: covers {common:.3g} of the {taken:.3g} years of the photons; expected the "
             "exposure of all their good time intervals (GTI)"
         )
-    if common < (1.0 - _SAME_TIME) * total:
-        warnings.warn(
-            f"{where}: is the exposure of {total:.3g} years, the photons (GTI) are of {taken:.3g}; "
-            "it is scaled in proportion",
-            UnekWarning,
-            stacklevel=3,
-        )
-        return photons.phase * common / total
-    return photons.phase
+    if common >= (1.0 - _SAME_TIME) * total:
+        return 1.0
+    warnings.warn(
+        f"{where}: is the exposure of {total:.3g} years, the photons (GTI) are of {taken:.3g}; "
+        "it is scaled in proportion",
+        UnekWarning,
+        stacklevel=4,
+    )
+    return common / total
 
 
-def _highest(span: Span | None) -> float | None:
-    return None if span is None else span[1]
+def _good_part(photons: Selection, exposure: Selection, where: str) -> float:
+    """Good time of the photons for that of the exposure in like spans.
+
+    A few percent are other cuts on the quality of the data, alike for all places. What cuts more
+    chose its times by where the instrument looked, and no factor makes its exposure.
+    """
+    part = photons.good_part / exposure.good_part
+    if not abs(part - 1.0) > _SAME_TIME:  # NaN where either is not known
+        return 1.0
+    told = (
+        f"{where}: is made of good time intervals (GTI) that are {exposure.good_part:.1%} of its "
+        f"time, those of the photons are {photons.good_part:.1%}"
+    )
+    if abs(part - 1.0) > _LIKE_ORBITS:
+        raise InputError(f"{told}; expected the exposure of the photons' own intervals")
+    warnings.warn(f"{told}; it is scaled in proportion", UnekWarning, stacklevel=4)
+    return part
+
+
+def _highest(span: Span | None) -> str:
+    return "" if span is None else f"{span[1]:g}"

@@ -55,10 +55,10 @@ def read_channels(
     return plan_rebin(edges, str(path))
 
 
-def observed_energies(plan: RebinPlan, selection: Selection) -> tuple[Span, ...]:
-    """What was observed: the channels (MeV), as far as the cut on energy left them."""
+def observed_energies(plan: RebinPlan, selection: Selection, seen: np.ndarray) -> tuple[Span, ...]:
+    """What was observed: the channels `seen` (MeV), as far as the cut on energy left them."""
     lowest, highest = selection.energy_mev or (0.0, np.inf)
-    spans = [(max(float(a), lowest), min(float(z), highest)) for a, z in plan.edges_mev]
+    spans = [(max(float(a), lowest), min(float(z), highest)) for a, z in plan.edges_mev[seen]]
     return tuple(span for span in spans if span[0] < span[1])
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 
 import healpy as hp
 import numpy as np
 from astropy.io import fits
 
+from ...errors import InputError
 from ..bins import ENERGY_EDGES_MEV, N_BINS, NATIVE_ORDERS, native_order
 from ..geometry.coverage import icrs_circles_coverage, inside_circle, intersect
 from .channels import (
@@ -16,6 +18,7 @@ from .channels import (
     cube_event_type,
     observed_energies,
     read_channels,
+    unobserved,
     whole_counts,
 )
 from .dss import read_selection
@@ -59,8 +62,10 @@ def read_cube(
     sums = [PixelSum() for _ in range(N_BINS)]
     narrow = [PixelSum() for _ in plan.edges_mev]
     fine_rng = rng.spawn(1)[0]  # what networks see must not depend on it
+    seen = np.zeros(cells.n_channels, dtype=bool)
     moved = total = 0
     for where, channel, values in cells.blocks():
+        seen[channel] |= not unobserved(values).all()
         if not plan.shares[channel, 1:-1].any():
             continue  # wholly outside of the network's energies
         counts = whole_counts(path, values)
@@ -83,7 +88,9 @@ def read_cube(
             for pixels, number in pieces:
                 narrow[channel].add(*_inside(pixels, number, order, cuts))
     warn_moved(moved, total, str(path))
-    intervals = observed_energies(plan, selection)
+    if not seen.any():
+        raise InputError(f"{path}: no pixel of any channel was observed")
+    intervals = observed_energies(plan, selection, seen)
     return SkyPart(
         name=str(path),
         kind=cells.kind,
@@ -93,7 +100,9 @@ def read_cube(
         counts=tuple(bin_sum.result() for bin_sum in sums),
         fine={
             (float(low), float(high)): bin_sum.result()
-            for (low, high), bin_sum in zip(plan.edges_mev, narrow, strict=True)
+            for (low, high), bin_sum in zip(
+                plan.edges_mev[seen], compress(narrow, seen), strict=True
+            )
             if fine and low > _LOWEST_MEV and high < _HIGHEST_MEV
         },
         coverage=intersect(cells.coverage(), icrs_circles_coverage(selection.circles)),

@@ -31,7 +31,8 @@ def read_selection(path: Path, hdus: fits.HDUList, index: int) -> Selection:
     Raises
     ------
     InputError
-        A cut in a unit of another kind, or of ranges of energy with a gap between them.
+        A cut that cannot be read, in a unit of another kind, or of ranges of energy with a gap
+        between them; good time intervals that end before they begin.
     """
     headers = hdus[0].header, hdus[index].header
     selection = Selection(simulated=any(h.get("OBSERVER") == SIMULATED for h in headers))
@@ -66,35 +67,38 @@ def event_type_cut(event_type: str) -> tuple[str, str, str]:
 
 
 def _apply(selection: Selection, kind: str, value: str, unit: str, where: str) -> Selection:
-    mask = re.match(r"BIT_MASK\((EVENT_CLASS|EVENT_TYPE),(\d+)", kind)
+    mask = re.match(r"BIT_MASK\((EVENT_CLASS|EVENT_TYPE),(\d+)(?:,(\w+))?", kind)
     if mask:
         if value.replace(" ", "") != "1:1":
             raise InputError(f"{where}: its value is {value!r}, expected 1:1")
         bits = int(mask[2])
+        selection = replace(selection, release=mask[3] or selection.release)
         # of a file that was cut twice the bits of both cuts are left
         if mask[1] == "EVENT_CLASS":
             return replace(selection, event_class=(selection.event_class or bits) & bits or bits)
         return replace(selection, event_type=(selection.event_type or bits) & bits or bits)
-    ranges = _ranges(value)
+    if kind == "TIME":  # a table, which `_with_times` reads, or one range and a table
+        ranges = () if value.upper() == "TABLE" else _ranges(value, where)
+        return replace(selection, spans_met=tuple(ranges)) if ranges else selection
+    if kind == "POS(RA,DEC)":
+        return _apply_circle(selection, value)
     if kind == "CONVERSION_TYPE":  # how Pass 7 files and gtselect convtype say it
+        ranges = _ranges(value, where)
         if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
             return replace(selection, event_type=FRONT if ranges[0][0] == 0 else BACK)
-    if kind == "ENERGY" and ranges:
-        joined = merged_spans(ranges)
+    if kind == "ENERGY":
+        joined = merged_spans(_ranges(value, where))
         if len(joined) > 1:
             raise InputError(f"{where}: {value} are ranges with a gap, expected one without")
         scale = factor(unit, "MeV", where, "MeV")
         return replace(selection, energy_mev=_both(selection.energy_mev, joined[0], scale))
-    if kind == "ZENITH_ANGLE" and ranges:
+    if kind == "ZENITH_ANGLE":
         scale = factor(unit, "deg", where, "deg")
-        return replace(selection, zenith_deg=_both(selection.zenith_deg, ranges[0], scale))
-    if kind == "TIME" and ranges:
-        return replace(selection, spans_met=tuple(ranges))
-    if kind.endswith("PHASE") and ranges:
-        kept = sum(stop - start for start, stop in merged_spans(ranges))
+        cut = _ranges(value, where)[0]
+        return replace(selection, zenith_deg=_both(selection.zenith_deg, cut, scale))
+    if kind.endswith("PHASE"):
+        kept = sum(stop - start for start, stop in merged_spans(_ranges(value, where)))
         return replace(selection, phase=kept if kept < _WHOLE_PHASE else 1.0)
-    if kind.startswith("POS("):
-        return _apply_circle(selection, value)
     return selection
 
 
@@ -111,13 +115,15 @@ def _apply_circle(selection: Selection, value: str) -> Selection:
     return replace(selection, circles=(*selection.circles, (ra, dec, radius)), whole_sky=False)
 
 
-def _ranges(value: str) -> list[Span]:
+def _ranges(value: str, where: str) -> list[Span]:
     """The ranges of a DSVAL such as ``1000:500000``, ``0:1,2:3`` or ``0``."""
     try:
         ends = [[float(end) for end in part.split(":")] for part in value.split(",")]
     except ValueError:
-        return []
-    return [(min(pair), max(pair)) for pair in ends]
+        ends = []
+    if not ends or not all(pair[0] <= pair[-1] for pair in ends):
+        raise InputError(f"{where}: its value is {value!r}, expected rising ranges of numbers")
+    return [(pair[0], pair[-1]) for pair in ends]
 
 
 def _both(before: Span | None, cut: Span, scale: float) -> Span:
@@ -129,12 +135,20 @@ def _both(before: Span | None, cut: Span, scale: float) -> Span:
 
 
 def good_times(path: Path, hdus: fits.HDUList) -> np.ndarray | None:
-    """Good time intervals (N, 2), s, rising and apart; None where a file has no such table."""
+    """Good time intervals (N, 2), s, rising and apart; None where a file has no such table.
+
+    Raises
+    ------
+    InputError
+        One that ends before it begins, or has no end.
+    """
     for hdu in hdus:
         names = {name.upper() for name in getattr(hdu, "columns", fits.ColDefs([])).names}
         if hdu.name == "GTI" and {"START", "STOP"} <= names:
             shift = met_shift(hdu.header)
             ends = [column(hdu, end, "s", str(path), "s") + shift for end in ("START", "STOP")]
+            if not np.all(ends[0] <= ends[1]):
+                raise InputError(f"{path}: good time intervals (GTI) end before they begin")
             good = merged_spans((a, z) for a, z in np.transpose(ends).tolist() if z > a)
             return np.array(good, dtype=float).reshape(-1, 2)
     return None
@@ -165,13 +179,13 @@ def _with_times(path: Path, selection: Selection, hdus: fits.HDUList, index: int
 
 
 def met_shift(header: fits.Header) -> float:
-    """Seconds to add to times of a header's MJDREF to count from the mission's."""
+    """Seconds to add to times of a header's MJDREF and TIMEZERO to count from the mission's."""
     if "MJDREFI" in header:
         zero = float(header["MJDREFI"]) + float(header.get("MJDREFF", 0.0))
     else:  # astropy's WCS writes 0 where it knows none
         zero = float(header.get("MJDREF", 0.0) or MJDREF)
-    days = zero - MJDREF
-    return days * _DAY_S if abs(days) > 1e-6 else 0.0
+    days, shift = zero - MJDREF, float(header.get("TIMEZERO", 0.0) or 0.0)
+    return shift + (days * _DAY_S if abs(days) > 1e-6 else 0.0)
 
 
 def met_seconds(

@@ -58,7 +58,10 @@ def resolve_inputs(inputs: Sequence[str | Path] | str | Path) -> tuple[Path, ...
     for given in map(str, inputs):
         paths += _read_list(_find(given[1:])) if given.startswith("@") else [_find(given)]
     if not paths:
-        raise InputError("no input file was given, expected photon files or count cubes")
+        raise InputError(
+            "no input file was given, expected photon files or count cubes (see fermi-unek find "
+            "--help)"
+        )
     seen = set()
     for path in paths:
         _check_file(path)
@@ -116,7 +119,10 @@ def _read_list(path: Path) -> list[Path]:
 
 def _check_file(path: Path) -> None:
     if path.is_dir():
-        raise InputError(f"{path}: is a directory, expected a FITS file")
+        raise InputError(
+            f"{path}: is a directory, expected a FITS file; name those in it, {path}/*.fits, or an "
+            "@list of them"
+        )
     if not path.exists():
         raise InputError(f"{path}: no such file")
 

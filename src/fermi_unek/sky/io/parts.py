@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
+from typing import Any
 
 import healpy as hp
 import numpy as np
@@ -15,7 +16,7 @@ from ...errors import InputError, UnekWarning
 from ..bins import MISSION_START_MET, N_BINS, NATIVE_ORDERS, YEAR_S, native_order
 from ..counts import BinCounts, FineBin, Pixels, SkyCounts
 from ..geometry.coverage import N_COVERAGE, estimated_coverage, intersect, unite
-from ..selection import TYPE_FAMILIES, Selection, Span, merged_spans
+from ..selection import TYPE_FAMILIES, Selection, Span, merged_spans, united_times
 from .rebin import covered_fraction, observed_bins
 
 _TOUCHING_MEV = 0.3  # energies this close touch: edges are rounded, to a tenth at 1 TeV
@@ -236,28 +237,37 @@ def join_parts(parts: Sequence[SkyPart], region: np.ndarray | None = None) -> Sk
 def _joined(parts: Sequence[SkyPart]) -> Selection:
     """What the selections of several files are together."""
     found = [part.selection for part in parts]
+    where = f"{parts[0].name} and {len(parts) - 1} more"
     phases = {selection.phase for selection in found}
     if len(phases) > 1:
         raise InputError(
-            f"{parts[0].name} and {len(parts) - 1} more: cut to different parts of the pulse phase "
+            f"{where}: cut to different parts of the pulse phase "
             f"({', '.join(f'{phase:.0%}' for phase in sorted(phases))}), expected one"
         )
     classes = {selection.event_class for selection in found} - {None}
-    if len(classes) > 1:
-        warnings.warn(
-            f"{parts[0].name} and {len(parts) - 1} more: of different event classes "
-            f"({', '.join(map(str, sorted(classes, key=str)))})",
-            UnekWarning,
-            stacklevel=4,
-        )
-    types = [selection.event_type for selection in found]
+    releases = {selection.release for selection in found} - {""}
     zenith = [selection.zenith_deg for selection in found]
+    differing: list[tuple[str, set[Any]]] = [
+        ("event classes", classes),
+        ("event reconstructions", releases),
+    ]
+    for energies in {part.intervals_mev for part in parts}:  # other energies may have other cuts
+        alike = [part.selection.zenith_deg for part in parts if part.intervals_mev == energies]
+        differing.append(("zenith cuts at like energies", {cut and cut[1] for cut in alike}))
+    for name, values in differing:
+        if len(values) > 1:
+            told = ", ".join(sorted(map(str, values)))
+            warnings.warn(f"{where}: of different {name} ({told})", UnekWarning, stacklevel=4)
+    types = [selection.event_type for selection in found]
+    spans, good = united_times(found)
     return Selection(
         event_class=classes.pop() if len(classes) == 1 else None,
         event_type=None if None in types else reduce(or_, filter(None, types)),
         zenith_deg=None if None in zenith else max(filter(None, zenith), key=lambda cut: cut[1]),
-        spans_met=merged_spans(span for selection in found for span in selection.spans_met),
+        spans_met=spans,
+        good_s=good,
         phase=phases.pop(),
+        release=releases.pop() if len(releases) == 1 else "",
         simulated=any(selection.simulated for selection in found),
     )
 

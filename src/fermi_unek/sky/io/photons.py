@@ -43,6 +43,11 @@ from .dss import good_times, met_seconds, read_selection
 from .files import stream_table
 from .parts import BinSums, PixelCounts, SkyPart
 
+_POSSIBLE = {"ENERGY": (0.0, 2e7), "DEC": (-90.0, 90.0), "B": (-90.0, 90.0)}
+_POSSIBLE |= {"RA": (-360.0, 360.0), "L": (-360.0, 360.0), "ZENITH_ANGLE": (0.0, 180.0)}
+"""Least and greatest value of a column; 20 TeV is more than any photon of the LAT has."""
+
+_SAMPLE = 1000  # photons of a block of which RA, DEC and L, B are compared
 _UNITS = {"ENERGY": "MeV"} | dict.fromkeys(("RA", "DEC", "L", "B", "ZENITH_ANGLE"), "deg")
 _MOST_PIECES = 16
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -213,7 +218,7 @@ def read_photons(
         times = rows["TIME"][keep] if yearly else None
         for bin_sums in (sums, narrow):
             bin_sums.add(rows["ENERGY"][keep], vectors[keep], times)
-    tally.check()
+    tally.check(good)
     if stated.energy_mev is None and energy_mev is None and tally.highest > 0:
         energy_mev = (tally.lowest, max(tally.highest, float(ENERGY_EDGES_MEV[-1])))
     says_where = bool(stated.circles) or stated.whole_sky
@@ -239,6 +244,7 @@ class _Tally:
     def __init__(self, path: Path, stated: Selection) -> None:
         self._path, self._stated = path, stated
         self._outside = {"ENERGY": 0, "TIME": 0, "RA, DEC": 0}
+        self._places = self._astray = 0
         self._total = self.kept = self.bad_times = 0
         self.lowest, self.highest = np.inf, 0.0
 
@@ -260,15 +266,30 @@ class _Tally:
             center = icrs_to_galactic() @ lonlat_to_vectors(np.asarray(ra), np.asarray(dec))
             away = vectors @ center < np.cos(np.radians(min(radius + 0.5, 180.0)))
             self._outside["RA, DEC"] += int(np.sum(away))
+        if {"RA", "L"} <= set(rows):
+            other = lonlat_to_vectors(*(rows[name][:_SAMPLE].astype(float) for name in ("L", "B")))
+            self._places += len(other)
+            near = np.sum(other * vectors[:_SAMPLE], axis=1) > np.cos(np.radians(0.5))
+            self._astray += int(np.sum(~near))
 
-    def check(self) -> None:
-        """Say what was left out of the good time intervals.
+    def check(self, good: np.ndarray | None) -> None:
+        """Say what was left out of the good time intervals (N, 2).
 
         Raises
         ------
         InputError
-            Most photons lie outside of the cuts that the header states.
+            Most photons lie outside of the cuts that the header states, or places of theirs
+            contradict each other, or no time was good.
         """
+        if self._total and good is not None and not len(good):
+            raise InputError(
+                f"{self._path}: holds {self._total:,} photons and no good time interval (GTI)"
+            )
+        if self._astray > 0.5 * self._places:
+            raise InputError(
+                f"{self._path}: columns RA, DEC and L, B contradict each other; are the units "
+                "right?"
+            )
         for name, outside in self._outside.items():
             if outside > 0.5 * self._total:
                 raise InputError(
@@ -299,6 +320,7 @@ def _columns(path: Path, table: fits.BinTableHDU, cuts: PhotonCuts, yearly: bool
     if missing:
         raise InputError(f"{path}: the events have no column {', '.join(missing)}")
     optional = ["ZENITH_ANGLE", "CONVERSION_TYPE", "EVENT_TYPE", "TIME", "RUN_ID", "EVENT_ID"]
+    optional += ["L", "B"] if {"L", "B"} <= present else []
     return needed + [name for name in optional if name in present and name not in needed]
 
 
@@ -348,7 +370,13 @@ def _energy_range(stated: Selection, cuts: PhotonCuts) -> Span | None:
 def _physical(
     path: Path, table: fits.BinTableHDU, raw: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Columns as they are in the file in MeV, degrees and seconds, and bits as integers."""
+    """Columns as they are in the file in MeV, degrees and seconds, and bits as integers.
+
+    Raises
+    ------
+    InputError
+        What no photon can have: units not stated, or damage.
+    """
     rows = {}
     for name, values in raw.items():
         unit, where = table.columns[name].unit, f"{path}: column {name}"
@@ -359,6 +387,12 @@ def _physical(
         elif name in _UNITS:
             scale = factor(unit, _UNITS[name], where, _UNITS[name])
             rows[name] = values if scale == 1.0 else values * scale
+            low, high = _POSSIBLE[name]
+            wrong = rows[name][~((rows[name] >= low) & (rows[name] <= high))]
+            if len(wrong):
+                raise InputError(
+                    f"{where} holds {wrong[0]:g}, expected {low:g} to {high:g} {_UNITS[name]}"
+                )
         else:
             rows[name] = values
     return rows

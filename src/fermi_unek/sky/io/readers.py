@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from ..bins import YEAR_S
 from ..counts import SkyCounts
 from ..geometry.coverage import circle_coverage
 from ..layers import layer_of, with_layers
-from ..selection import LAYERS, warn_of_cuts
+from ..selection import EVENT_TYPES, LAYERS, name_of, warn_of_cuts
 from .cubes import read_cube
 from .files import checksum, open_fits, resolve_inputs
 from .parts import SkyPart, join_parts
@@ -88,7 +90,7 @@ def read_sky(
     cuts = PhotonCuts(event_type, zmax_deg, event_class, energy_mev, time_met, region)
     paths = resolve_inputs(inputs)
     parts: list[SkyPart] = []
-    ids: dict[str, PhotonIds] = defaultdict(PhotonIds)
+    ids = PhotonIds()
     for path in progress(paths, total=len(paths), label="reading"):
         with open_fits(path) as hdus:
             kind, index = recognise(path, hdus)
@@ -100,10 +102,9 @@ def read_sky(
         warn_of_cuts(found[0].selection, str(path))
         of_file = checksum(path)
         parts += [replace(part, checksum=of_file) for part in found]
-    doubles = sum(seen.doubles for seen in ids.values())
-    if doubles:
+    if ids.doubles:
         warnings.warn(
-            f"{paths[0]}{f' and {len(paths) - 1} more' if paths[1:] else ''}: {doubles:,} "
+            f"{paths[0]}{f' and {len(paths) - 1} more' if paths[1:] else ''}: {ids.doubles:,} "
             "photons are there more than once (the same RUN_ID, EVENT_ID and TIME); they were "
             "counted once",
             UnekWarning,
@@ -113,20 +114,30 @@ def read_sky(
 
 
 def _joined_layers(parts: Sequence[SkyPart], region: np.ndarray | None) -> SkyCounts:
-    """One sky of the parts, those of each layer joined by themselves where all are of one pair."""
+    """One sky of the parts, those of each layer joined by themselves.
+
+    Raises
+    ------
+    InputError
+        Event types of which a photon may be of two, such as FRONT and PSF3.
+    """
     groups: dict[str, list[SkyPart]] = defaultdict(list)
     for part in parts:
         groups[layer_of(part.event_type)].append(part)
-    if not any(set(groups) <= set(pair) for pair in LAYERS.values()):
-        return join_parts(parts, region)
-    filled = {name: group for name, group in groups.items() if any(part.total for part in group)}
+    types = {part.event_type: part.name for part in parts}
+    if len(types) > 1 and not any(set(groups) <= set(pair) for pair in LAYERS.values()):
+        told = ", ".join(f"{kind} in {name}" for kind, name in types.items())
+        raise InputError(
+            f"event types that do not exclude each other ({told}); expected FRONT and BACK, or "
+            "PSF types, or one for all files"
+        )
+    filled = [group for group in groups.values() if any(part.total for part in group)]
     if not filled:
         return join_parts(parts, region)
     layers = []
-    for name, group in filled.items():
-        layer = join_parts(group, region)
-        several = len({part.event_type for part in group}) > 1
-        layers.append(replace(layer, event_type=name) if several or len(filled) > 1 else layer)
+    for group in filled:
+        bits = reduce(or_, (EVENT_TYPES[part.event_type] for part in group))
+        layers.append(replace(join_parts(group, region), event_type=name_of(bits)))
     return with_layers(layers)
 
 
@@ -182,7 +193,7 @@ def _read(
     hdus: fits.HDUList,
     index: int,
     cuts: PhotonCuts,
-    ids: Mapping[str, PhotonIds],
+    ids: PhotonIds,
     rng: np.random.Generator,
     yearly: bool | None,
     year_s: float,
@@ -197,7 +208,7 @@ def _read(
                 hdus,
                 index,
                 replace(cuts, event_type=name),
-                ids[name],
+                ids,
                 yearly=yearly,
                 year_s=year_s,
                 fine=fine,
