@@ -54,7 +54,7 @@ def test_every_setting_is_described(model):
 
 def test_help_on_settings_is_about_the_settings():
     text = pydoc.plain(pydoc.render_doc(FindConfig))
-    assert text.count("\n") < 80
+    assert text.count("\n") < 100
     assert "threshold : default 0.2, > 0, < 1" in text
     assert "model_validate" not in text
     assert "threshold=0.2, centers='kmeans', region=None" in text

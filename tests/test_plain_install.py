@@ -49,7 +49,14 @@ def test_simulate_find_compare_and_demo_need_no_fermipy(tmp_path):
     region = "--region=80,18,4"
     commands = [
         ["simulate", "-o", sky, region, "--extended", "--seed=1", "--background=own"],
-        ["find", *(sky / f"counts_bin{b}.fits" for b in range(6)), "-o", found, region],
+        [
+            "find",
+            *(sky / f"counts_bin{b}.fits" for b in range(6)),
+            "-o",
+            found,
+            region,
+            "--reference=4FGL-DR2",
+        ],
         ["compare", found, "-o", tmp_path / "compared"],
         ["demo", "--output", demo],
     ]

@@ -38,7 +38,7 @@ from fermi_unek.sky.geometry.coverage import circle_coverage
 from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
 from fermi_unek.sky.geometry.grid import sky_grid, tangent_distance
 from fermi_unek.sky.geometry.patches import cut_patch
-from fermi_unek.sky.layers import with_layers
+from fermi_unek.sky.layers import added, with_layers
 from fermi_unek.training.localizer.dataset import _turned_target, target_planes
 
 NSIDE = 2**MASK_ORDER
@@ -223,7 +223,9 @@ def test_what_either_layer_observed_is_in_the_mask(rng):
         for lon, name in ((38.5, "front"), (41.5, "back"))
     ]
     scene = Scene(FRONT_SCENE.observed * 2, [[], []])
-    mask = mask_by(Says(says(0.6)), with_layers(there), [PatchFrame(40.0, 20.0)], scene=scene)
+    # as fields that overlap little would be
+    sky = replace(added(there), layers=tuple(there))
+    mask = mask_by(Says(says(0.6)), sky, [PatchFrame(40.0, 20.0)], scene=scene)
     for lon in (38.5, 41.5):
         near = separation_deg(pixels_of(mask), place(lon, 20.0)) < 1.2
         assert near.sum() == pytest.approx(np.pi * 1.0**2 / 0.0573**2, rel=0.15)
