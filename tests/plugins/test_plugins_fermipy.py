@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -481,6 +482,27 @@ def test_healpix_components_will_do(gtanalysis, tmp_path, monkeypatch):
     for place in BRIGHT:
         assert nearest(found["sources"], *place)[1] < 0.1
     assert "ix" not in found["peaks"][0]
+
+
+def test_components_split_in_energy_are_one_sky(gtanalysis, tmp_path, monkeypatch):
+    monkeypatch.setenv("FERMIPY_WORKDIR", str(tmp_path))
+    sky, rng = demo_sky(), np.random.default_rng(4)
+    components = []
+    for index, (low, high, pixel, bins) in enumerate(
+        ((300.0, 2000.0, 0.2, range(3)), (2000.0, 1e6, 0.1, range(3, 6)))
+    ):
+        part = replace(sky, bins=tuple(b if k in bins else None for k, b in enumerate(sky.bins)))
+        write_wcs_counts(part, tmp_path / f"ccube_{index:02d}.fits", *field_wcs(pixel), rng=rng)
+        selection = {"evtype": 1, "emin": low, "emax": high}
+        components.append({"selection": selection, "binning": {"binsz": pixel}})
+    gta = gtanalysis(settings(tmp_path, components=components))
+    source_maps(tmp_path, 2)
+    found = seek(gta, threshold=0.5)
+    for place in BRIGHT:
+        assert nearest(found["sources"], *place)[1] < 0.1
+    header = read_catalog(tmp_path / "fermi_unek.fits").header
+    assert header["event type"] == "front"
+    assert all(header[f"photons bin {b}"] > 0 for b in range(6))
 
 
 # ------------------------------------------------------------------ with a likelihood
