@@ -30,6 +30,7 @@ TS_LIMIT = 25.0
 N_BANDS = len(BAND_EDGES_MEV) - 1
 _SQUARE_DEGREE_RADIUS_DEG = np.sqrt(1.0 / np.pi)
 _INSIDE_68 = 0.68
+_LARGEST = float(np.finfo(np.float32).max)  # that a column holds
 _WORSE = 1.0  # than a power law: a fit that did not get anywhere
 _ABSENT = BandFit(*[np.nan] * 7)
 
@@ -152,7 +153,7 @@ def _fit_curved(
     amplitude, index, pivot = (power.values[name] for name in ("amplitude", "index", "reference"))
     for start in (curvature, 0.0):
         fit = _fit_form(source, form(amplitude, index, start, pivot), information)
-        if fit.stat < power.stat + _WORSE:
+        if fit.stat < power.stat + _WORSE and max(map(abs, fit.values.values())) < _LARGEST:
             return fit
     return None
 
@@ -185,6 +186,8 @@ def spectrum_fit(source: SourceLikelihood, information: np.ndarray) -> SpectrumF
     covariance = np.linalg.pinv(matrix * np.outer(scale, scale)) * np.outer(scale, scale)
     with np.errstate(invalid="ignore"):
         errors = np.sqrt(np.diag(covariance))
+        # of a parameter that no photon depends on nothing is known
+        errors[~(errors < _LARGEST)] = np.nan
     return SpectrumFit(
         values_of(parameters),
         {p.name: np.nan for p in parameters}
