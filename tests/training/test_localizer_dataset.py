@@ -359,14 +359,15 @@ def same(one: Batch, other: Batch) -> bool:
     )
 
 
-def test_a_batch_stacks_examples_as_float_tensors(shard):
+def test_a_batch_stacks_examples_as_tensors(shard):
     rng = np.random.default_rng(0)
     batch = stack([draw_example(shard, i, rng, APART) for i in range(3)], SPEC)
     assert len(batch.given) == 2
     for layer in batch.given:
         for b, n in enumerate(NATIVE_PIXELS):
             assert layer.counts[b].shape == layer.masks[b].shape == (3, n, n)
-            assert layer.counts[b].dtype == layer.masks[b].dtype == torch.float32
+            assert layer.counts[b].dtype == torch.float32
+            assert layer.masks[b].dtype == torch.bool
         assert layer.template is None
     assert batch.target.shape == (3, 5, OUTPUT_PIXELS, OUTPUT_PIXELS)
     sizes = [[matched.core.shape[-1] for matched in layer.filters] for layer in batch.given]

@@ -241,6 +241,35 @@ def test_a_network_starts_from_another_of_its_spec_and_from_no_other():
             start_from(new, other)
 
 
+def test_a_wider_network_starts_as_the_narrow_one_and_uses_its_new_filters(bank):
+    torch.manual_seed(4)
+    narrow, wide = Localizer(ModelSpec(WIDTHS)), Localizer(ModelSpec((12, 16, 9, 8)))
+    (batch,) = batches(PatchDataset(opened(bank), 4, 4, 1), narrow.spec)
+    narrow(batch.given)  # running means that are not those of a new network
+    start_from(wide, narrow)
+    with torch.no_grad():
+        expected = narrow.eval()(batch.given)
+        torch.testing.assert_close(wide.eval()(batch.given), expected, rtol=1e-4, atol=1e-5)
+    wide.train()(batch.given).square().mean().backward()
+    for block, parts in ((wide.up1, ((8, 9), (8, 16))), (wide.up0, ((8, 12), (8, 12)))):
+        kernel = block[0].weight
+        start = 0
+        for old, new in parts:
+            fresh = slice(start + old, start + new)
+            assert not kernel[:8, fresh].any()
+            assert kernel.grad[:8, fresh].abs().sum() > 0
+            start += new
+
+
+def test_a_run_ends_with_its_minutes_and_a_low_rate(bank, tmp_path):
+    config = tiny_config(tmp_path / "run", bank, steps=10**6, minutes=0.1)
+    path = train_localizer(config)
+    (*_, last) = map(json.loads, (tmp_path / "run" / "log.jsonl").read_text().splitlines())
+    assert 6.0 <= last["seconds"] < 12.0
+    assert last["lr"] < 0.05 * config.lr
+    assert load_localizer(path).provenance["steps"] == str(last["step"])
+
+
 def test_a_third_of_the_calibration_skies_are_of_quartiles_and_none_is_coarse(tmp_path):
     recipes = calibration_recipes(tiny_config(tmp_path, tmp_path, calibration_skies=9))
     assert [recipe.kept_apart for recipe, _ in recipes] == ["fb", "fb", "psf"] * 3

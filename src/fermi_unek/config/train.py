@@ -43,6 +43,12 @@ class TrainConfig(_Training):
     patches: int = setting(700, "Patches rendered from each sky.", ge=1)
     sky_seed: int = setting(1000, "Seed of the first sky; the others count on from it.", ge=0)
     steps: int = setting(5000, "Optimizer steps.", ge=1)
+    minutes: float = setting(
+        0.0,
+        "Time after which a run in one process ends, its learning rate low by then, though it has "
+        "not taken all steps; 0 for no limit.",
+        ge=0.0,
+    )
     batch: int = setting(16, "Patches in a step.", ge=1)
     widths: tuple[int, int, int, int] = setting(
         (48, 80, 112, 160), "Filters of the U-Net at 64, 32, 16 and 8 pixels."

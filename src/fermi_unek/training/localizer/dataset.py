@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from math import ceil, floor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,7 +74,7 @@ class Example:
     ----------
     view : View
         The same for all examples of a batch.
-    counts, masks : lists of lists of float32 arrays (n_b, n_b)
+    counts, masks : lists of lists of float32 and bool arrays (n_b, n_b)
         By layer and energy bin.
     target : float32 array (5, 128, 128)
         Source mask (0, 1), weight of each pixel in the loss, offset to the source in columns
@@ -169,9 +170,9 @@ def draw_example(
         of_layer, mask_of_layer = [], []
         for b, n_pixels in enumerate(BINNING.pixels):
             mask = _field_mask(field, n_pixels) & (kept[layers[0], b] > 0)
-            thinned = sum(rng.binomial(patches.counts[k][b][index], kept[k, b]) for k in layers)
-            of_layer.append(_turned((thinned * mask).astype(np.float32), flips))
-            mask_of_layer.append(_turned(mask.astype(np.float32), flips))
+            seen = sum(thinned(patches.counts[k][b][index], kept[k, b], rng) for k in layers)
+            of_layer.append(_turned(np.where(mask, seen, np.float32(0.0)), flips))
+            mask_of_layer.append(_turned(mask, flips))
         counts.append(of_layer)
         masks.append(mask_of_layer)
         for k in layers:
@@ -190,6 +191,15 @@ def draw_example(
         [_turned_target(planes, flips), _turned(extended.astype(np.float32), flips)[None]]
     )
     return Example(view, counts, masks, turned, cut)
+
+
+def thinned(counts: np.ndarray, kept: float, rng: np.random.Generator) -> np.ndarray:
+    """Photons (n, n) that are left of integer counts of which each is kept with a probability."""
+    left = np.zeros(counts.shape, np.float32)
+    if kept > 0.0:
+        lit = np.nonzero(counts)  # few pixels are, where the PSF is sharp
+        left[lit] = rng.binomial(counts[lit], kept)
+    return left
 
 
 Observed = tuple[str, tuple[float, ...]]
@@ -281,8 +291,8 @@ def target_planes(
 
 
 def _box(place: float, radius: float) -> slice:
-    low = int(np.clip(np.floor(place - radius), 0, BINNING.output_pixels))
-    return slice(low, int(np.clip(np.ceil(place + radius) + 1, low, BINNING.output_pixels)))
+    low = min(max(floor(place - radius), 0), BINNING.output_pixels)
+    return slice(low, min(max(ceil(place + radius) + 1, low), BINNING.output_pixels))
 
 
 def _turned(plane: np.ndarray, flips: int) -> np.ndarray:
@@ -389,5 +399,9 @@ class PatchDataset(Dataset[Example]):
 def batches(dataset: PatchDataset, spec: ModelSpec, workers: int = 0) -> DataLoader[Any]:
     """Batches of a dataset in order, drawn by so many processes beside the one that trains."""
     return DataLoader(
-        dataset, dataset.batch, collate_fn=partial(stack, spec=spec), num_workers=workers
+        dataset,
+        dataset.batch,
+        collate_fn=partial(stack, spec=spec),
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
     )

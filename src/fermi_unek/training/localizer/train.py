@@ -31,6 +31,7 @@ from .calibrate import calibrate_weights
 from .dataset import Batch, PatchDataset, Shares, TargetConfig, batches
 from .loss import LossConfig, localizer_loss
 from .skies import DATASET_YEARS, SkyPatches, SkyRecipe, default_recipes, make_patches
+from .widen import widened
 
 CHECKPOINT_EVERY = 200
 _CALIBRATION_SEEDS = 1_000_000
@@ -115,7 +116,8 @@ class Trainer:
     Raises
     ------
     ConfigError
-        A checkpoint that cannot be read or is of a network of other widths.
+        A checkpoint that cannot be read or is of a network of other widths; minutes for several
+        processes.
     """
 
     def __init__(
@@ -130,6 +132,8 @@ class Trainer:
         self.config, self.skies, self.checkpoint = config, skies, checkpoint
         self.loss, self.target = loss, target
         self.accelerator = accelerator_for(config.device, config.threads)
+        if config.minutes and self.accelerator.num_processes > 1:
+            raise ConfigError("minutes: several processes have no clock in common; give steps")
         network = Localizer(ModelSpec(config.widths))
         # torch's type hints do not know the keyword
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -147,6 +151,7 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         if checkpoint.exists():
             self._load(network, optimizer)
+        self._began = time.monotonic() - self.seconds
         if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
             network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
@@ -170,12 +175,15 @@ class Trainer:
         loader = self.accelerator.prepare(batches(dataset, network.spec, config.loaders))
         for batch in progress(loader, total=config.steps - self.step, label="training"):
             self.train_step(batch)
-            if self.step % CHECKPOINT_EVERY == 0 or self.step == config.steps:
+            ended = self.step >= self.steps()
+            if self.step % CHECKPOINT_EVERY == 0 or ended:
                 report = self.report()
                 if self.accelerator.is_main_process:
                     save_checkpoint(self._state(), self.checkpoint)
                     with self.checkpoint.with_name("log.jsonl").open("a") as lines:
                         lines.write(json.dumps(report) + "\n")
+            if ended:
+                break
         weights = self.checkpoint.with_name("weights.safetensors")
         if self.accelerator.is_main_process:
             save_localizer(self.averaged, weights, self._history())
@@ -195,10 +203,8 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> None:
         """One optimizer step."""
-        start = time.monotonic()
-        set_learning_rate(
-            self.optimizer, self.config.lr * learning_rate(self.step, self.config.steps)
-        )
+        rate = self.config.lr * learning_rate(self.step, self.steps())
+        set_learning_rate(self.optimizer, rate)
         self.network.train()
         loss, parts = localizer_loss(self.network(batch.given).float(), batch.target, self.loss)
         self.optimizer.zero_grad(set_to_none=True)
@@ -210,7 +216,14 @@ class Trainer:
         average_into(self.averaged.state_dict(), network.state_dict().items(), self.step, _AVERAGE)
         for name, value in parts.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(value)
-        self.seconds += time.monotonic() - start
+        self.seconds = time.monotonic() - self._began
+
+    def steps(self) -> int:
+        """Steps of the whole run, as many as its minutes will allow at the speed so far."""
+        if not self.config.minutes or not self.step:
+            return self.config.steps
+        allowed = self.step * self.config.minutes * 60.0 / max(self.seconds, 1e-3)
+        return min(self.config.steps, int(allowed))
 
     def report(self) -> dict[str, float]:
         """Mean loss parts since the last report, with step, seconds and learning rate."""
@@ -244,18 +257,20 @@ class Trainer:
 
 
 def start_from(network: Localizer, start: object) -> None:
-    """Give a network the weights of another of the same spec.
+    """Give a network the weights of another of the same spec, or of one with fewer filters.
 
     Raises
     ------
     ConfigError
-        When the two differ.
+        When the two differ in more than that.
     """
     try:
         if not isinstance(start, Localizer):
             raise RuntimeError("another architecture")
+        if start.spec.binning == network.spec.binning:
+            start = widened(start, network.spec.widths)
         network.load_state_dict(start.state_dict())
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         spec = getattr(start, "spec", None)
         raise ConfigError(
             f"a network of spec {network.spec} cannot start from one of {spec}"
