@@ -53,7 +53,7 @@ def test_what_is_said_of_a_turned_patch_is_turned_back(turn):
     back = skymask.turned_back(said, turn)[0].numpy()
     np.testing.assert_array_equal(back[[0, 1, 2, 4]], [*target[[0, 2, 3]], 2.0 * target[0]])
     np.testing.assert_array_equal(
-        skymask._turned(torch.from_numpy(target[:1]), turn)[0].numpy(), mask
+        skymask.turned(torch.from_numpy(target[:1]), turn)[0].numpy(), mask
     )
 
 

@@ -270,6 +270,25 @@ def test_a_run_ends_with_its_minutes_and_a_low_rate(bank, tmp_path):
     assert load_localizer(path).provenance["steps"] == str(last["step"])
 
 
+def test_a_run_on_patches_in_memory_goes_on_as_it_would_have(bank, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 2)
+
+    def run(name: str) -> Path:
+        config = tiny_config(tmp_path / name, bank, steps=4)
+        trainer = Trainer(config, opened(bank), tmp_path / f"{name}.pt")
+        trainer.resident = True
+        return trainer.run()
+
+    whole = tensors(run("whole"))
+    with monkeypatch.context() as patch:
+        killed_after(3, patch)
+        with pytest.raises(Killed):
+            run("killed")
+    resumed = tensors(run("killed"))
+    for name, value in whole.items():
+        torch.testing.assert_close(resumed[name], value, rtol=1e-6, atol=1e-7)
+
+
 def test_a_third_of_the_calibration_skies_are_of_quartiles_and_none_is_coarse(tmp_path):
     recipes = calibration_recipes(tiny_config(tmp_path, tmp_path, calibration_skies=9))
     assert [recipe.kept_apart for recipe, _ in recipes] == ["fb", "fb", "psf"] * 3

@@ -177,7 +177,7 @@ def run_network(
     """Probability, offsets, error and extended emission of some patches, float32 (B, 5, n, n).
 
     Offsets and errors are in pixels of the output. What is returned is the mean over the
-    patch in several orientations (see `_turned`), of which the sky has none of its own.
+    patch in several orientations (see `turned`), of which the sky has none of its own.
 
     Parameters
     ----------
@@ -204,15 +204,15 @@ def run_network(
         inputs = network.planes(batch)
         output = torch.zeros((), device=device)
         for turn in turns:
-            turned = network.predict([_turned(plane, turn) for plane in inputs])
-            output = output + turned_back(turned.float(), turn) / len(turns)
+            seen = network.predict([turned(plane, turn) for plane in inputs])
+            output = output + turned_back(seen.float(), turn) / len(turns)
         output[:, ::4] = torch.sigmoid(output[:, ::4])
         output[:, 3] = torch.exp(output[:, 3].clamp(-4.0, 3.0))
     planes: np.ndarray = output.cpu().numpy()
     return planes
 
 
-def _turned(plane: torch.Tensor, turn: int) -> torch.Tensor:
+def turned(plane: torch.Tensor, turn: int) -> torch.Tensor:
     """Mirror columns (bit 0), rows (bit 1), then exchange the two (bit 2)."""
     axes = [axis for bit, axis in ((1, -1), (2, -2)) if turn & bit]
     plane = plane.flip(axes) if axes else plane

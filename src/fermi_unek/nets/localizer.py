@@ -62,8 +62,10 @@ class BinInput(nn.Module):
     ) -> Tensor:
         """(B, n, n) counts and mask, and a template (B, t, t) or None, to (B, 5, n, n)."""
         counts = counts * mask
-        # smoothing a mask takes as long as smoothing counts; most batches share one
-        shared = mask[:1] if bool((mask == mask[:1]).all()) else mask
+        # smoothing a mask takes as long as smoothing counts; most batches share one. A GPU would
+        # wait for the answer longer than it smooths
+        on_cpu = mask.device.type == "cpu"
+        shared = mask[:1] if on_cpu and bool((mask == mask[:1]).all()) else mask
         core = _mean(counts, shared, matched.core, matched.core_signs)
         background = _mean(counts, shared, matched.wide, matched.wide_signs).clamp_min(0.0)
         contrast = _contrast(core, background, matched.noise)
@@ -209,7 +211,8 @@ class Localizer(nn.Module):
             ):
                 k, b = divmod(number, n_bins)
                 first = batch[0].counts[b]
-                if k >= len(batch) or not bool(batch[k].masks[b].any()):
+                on_cpu = first.device.type == "cpu"
+                if k >= len(batch) or (on_cpu and not bool(batch[k].masks[b].any())):
                     shape = (first.shape[0], PLANES, n_pixels, n_pixels)
                     planes.append(torch.zeros(shape, device=first.device))
                     continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from math import ceil, floor
 from typing import Any, NamedTuple
@@ -128,23 +128,29 @@ class Shares:
     blurred_absent: float = 0.1
 
 
-def draw_view(patches: SkyPatches, rng: np.random.Generator, shares: Shares) -> View:
-    """Which layers of a sky a batch is shown."""
+def views(patches: SkyPatches) -> tuple[View, View, View, View]:
+    """What may be shown of a sky: both layers, the sharper, both added up, the other."""
     recipe = patches.recipe
     sides = (0.0,) * BINNING.n_bins
     if recipe.orders is not None:
         sides = tuple(Pixels.of_order(order).side_deg for order in recipe.orders)
+    sharp, blurred = patches.event_types
+    added = {"fb": "all"}.get(recipe.kept_apart, recipe.kept_apart)
+    seen = {name: shipped_observation(name, sides) for name in (sharp, blurred, added)}
+    return (
+        View(((0,), (1,)), (seen[sharp], seen[blurred])),
+        View(((0,),), (seen[sharp],)),
+        View(((0, 1),), (seen[added],)),
+        View(((1,),), (seen[blurred],)),
+    )
+
+
+def draw_view(patches: SkyPatches, rng: np.random.Generator, shares: Shares) -> View:
+    """Which layers of a sky a batch is shown."""
     kind = rng.random() / max(shares.one_layer, 1e-9)
-    layers: tuple[tuple[int, ...], ...] = ((0,), (1,))
-    names: tuple[str, ...] = patches.event_types
-    if kind < 0.6:
-        layers, names = ((0,),), names[:1]
-    elif kind < 0.9:
-        layers, names = ((0, 1),), ({"fb": "all"}.get(recipe.kept_apart, recipe.kept_apart),)
-    elif kind < 1.0:
-        layers, names = ((1,),), names[1:]
-    observed = tuple(shipped_observation(name, sides) for name in names)
-    return View(layers, observed, bool(rng.random() >= shares.no_template))
+    number = 1 if kind < 0.6 else 2 if kind < 0.9 else 3 if kind < 1.0 else 0
+    view = views(patches)[number]
+    return replace(view, template=bool(rng.random() >= shares.no_template))
 
 
 def draw_example(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -30,6 +30,7 @@ from ..loop import accelerator_for, average_into, learning_rate, set_learning_ra
 from .calibrate import calibrate_weights
 from .dataset import Batch, PatchDataset, Shares, TargetConfig, batches
 from .loss import LossConfig, localizer_loss
+from .resident import ResidentDataset, ResidentSky, cut_templates
 from .skies import DATASET_YEARS, SkyPatches, SkyRecipe, default_recipes, make_patches
 from .widen import widened
 
@@ -132,7 +133,9 @@ class Trainer:
         self.config, self.skies, self.checkpoint = config, skies, checkpoint
         self.loss, self.target = loss, target
         self.accelerator = accelerator_for(config.device, config.threads)
-        if config.minutes and self.accelerator.num_processes > 1:
+        alone = self.accelerator.num_processes == 1
+        self.resident = alone and self.accelerator.device.type == "cuda"
+        if config.minutes and not alone:
             raise ConfigError("minutes: several processes have no clock in common; give steps")
         network = Localizer(ModelSpec(config.widths))
         # torch's type hints do not know the keyword
@@ -156,23 +159,13 @@ class Trainer:
             network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
         self.averaged.to(self.accelerator.device)
-        self._sums: dict[str, float] = {}
+        self._sums: dict[str, torch.Tensor] = {}
         self._last_report = self.step
 
     def run(self, progress: Progress = silent) -> Path:
         """Train to the last step; the path of the weights, written by the main process."""
-        config, network = self.config, self.averaged
-        dataset = PatchDataset(
-            self.skies,
-            config.steps * config.batch,
-            config.batch,
-            config.seed,
-            Shares(ten_years=config.ten_years, absent=config.absent, fields=config.fields),
-            self.shape,
-            self.target,
-            first=self.step * config.batch,
-        )
-        loader = self.accelerator.prepare(batches(dataset, network.spec, config.loaders))
+        config = self.config
+        loader = self._batches()
         for batch in progress(loader, total=config.steps - self.step, label="training"):
             self.train_step(batch)
             ended = self.step >= self.steps()
@@ -189,6 +182,42 @@ class Trainer:
             save_localizer(self.averaged, weights, self._history())
         self.accelerator.wait_for_everyone()
         return weights
+
+    def _batches(self) -> Iterable[Batch]:
+        """The batches that are left, drawn by other processes or where the network is."""
+        config, spec = self.config, self.averaged.spec
+        shares = Shares(ten_years=config.ten_years, absent=config.absent, fields=config.fields)
+        if self.resident:
+            return ResidentDataset(
+                self.resident_skies(),
+                config.steps,
+                config.batch,
+                config.seed,
+                spec,
+                shares,
+                self.target,
+                first=self.step,
+            )
+        dataset = PatchDataset(
+            self.skies,
+            config.steps * config.batch,
+            config.batch,
+            config.seed,
+            shares,
+            self.shape,
+            self.target,
+            first=self.step * config.batch,
+        )
+        loader: Iterable[Batch] = self.accelerator.prepare(batches(dataset, spec, config.loaders))
+        return loader
+
+    def resident_skies(self) -> list[ResidentSky]:
+        """The skies in the memory of the device."""
+        device = self.accelerator.device
+        return [
+            ResidentSky(sky, cut_templates(sky, self.shape) if self.shape else {}, device)
+            for sky in self.skies
+        ]
 
     def _history(self) -> dict[str, str]:
         return {
@@ -215,7 +244,8 @@ class Trainer:
         network = self.accelerator.unwrap_model(self.network)
         average_into(self.averaged.state_dict(), network.state_dict().items(), self.step, _AVERAGE)
         for name, value in parts.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+            # summed where it is: a GPU would be waited for
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
         self.seconds = time.monotonic() - self._began
 
     def steps(self) -> int:
@@ -228,7 +258,7 @@ class Trainer:
     def report(self) -> dict[str, float]:
         """Mean loss parts since the last report, with step, seconds and learning rate."""
         steps = max(self.step - self._last_report, 1)
-        sums = torch.tensor(list(self._sums.values()), device=self.accelerator.device)
+        sums = torch.stack(list(self._sums.values()))
         means = self.accelerator.reduce(sums, "mean") / steps
         parts = dict(zip(self._sums, [round(value, 5) for value in means.tolist()], strict=True))
         self._sums, self._last_report = {}, self.step
