@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from multiprocessing import Pool
+from multiprocessing.pool import AsyncResult
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,8 @@ def run(folder: Path, config: TrainConfig, out: Path) -> None:
     """Unpack what is in `folder` or comes there, and train meanwhile."""
     train.CHECKPOINT_EVERY = _EVERY
     Path(config.out).mkdir(parents=True, exist_ok=True)
-    jobs, taken = {}, set()
+    jobs: dict[Path, AsyncResult[Path]] = {}
+    taken: set[Path] = set()
     with tempfile.TemporaryDirectory() as skies, Pool() as pool:
 
         def arrived(least: int) -> list[Path]:
