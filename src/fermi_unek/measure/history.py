@@ -4,11 +4,12 @@ As in 4FGL, spectra keep their shape in all years, the diffuse emission is that 
 and the fluxes of all sources of a region are fitted together. Errors and limits are from the
 profile of each, the others held.
 
-How variable a source is, is judged by the same likelihoods with two corrections, since a year's flux
-is not below zero and is fitted with those of its neighbours. Where a year has fewer photons than all
-else would give, the likelihood goes on below zero as a parabola. And what a year gains is lessened by
-the part that the neighbours could make up for. Without the first the index of faint steady sources is
-too low for a chi-square, without the second that of crowded ones too high.
+How variable a source is, is judged by the same likelihoods with two corrections, since the flux
+of a year is not below zero and is fitted with those of its neighbours. Where a year has fewer
+photons than all else would give, the likelihood goes on below zero as a parabola. And what a year
+gains is lessened by the part that neighbours could make up for. Without the first the index of
+faint steady sources is too low for a chi-square, without the second that of crowded ones too
+high.
 """
 
 from __future__ import annotations
