@@ -5,10 +5,11 @@
 Fields of ten years of FRONT photons, circles of 8 degrees off the plane and on it: 4FGL-DR2 with
 its faint tail over v07, all of it steady. The fit starts from the sources of ideal TS above 25 at
 their true places, and has the diffuse model that the field was made with. Sources within
-``--margin`` degrees of the rim are not counted: what shines in from outside is in no list. Printed are, off the plane and at |b| < 5, the
-pulls of Flux1000 by ideal TS, the share of true places inside of the ellipses that the fit made,
-TS over the ideal one, of Variability_Index the probability (Kolmogorov-Smirnov) of a chi-square of
-one degree less than there are years, and fluxes of bands and years without an upper error.
+``--margin`` degrees of the rim are not counted: what shines in from outside is in no list.
+Printed are, off the plane and at |b| < 5, the pulls of Flux1000 by ideal TS, the share of true
+places inside of the ellipses that the fit made, TS over the ideal one, of Variability_Index the
+probability (Kolmogorov-Smirnov) of a chi-square of one degree less than there are years, and
+fluxes of bands and years without an upper error.
 """
 
 from __future__ import annotations
