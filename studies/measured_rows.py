@@ -1,6 +1,7 @@
 """What `refit` says of sources whose truth is known: fluxes, ellipses, steadiness.
 
     PYTHONPATH=src python studies/measured_rows.py [--off 4] [--plane 2] [--seed 1] [--margin 2]
+        [--output FILE]
 
 Fields of ten years of FRONT photons, circles of 8 degrees off the plane and on it: 4FGL-DR2 with
 its faint tail over v07, all of it steady. The fit starts from the sources of ideal TS above 25 at
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--plane", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--margin", type=float, default=2.0)
+    parser.add_argument("--output", type=Path, help="table of the rows beside the truth (.ecsv)")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     found, start = [], time.process_time()
@@ -61,6 +63,8 @@ def main() -> None:
         print(f"field {number} at b = {lat:.0f}: {len(found[-1])} sources", flush=True)
     rows = vstack(found)
     print(f"{(time.process_time() - start) / len(rows):.1f} core-seconds a source, simulation too")
+    if options.output is not None:
+        rows.write(options.output, overwrite=True)
     on_plane = np.abs(rows["true_GLAT"]) < PLANE_DEG
     report("off the plane", rows[np.abs(rows["true_GLAT"]) > 15.0])
     report(f"|b| < {PLANE_DEG:g}", rows[on_plane])
