@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from measure_samples import FLUXES, INDEX, PLACES, flat_sky, small_sky
 
+from fermi_unek.measure.data import region_data
+from fermi_unek.measure.model import RegionModel
 from fermi_unek.measure.region import LEAST_RADIUS_DEG, divide, fit_region, make_task
 from fermi_unek.measure.response import build_response
 from fermi_unek.measure.source import SourceLikelihood
@@ -91,3 +93,23 @@ def test_a_curved_form_that_runs_away_is_tried_again_and_else_is_none(monkeypatc
     else:
         assert found.log_parabola.stat < found.power_law.stat - 9.0
         assert found.cutoff.values["amplitude"] < 1e-8
+
+
+@pytest.mark.parametrize("photons", [0.1, 30.0])
+def test_photons_that_a_spectrum_has_not_yet_are_counted_when_the_fit_puts_them_there(photons):
+    """A straight line in their place would gain without end."""
+    states = [
+        SourceState(*PLACES[0], 1e-13, 4.5, 0.0, 300.0),
+        SourceState(*PLACES[1], 1e-13, INDEX, 0.0, 2000.0),
+    ]
+    centre = states[0].vector
+    data = region_data(centre, 4.0, [build_response(small_sky())], flat_sky())
+    model = RegionModel(data, states, 2)
+    steep = states[0].scaled(photons * states[0].amplitude / model.photons[0].sum())
+    model.set_state(0, steep)
+    source = SourceLikelihood(model, 0, expected=model.expected())
+    hard = steep.changed(index=1.0, reference_mev=1e4)
+    hard = hard.scaled(30.0 / model.photons_of(0, hard.scaled(1.0)).sum())
+    source.set_spectrum(hard.spectral_model())
+    model.set_state(0, hard)
+    assert source.stat() == pytest.approx(-model.gains()[0], abs=0.5)

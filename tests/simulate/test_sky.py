@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from gammapy.data import GTI, EventList
-from simulate_samples import BRIGHT, FAINT, MIDDLE, OUTSIDE, empty_model, small_model
+from simulate_samples import BRIGHT, FAINT, MIDDLE, OUTSIDE, empty_model, power_laws, small_model
 
+from fermi_unek.diffuse.named import DiffuseModel
 from fermi_unek.errors import InputError, OutputError
+from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.simulate.ft1 import write_ft1
 from fermi_unek.simulate.photons import render_patch
 from fermi_unek.simulate.sky import (
@@ -18,6 +20,7 @@ from fermi_unek.simulate.sky import (
     sources_in_reach,
     year_lengths,
 )
+from fermi_unek.simulate.skymodel import build_sky_model
 from fermi_unek.sky.bins import (
     ENERGY_EDGES_MEV,
     MISSION_START_MET,
@@ -26,7 +29,7 @@ from fermi_unek.sky.bins import (
     NATIVE_PIXELS,
     YEAR_S,
 )
-from fermi_unek.sky.geometry.coverage import circle_coverage, inside_circle
+from fermi_unek.sky.geometry.coverage import circle_coverage, coverage_vectors, inside_circle
 from fermi_unek.sky.geometry.frame import PatchFrame, lonlat_to_vectors
 from fermi_unek.sky.geometry.patches import cut_patch
 from fermi_unek.sky.io.readers import read_sky
@@ -384,3 +387,27 @@ def test_a_list_without_photons_is_written(tmp_path):
     assert len(photons) == 0
     path = write_ft1(photons, tmp_path / "photons.fits", rng(25))
     assert len(EventList.read(path).table) == 0
+
+
+def test_energies_of_diffuse_photons_follow_the_spectrum_of_their_place():
+    """Inside of a bin as well: half of the sky is hard, the other soft."""
+    nodes = np.array([100.0, 1e6])
+    hard, soft = (3e-9 * (nodes / 1e3) ** -index for index in (1.2, 3.6))
+    east = coverage_vectors()[:, 1].reshape(-1, 4).mean(axis=1) > 0
+    maps = np.where(east, hard[:, None], soft[:, None]).astype(np.float32)
+    diffuse = DiffuseModel("halves", nodes, maps, nodes, 1e-3 * hard, psf_included=True)
+    sources = power_laws([(7.0, 0.0), (353.0, 0.0)], [1e-15, 1e-15])
+    model = build_sky_model(sources, diffuse, load_instrument())
+    photons = simulate_photons(model, 1.0, rng(3), (0.0, 0.0, 8.0))
+    low, high = ENERGY_EDGES_MEV[2:4]
+    inside = (photons.energies_mev > low) & (photons.energies_mev < high)
+    in_east = photons.vectors[:, 1] > 0
+    means = [np.log(photons.energies_mev[inside & side]).mean() for side in (in_east, ~in_east)]
+    expected = [_mean_log(low, high, index) for index in (1.2, 3.6)]
+    np.testing.assert_allclose(means, expected, atol=0.02)
+
+
+def _mean_log(low, high, index):
+    """Mean log energy of a power law between two energies."""
+    energies = np.geomspace(low, high, 1000)
+    return float(np.average(np.log(energies), weights=energies ** (1.0 - index)))

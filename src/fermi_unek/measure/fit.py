@@ -183,7 +183,10 @@ def spectrum_fit(source: SourceLikelihood, information: np.ndarray) -> SpectrumF
         if parameter.name == "index" and prior is not None:
             matrix[k, k] += prior[1] ** -2.0
     scale = 1.0 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
-    covariance = np.linalg.pinv(matrix * np.outer(scale, scale)) * np.outer(scale, scale)
+    scaled = matrix * np.outer(scale, scale)
+    known = bool(np.isfinite(scaled).all())  # a fit that ran away has no second derivatives
+    covariance = np.linalg.pinv(scaled) if known else np.full(matrix.shape, np.nan)
+    covariance *= np.outer(scale, scale)
     with np.errstate(invalid="ignore"):
         errors = np.sqrt(np.diag(covariance))
         # of a parameter that no photon depends on nothing is known

@@ -3,6 +3,13 @@
 As in 4FGL, spectra keep their shape in all years, the diffuse emission is that of the whole time,
 and the fluxes of all sources of a region are fitted together. Errors and limits are from the
 profile of each, the others held.
+
+How variable a source is, is judged by the same likelihoods with two corrections, since the flux
+of a year is not below zero and is fitted with those of its neighbours. Where a year has fewer
+photons than all else would give, the likelihood goes on below zero as a parabola. And what a year
+gains is lessened by the part that neighbours could make up for. Without the first the index of
+faint steady sources is too low for a chi-square, without the second that of crowded ones too
+high.
 """
 
 from __future__ import annotations
@@ -13,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .data import Epoch
-from .model import RegionModel
-from .profile import norm_profile
+from .model import RegionModel, inverse
+from .profile import below_zero, norm_profile
 
 _ROUNDS = 8
 _SYSTEMATIC_LEAST = 0.1  # 4FGL's least relative error of a fractional variability
@@ -31,7 +38,12 @@ class History:
     norm, lower, upper, upper_limit, ts : arrays (Y,)
         See `profile.norm_profile`.
     lost : array (Y,)
-        What the statistic of a year loses with the flux of all years, at least 0.
+        What the statistic of a year loses with the flux of all years, at least 0; its
+        neighbours free.
+    signed : array (Y,)
+        The norm, below 0 where there are fewer photons than all else would give.
+    known : array (Y,)
+        What a year tells of the norm of a steady source, its neighbours free: 1 / variance.
     """
 
     norm: np.ndarray
@@ -40,6 +52,8 @@ class History:
     upper_limit: np.ndarray
     ts: np.ndarray
     lost: np.ndarray
+    signed: np.ndarray
+    known: np.ndarray
 
     def variability_index(self) -> float:
         """4FGL's TS_var; NaN of fewer than two years.
@@ -49,14 +63,14 @@ class History:
         (Abdollahi et al. 2020, ApJS 247, 33). Of a steady source a chi-square of Y - 1
         degrees.
         """
-        known = np.isfinite(self.norm)
-        if known.sum() < 2:
+        seen = np.isfinite(self.norm)
+        if seen.sum() < 2:
             return float("nan")
-        error = np.where(self.norm > 1.0, self.lower, self.upper)[known]
-        weight = np.maximum(error, 1e-30) ** -2.0
-        mean = np.average(self.norm[known], weights=weight)
-        better = np.sum(((self.norm[known] - 1.0) ** 2 - (self.norm[known] - mean) ** 2) * weight)
-        return float(max(self.lost[known].sum() - max(better, 0.0), 0.0))
+        # errors from the profiles are smaller where a year is low, and would draw the mean down
+        weight, norm = self.known[seen], self.signed[seen]
+        mean = norm @ weight / max(weight.sum(), 1e-300)
+        better = np.sum(((norm - 1.0) ** 2 - (norm - mean) ** 2) * weight)
+        return float(max(self.lost[seen].sum() - max(better, 0.0), 0.0))
 
     def fractional_variability(self) -> tuple[float, float]:
         """4FGL's Frac_Variability and its error; NaN where the years scatter by less than errors.
@@ -101,12 +115,14 @@ def histories(
     if not (epochs and wanted):
         return {}
     data = model.data
-    found = np.full((len(wanted), len(epochs), 6), np.nan)
+    found = np.full((len(wanted), len(epochs), 8), np.nan)
     light = model.photons[:, data.channel] * model.images
-    rest = np.maximum(model.expected() - light.sum(axis=0), 0.0)
+    expected = model.expected()
+    rest = np.maximum(expected - light.sum(axis=0), 0.0)
     number = model.free
     known = np.einsum("cst,sc,tc->cst", curvature[:, :number, :number], model.photons,
                       model.photons, optimize=True)  # fmt: skip
+    dark = [_known_in_the_dark(model, light[s], expected) for s in wanted]
     for place, epoch in enumerate(epochs):
         share, lit = epoch.exposed, epoch.rows
         if not share.any():
@@ -114,13 +130,32 @@ def histories(
         exposed = share[data.channel[lit]]
         counts, own_light, others = epoch.counts, light[:, lit] * exposed, rest[lit] * exposed
         total = (model.photons * model.contained) @ share
-        norms = _year_norms(counts, own_light, others, total, np.einsum("cst,c->st", known, share))
-        expected = norms @ own_light + others
-        for curve, s in zip(found, wanted, strict=True):
+        of_year = np.einsum("cst,c->st", known, share)
+        norms = _year_norms(counts, own_light, others, total, of_year)
+        seen = norms @ own_light + others
+        own = 1.0 / np.maximum(np.diag(of_year) * np.diag(inverse(of_year)), 1.0)
+        for curve, s, in_the_dark in zip(found, wanted, dark, strict=True):
             if total[s] > 0:
-                without = expected - norms[s] * own_light[s]
-                curve[place] = norm_profile(counts, without, own_light[s], float(total[s]))
+                without = seen - norms[s] * own_light[s]
+                profile = norm_profile(counts, without, own_light[s], float(total[s]))
+                signed, more = below_zero(
+                    counts, without, own_light[s], float(total[s]), float(in_the_dark @ share)
+                )
+                below = profile[0] <= 0.0
+                curve[place] = (
+                    *profile[:5],
+                    (profile[5] + (more if below else 0.0)) * own[s],
+                    signed if below else profile[0],
+                    of_year[s, s] * own[s],
+                )
     return {s: History(*curve.T) for s, curve in zip(wanted, found, strict=True)}
+
+
+def _known_in_the_dark(model: RegionModel, light: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """What each channel (C,) would tell of the norm of a source if it did not shine."""
+    data = model.data
+    ratio = light / np.maximum(expected - light, 1e-12)
+    return np.bincount(data.channel, data.counts * ratio**2 / (1.0 + ratio), data.n_channels)
 
 
 def _year_norms(

@@ -50,6 +50,19 @@ def norm_profile(
     return norm, lower, upper, norm + limit, -best, max(stat(1.0) - best, 0.0)
 
 
+def below_zero(
+    counts: np.ndarray, others: np.ndarray, own: np.ndarray, total: float, known: float
+) -> tuple[float, float]:
+    """Norm at which a likelihood that falls from 0 on would be best, and what it gains there.
+
+    It goes on as a parabola, whose second derivative ``known`` is that of many photons: those of
+    the few that are here would be mostly noise.
+    """
+    lit = own > 0
+    slope = total - float(counts[lit] @ (own[lit] / np.maximum(others[lit], 1e-12)))
+    return -slope / max(known, 1e-300), slope**2 / max(known, 1e-300)
+
+
 def _rise(stat: Callable[[float], float], norm: float, level: float, step: float) -> float:
     """How far above its minimum the statistic reaches a level."""
     while stat(norm + step) < level:

@@ -23,6 +23,7 @@ POSITION_SLACK_DEG = 0.3
 
 _SEEN = 1e-3  # part of the expected photons from which a pixel is gone through
 _LEAST_PHOTONS = 3.0
+_LEAST_SIGMAS, _LEAST_IN_CHANNEL = 3.0, 1.0
 _WINDOW_RADII, _WINDOW_SIZES = 4.0, 1.5
 
 
@@ -55,7 +56,11 @@ class SourceLikelihood:
         photons = model.photons[number]
         own = photons[data.channel] * model.images[number]
         others = np.maximum(expected - own, 1e-12)
-        scale = max(_LEAST_PHOTONS / max(photons.sum(), 1e-300), 1.0)
+        # where the spectrum has next to nothing now the fit may put photons; and in bright
+        # surroundings a few are seen nowhere, but the fit may come to some sigmas
+        sigmas = np.sqrt(data.counts @ (own / expected) ** 2)
+        scale = max(_LEAST_SIGMAS / max(sigmas, 1e-300), 1.0)
+        likely = np.maximum(photons * scale, _LEAST_IN_CHANNEL)
         state = model.states[number]
         if moving:
             largest = max(largest_deg, state.size_deg)
@@ -63,7 +68,7 @@ class SourceLikelihood:
             reach = np.cos(np.radians(_WINDOW_RADII * data.radii_deg + slack))
             seen = data.vectors @ state.vector > reach[data.channel]
         else:
-            seen = own * scale > _SEEN * expected
+            seen = likely[data.channel] * model.images[number] > _SEEN * expected
         self.rows = np.flatnonzero(seen)
         self.channel = data.channel[self.rows]
         self.counts = data.counts[self.rows]

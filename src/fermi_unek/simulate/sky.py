@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import healpy as hp
 import numpy as np
+from scipy.spatial import cKDTree
 
 from ..diffuse.named import DIFFUSE_NSIDE
 from ..errors import InputError
@@ -253,7 +254,7 @@ def simulate_photons(
     """Draw photons one by one, with energies and times.
 
     Directions are distributed as in `simulate_counts`. Inside its bin the energy of a diffuse
-    photon follows the mean diffuse spectrum at the sources in reach. Times are uniform, those
+    photon follows the diffuse spectrum at the source that is next to it. Times are uniform, those
     of a source that varies inside each year.
 
     Parameters
@@ -365,11 +366,12 @@ def _diffuse_photons(
     """Energies, vectors, conversion types and times, some pixels at a time."""
     spectrum = _DiffuseSpectrum(model, rows)
     for chunk in progress(_pixel_chunks(_touched(region)), label="diffuse photons"):
-        rates = background_rates(model, chunk)
+        rates, nearest = background_rates(model, chunk), spectrum.nearest(chunk)
         for b in range(N_BINS):
-            pixels = np.repeat(chunk, rng.poisson(rates[b] * years))
+            photons = rng.poisson(rates[b] * years)
+            pixels = np.repeat(chunk, photons)
             vectors = places_in_pixels(pixels, COVERAGE_ORDER, max(NATIVE_ORDERS), rng)
-            energies, responses = spectrum.draw(b, pixels.size, rng)
+            energies, responses = spectrum.draw(b, np.repeat(nearest, photons), rng)
             since = rng.random(pixels.size) * years
             yield energies, vectors.astype(np.float32), _conversion(model, responses), since
 
@@ -388,32 +390,46 @@ def _touched(region: Region | None) -> np.ndarray | None:
 
 
 class _DiffuseSpectrum:
-    """Energies and event types of diffuse photons that are known by their bin.
+    """Energies and event types of diffuse photons that are known by their bin and pixel.
 
-    The spectrum in true energy is the mean of the diffuse emission at the given sources, without
-    any a power law of index 2.4.
+    The spectrum in true energy is that of the diffuse emission at the next of the given sources,
+    which are a degree apart, without any a power law of index 2.4. One spectrum for a whole field
+    would put too many photons of a bin at one end of it in the plane, and too few elsewhere, by
+    more than a faint source has.
     """
 
     def __init__(self, model: SkyModel, rows: np.ndarray) -> None:
         self._responses = model.responses
+        self._places = cKDTree(model.vectors[rows]) if rows.size else None
         power_law = FINE_ENERGIES_MEV**-2.4 * np.diff(FINE_EDGES_MEV)
         true = [
-            background[rows].mean(axis=0, dtype=float)
+            background[rows].astype(float)
             if rows.size
-            else power_law * response.exposure_per_year.mean(axis=1)
+            else (power_law * response.exposure_per_year.mean(axis=1))[None]
             for background, response in zip(model.fine_background, model.responses, strict=True)
         ]
-        # (response, true-energy bin, bin)
-        joint = np.stack(
-            [t[:, None] * r.bin_fractions for t, r in zip(true, model.responses, strict=True)]
-        )
-        self._cumulative = np.cumsum(joint.reshape(-1, N_BINS), axis=0)
+        self._rising = [
+            _rising([t * r.bin_fractions[:, b] for t, r in zip(true, model.responses, strict=True)])
+            for b in range(N_BINS)
+        ]
 
-    def draw(self, b: int, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Energies, float32 MeV, and int8 indices of the response, of photons of bin `b`."""
-        cumulative = self._cumulative[:, b]
-        place = np.searchsorted(cumulative, rng.random(number) * cumulative[-1], side="right")
-        place = np.minimum(place, cumulative.size - 1)
+    def nearest(self, pixels: np.ndarray) -> np.ndarray:
+        """Number of the spectrum (n,) of pixels (n,) of the coverage order."""
+        if self._places is None:
+            return np.zeros(len(pixels), np.int64)
+        vectors = np.stack(hp.pix2vec(_NSIDE, pixels, nest=True), axis=-1)
+        return np.asarray(self._places.query(vectors)[1])
+
+    def draw(
+        self, b: int, spectra: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Energies, float32 MeV, and int8 indices of the response, of photons of bin `b`.
+
+        Of each photon the number of its spectrum is given.
+        """
+        number, size = len(spectra), len(self._responses) * FINE_ENERGIES_MEV.size
+        place = np.searchsorted(self._rising[b], spectra + rng.random(number), side="right")
+        place = np.clip(place - spectra * size, 0, size - 1)
         which, k = np.divmod(place, FINE_ENERGIES_MEV.size)
         low, high = ENERGY_EDGES_MEV[b : b + 2]
         energies = np.full(number, np.sqrt(low * high))
@@ -427,6 +443,13 @@ class _DiffuseSpectrum:
                 energies[left[good]] = drawn[good]
                 left = left[~good]
         return _just_inside(energies, low, high), which.astype(np.int8)
+
+
+def _rising(parts: list[np.ndarray]) -> np.ndarray:
+    """Cumulative spectra of sources one after the other, that of source n from n to n + 1."""
+    cumulative = np.cumsum(np.concatenate(parts, axis=1), axis=1)
+    cumulative /= np.maximum(cumulative[:, -1:], 1e-300)
+    return np.asarray((cumulative + np.arange(len(cumulative))[:, None]).ravel())
 
 
 def _just_inside(energies: np.ndarray, low: float, high: float) -> np.ndarray:
