@@ -139,12 +139,12 @@ def try_command(name: str, folder: Path, options: argparse.Namespace) -> None:
     """Print what came of one command."""
     case, rng, out = CASES[name], np.random.default_rng([options.seed, len(name)]), folder / "out"
     start = time.monotonic()
-    fault = run(prepare(name, folder / "whole"))
+    fault = run(prepare(name, out))
     if fault:
         print(f"{name:10s} does not run: {fault}")
         return
     lasts_s = time.monotonic() - start
-    whole = {part: content(folder / "whole" / part) for part in case.outputs}
+    whole = {part: content(out / part) for part in case.outputs}
     written = left = 0
     faults = []
     for turn in range(options.times):

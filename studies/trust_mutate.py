@@ -1,8 +1,9 @@
 """Valid files of every kind that the program reads, with bytes changed, read in one process.
 
 Each changed file must be refused with a `UnekError` or give a result: no other exception, nothing
-that takes 20 seconds of the processor, nothing that takes 4 GB more. A result that is the same although the value of
-a keyword that it is made of was changed is told as `unseen`, with the keyword.
+that takes 20 seconds of the processor, nothing that takes 4 GB more. A result that is the same
+although the value of a keyword that it is made of was changed is told as `unseen`, with the
+keyword.
 
     python studies/trust_mutate.py [--data ../shared/data] [--runs 1000 | --seconds 60] [--seed 0]
                                    [--kinds ccube healpix ...] [--keep FOLDER]
