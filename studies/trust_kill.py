@@ -40,8 +40,9 @@ patches: 4
 steps: 4
 batch: 2
 widths: [8, 8, 8, 8]
-template: own
-calibration_skies: 1
+template: v07
+backgrounds: [own]
+calibration_skies: 0
 structure: 0
 threads: 1
 """

@@ -210,6 +210,15 @@ def test_coverage_is_a_moc_from_which_each_pixel_comes_back(tmp_path, mask):
     np.testing.assert_array_equal(read_catalog(tmp_path / "c.fits").coverage, mask)
 
 
+def test_a_coverage_with_cells_beyond_the_sky_is_refused(tmp_path):
+    """healpy walks over memory that is not its own where it is asked for such a pixel."""
+    write_catalog(made(1, coverage=disc(80.0, 18.0, 10.0)), tmp_path / "c.fits")
+    with fits.open(tmp_path / "c.fits", mode="update") as hdus:
+        hdus["COVERAGE"].data.field(0)[-1] = 2**62  # the sky ends at 12 * 4**29
+    with pytest.raises(InputError, match="COVERAGE is no MOC .it has cells that the sky has not"):
+        read_catalog(tmp_path / "c.fits")
+
+
 def test_mocpy_reads_the_coverage_as_the_field_that_was_searched(tmp_path):
     write_catalog(made(1, coverage=disc(80.0, 18.0, 10.0)), tmp_path / "c.fits")
     with fits.open(tmp_path / "c.fits") as hdus:

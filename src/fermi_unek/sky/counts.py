@@ -14,6 +14,9 @@ from .geometry.coverage import unite
 from .selection import EVENT_TYPES, Selection, Span
 
 
+_HIGHEST_ORDER = 29  # of HEALPIX; the number of pixels of a thousandth takes minutes to compute
+
+
 @dataclass(frozen=True)
 class BinCounts:
     """Counts of one energy bin, sparse and sorted by HEALPIX index.
@@ -36,6 +39,8 @@ class BinCounts:
     coverage: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        if not 0 <= self.order <= _HIGHEST_ORDER:
+            raise InputError(f"order of HEALPIX pixels is {self.order}, expected 0 to 29")
         if self.pixels.shape != self.counts.shape or self.pixels.ndim != 1:
             raise InputError(
                 f"pixels {self.pixels.shape} and counts {self.counts.shape} must be two lists "
