@@ -13,7 +13,6 @@ from .bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
 from .geometry.coverage import unite
 from .selection import EVENT_TYPES, Selection, Span
 
-
 _HIGHEST_ORDER = 29  # of HEALPIX; the number of pixels of a thousandth takes minutes to compute
 
 
