@@ -86,7 +86,7 @@ CASES = {
     ),
     "train": Case(
         lambda out: ["train", "localizer", str(out.parent / f"{out.name}.yaml")],
-        ("run/localizer.safetensors",),
+        ("run/weights.safetensors",),
         "--resume",
     ),
 }  # fmt: skip

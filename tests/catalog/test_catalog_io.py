@@ -22,6 +22,7 @@ from fermi_unek.catalog import (
     write_catalog,
     write_regions,
 )
+from fermi_unek.catalog.io import read_source_list
 from fermi_unek.catalog.schema import NOT_A_FERMI_PRODUCT
 from fermi_unek.errors import InputError, OutputError, UnekWarning
 
@@ -217,6 +218,36 @@ def test_a_coverage_with_cells_beyond_the_sky_is_refused(tmp_path):
         hdus["COVERAGE"].data.field(0)[-1] = 2**62  # the sky ends at 12 * 4**29
     with pytest.raises(InputError, match="COVERAGE is no MOC .it has cells that the sky has not"):
         read_catalog(tmp_path / "c.fits")
+
+
+@pytest.mark.parametrize("read", [read_catalog, read_source_list, load_release])
+def test_places_that_contradict_each_other_are_refused(tmp_path, read):
+    write_catalog(made(3), tmp_path / "c.fits")
+    with fits.open(tmp_path / "c.fits", mode="update") as hdus:
+        hdus[1].data["DEJ2000"][1] -= 0.1
+    with pytest.raises(InputError, match="RAJ2000, DEJ2000 and GLON, GLAT of .*0.1 degrees apart"):
+        read(tmp_path / "c.fits")
+
+
+@pytest.mark.parametrize("read", [read_catalog, read_source_list, load_release])
+def test_columns_in_other_units_are_those_of_the_schema(tmp_path, read):
+    write_catalog(made(3), tmp_path / "c.fits")
+    before = read(tmp_path / "c.fits")
+    before = getattr(before, "table", before)
+    with fits.open(tmp_path / "c.fits") as hdus:
+        for name in ("RAJ2000", "DEJ2000"):
+            hdus[1].data[name][:] = np.radians(hdus[1].data[name])
+            hdus[1].columns[name].unit = "rad"
+        hdus.writeto(tmp_path / "d.fits")
+    after = read(tmp_path / "d.fits")
+    after = getattr(after, "table", after)
+    for name in ("RAJ2000", "DEJ2000", "GLON", "GLAT"):
+        np.testing.assert_allclose(after[name], before[name], atol=1e-4)
+    with fits.open(tmp_path / "c.fits") as hdus:
+        hdus[1].columns["RAJ2000"].unit = "s"
+        hdus.writeto(tmp_path / "e.fits")
+    with pytest.raises(InputError, match="RAJ2000.*unit 's' cannot be brought to deg"):
+        read(tmp_path / "e.fits")
 
 
 def test_mocpy_reads_the_coverage_as_the_field_that_was_searched(tmp_path):

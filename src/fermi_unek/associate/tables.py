@@ -122,7 +122,8 @@ def _degrees(column: Column, where: str, *, hours: bool = False) -> np.ndarray:
 def _error95(table: Table, where: str) -> np.ndarray:
     """95% position errors, degrees; NaN where the table has none."""
     if "Conf_95_SemiMajor" in table.colnames:
-        axes = (_degrees(table[f"Conf_95_Semi{end}"], where) for end in ("Major", "Minor"))
+        minor = "Conf_95_SemiMinor" if "Conf_95_SemiMinor" in table.colnames else "Conf_95_SemiMajor"
+        axes = (_degrees(table[name], where) for name in ("Conf_95_SemiMajor", minor))
         return np.sqrt(np.abs(np.prod(list(axes), axis=0)))
     for name in ERROR_COLUMNS:
         if name in table.colnames:
