@@ -230,7 +230,7 @@ def test_places_that_contradict_each_other_are_refused(tmp_path, read):
 
 
 @pytest.mark.parametrize("read", [read_catalog, read_source_list, load_release])
-def test_columns_in_other_units_are_those_of_the_schema(tmp_path, read):
+def test_angles_in_other_units_are_brought_to_degrees(tmp_path, read):
     write_catalog(made(3), tmp_path / "c.fits")
     before = read(tmp_path / "c.fits")
     before = getattr(before, "table", before)

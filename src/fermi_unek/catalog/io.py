@@ -215,11 +215,11 @@ def sources_hdu(hdus: fits.HDUList) -> fits.BinTableHDU | None:
     return None
 
 
-def _bring_to(column: Column, unit: str, where: str) -> None:
-    """Values of a column in a unit of the schema, in place."""
-    if column.unit != u.Unit(unit, format="fits", parse_strict="silent"):
-        column *= factor(column.unit.to_string(), unit, where)
-        column.unit = unit
+def _bring_to_degrees(column: Column, where: str) -> None:
+    """Angles of a column in degrees, in place."""
+    if column.unit != u.deg:
+        column *= factor(column.unit.to_string(), "deg", where)
+        column.unit = u.deg
 
 
 def _edges_from_header(path: str | Path, sources: fits.BinTableHDU) -> np.ndarray:
@@ -394,9 +394,7 @@ def _read_header(header: fits.Header) -> dict[str, HeaderValue]:
 
 
 def _tidied(table: Table, path: str | Path) -> Table:
-    """Columns in the machine's byte order and the schema's units, text as str, descriptions from
-    TCOMM.
-    """
+    """Columns in the machine's byte order, angles in degrees, text as str; meanings from TCOMM."""
     known = {spec.name: spec for spec in EXTENDED_COLUMNS + COUNTERPART_COLUMNS + COLUMNS}
     tidy = Table()
     for column in table.itercols():
@@ -409,7 +407,7 @@ def _tidied(table: Table, path: str | Path) -> Table:
             values = np.asarray(column).astype(column.dtype.newbyteorder("="))
         tidy[column.name] = values
         tidy[column.name].unit = column.unit
-        if spec and spec.unit and column.unit and values.dtype.kind == "f":
-            _bring_to(tidy[column.name], spec.unit, f"{path}: column {column.name}")
+        if spec and spec.unit == "deg" and column.unit and values.dtype.kind == "f":
+            _bring_to_degrees(tidy[column.name], f"{path}: column {column.name}")
         tidy[column.name].description = spec.description if spec else column.description
     return tidy
