@@ -40,8 +40,9 @@ patches: 4
 steps: 4
 batch: 2
 widths: [8, 8, 8, 8]
-template: own
-calibration_skies: 1
+template: v07
+backgrounds: [own]
+calibration_skies: 0
 structure: 0
 threads: 1
 """
@@ -85,7 +86,7 @@ CASES = {
     ),
     "train": Case(
         lambda out: ["train", "localizer", str(out.parent / f"{out.name}.yaml")],
-        ("run/localizer.safetensors",),
+        ("run/weights.safetensors",),
         "--resume",
     ),
 }  # fmt: skip
@@ -139,12 +140,12 @@ def try_command(name: str, folder: Path, options: argparse.Namespace) -> None:
     """Print what came of one command."""
     case, rng, out = CASES[name], np.random.default_rng([options.seed, len(name)]), folder / "out"
     start = time.monotonic()
-    fault = run(prepare(name, folder / "whole"))
+    fault = run(prepare(name, out))
     if fault:
         print(f"{name:10s} does not run: {fault}")
         return
     lasts_s = time.monotonic() - start
-    whole = {part: content(folder / "whole" / part) for part in case.outputs}
+    whole = {part: content(out / part) for part in case.outputs}
     written = left = 0
     faults = []
     for turn in range(options.times):

@@ -1,10 +1,11 @@
 """The same answer again: many searches in one process, searches in threads, one thread and two.
 
-    python studies/trust_steady.py [--searches 50] [--threads 8]
+    python studies/trust_steady.py [--searches 50] [--threads 8] [--region 80 18 6]
 
-Searches the demo's field. Prints the resident memory after a tenth of the searches and after all,
-whether catalogs of searches in threads at once are those of one alone, and whether catalogs of one
-and two threads of torch are the same bytes, dates and the checksums of FITS aside.
+Searches the demo's field, or a circle of it for the memory. Prints the resident memory after a
+tenth of the searches and after all, whether catalogs of searches in threads at once are those of
+one alone, and whether catalogs of one and two threads of torch are the same bytes, dates and the
+checksums of FITS aside.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--searches", type=int, default=50)
     parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--region", nargs=3, type=float, default=REGION)
     options = parser.parse_args()
     alone = search()
     print(f"{len(alone.table)} sources, digest {catalog_digest(alone)[:12]}")
@@ -91,7 +93,8 @@ def main() -> None:
     one, two = digest_with(1), digest_with(2)
     told = "the same" if one == two else "OTHER"
     print(f"1 and 2 threads of the libraries: {told} bytes", flush=True)
-    early, late = memory_of(options.searches)
+    circle = tuple(options.region)
+    early, late = memory_of(options.searches, lambda: search(circle))
     print(f"resident after {max(1, options.searches // 10)} searches {early:.0f} MB, "
           f"after {options.searches} {late:.0f} MB")  # fmt: skip
 

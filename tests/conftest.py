@@ -17,9 +17,11 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 # figures are written to files, never shown
 os.environ.setdefault("MPLBACKEND", "Agg")
-# what commands keep for the next run goes to a folder that goes away, never into $HOME
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="fermi-unek-tests-")
-atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+# what commands keep for the next run goes to a folder that goes away, never into $HOME; workers of
+# xdist have that of the process that started them
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="fermi-unek-tests-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 import pytest  # noqa: E402  (after the environment is set)
 

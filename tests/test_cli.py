@@ -400,6 +400,19 @@ def test_a_signal_while_libraries_are_imported_is_as_clean(tmp_path, number, mod
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+def test_a_signal_after_the_work_is_done_changes_nothing(number):
+    code = (
+        "import atexit, os, sys\n"
+        f"atexit.register(os.kill, os.getpid(), {int(number)})\n"
+        "from fermi_unek.__main__ import main\n"
+        "sys.argv[1:] = ['--version']\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -17,7 +17,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop_at_once)
     from .cli import main as program
 
-    program()
+    try:
+        program()
+    finally:
+        # all is written and said: what is left is the end of the interpreter, which takes the
+        # handlers away first and would die of a signal without a word
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

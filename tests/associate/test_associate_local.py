@@ -89,6 +89,11 @@ def test_position_errors_are_brought_to_degrees(unit):
         objects_of(table, "here")
 
 
+def test_an_ellipse_of_one_axis_is_a_circle():
+    table = Table({"Name": ["x"], "ra": [1.0], "dec": [2.0], "Conf_95_SemiMajor": [0.2]})
+    assert objects_of(table, "here").error95_deg.tolist() == pytest.approx([0.2])
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -22,6 +22,7 @@ from fermi_unek.catalog import (
     write_catalog,
     write_regions,
 )
+from fermi_unek.catalog.io import read_source_list
 from fermi_unek.catalog.schema import NOT_A_FERMI_PRODUCT
 from fermi_unek.errors import InputError, OutputError, UnekWarning
 
@@ -208,6 +209,45 @@ def disc(lon_deg, lat_deg, radius_deg):
 def test_coverage_is_a_moc_from_which_each_pixel_comes_back(tmp_path, mask):
     write_catalog(made(1, coverage=mask), tmp_path / "c.fits")
     np.testing.assert_array_equal(read_catalog(tmp_path / "c.fits").coverage, mask)
+
+
+def test_a_coverage_with_cells_beyond_the_sky_is_refused(tmp_path):
+    """healpy walks over memory that is not its own where it is asked for such a pixel."""
+    write_catalog(made(1, coverage=disc(80.0, 18.0, 10.0)), tmp_path / "c.fits")
+    with fits.open(tmp_path / "c.fits", mode="update") as hdus:
+        hdus["COVERAGE"].data.field(0)[-1] = 2**62  # the sky ends at 12 * 4**29
+    with pytest.raises(InputError, match="COVERAGE is no MOC .it has cells that the sky has not"):
+        read_catalog(tmp_path / "c.fits")
+
+
+@pytest.mark.parametrize("read", [read_catalog, read_source_list, load_release])
+def test_places_that_contradict_each_other_are_refused(tmp_path, read):
+    write_catalog(made(3), tmp_path / "c.fits")
+    with fits.open(tmp_path / "c.fits", mode="update") as hdus:
+        hdus[1].data["DEJ2000"][1] -= 0.1
+    with pytest.raises(InputError, match="RAJ2000, DEJ2000 and GLON, GLAT of .*0.1 degrees apart"):
+        read(tmp_path / "c.fits")
+
+
+@pytest.mark.parametrize("read", [read_catalog, read_source_list, load_release])
+def test_angles_in_other_units_are_brought_to_degrees(tmp_path, read):
+    write_catalog(made(3), tmp_path / "c.fits")
+    before = read(tmp_path / "c.fits")
+    before = getattr(before, "table", before)
+    with fits.open(tmp_path / "c.fits") as hdus:
+        for name in ("RAJ2000", "DEJ2000"):
+            hdus[1].data[name][:] = np.radians(hdus[1].data[name])
+            hdus[1].columns[name].unit = "rad"
+        hdus.writeto(tmp_path / "d.fits")
+    after = read(tmp_path / "d.fits")
+    after = getattr(after, "table", after)
+    for name in ("RAJ2000", "DEJ2000", "GLON", "GLAT"):
+        np.testing.assert_allclose(after[name], before[name], atol=1e-4)
+    with fits.open(tmp_path / "c.fits") as hdus:
+        hdus[1].columns["RAJ2000"].unit = "s"
+        hdus.writeto(tmp_path / "e.fits")
+    with pytest.raises(InputError, match="RAJ2000.*unit 's' cannot be brought to deg"):
+        read(tmp_path / "e.fits")
 
 
 def test_mocpy_reads_the_coverage_as_the_field_that_was_searched(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from measure_samples import PLACES, REGION, catalog_of, flat_sky, sky_model
 
-from fermi_unek.catalog import write_catalog
+from fermi_unek.catalog import read_catalog, write_catalog
 from fermi_unek.config import RefitConfig
 from fermi_unek.measure import command, kept, refit_to_file
 from fermi_unek.measure.extent import ExtensionFit, Extent
@@ -43,6 +43,11 @@ def content(path):
         return [b"" if hdu.data is None else hdu.data.tobytes() for hdu in hdus]
 
 
+def settings(path):
+    """What the header says of the refit; dates are no part of it."""
+    return {k: v for k, v in read_catalog(path).header.items() if k.startswith("refit ")}
+
+
 class Killed(BaseException):
     pass
 
@@ -75,6 +80,9 @@ def test_a_rerun_fits_what_was_not_finished_and_writes_the_same(files, tmp_path,
     assert 1 not in other
     assert other
     assert content(new) == content(tmp_path / "undisturbed.fits")
+    # two names, one header: it tells of files by their names alone
+    assert settings(new) == settings(tmp_path / "undisturbed.fits")
+    assert "refit input photons.fits" in settings(new)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.fits", "undisturbed.fits"]
 
 

@@ -337,6 +337,12 @@ def test_counts_that_are_none_are_refused(pixels, counts, message):
         BinCounts(10, np.array(pixels, np.uint32), np.array(counts, np.uint32))
 
 
+@pytest.mark.parametrize("order", [-1, 30, 10**9])
+def test_orders_that_healpix_has_not_are_refused_at_once(order):
+    with pytest.raises(InputError, match=f"order of HEALPIX pixels is {order}, expected 0 to 29"):
+        BinCounts(order, np.array([1], np.uint32), np.array([1], np.uint32))
+
+
 def test_skies_that_are_none_are_refused():
     one = bin_from_pixels(0, np.array([5, 3, 5]))
     assert one.total == 3

@@ -12,7 +12,7 @@ from sky_samples import BIN_EDGES, add_dss, bounds_table, write_ccube, write_ft1
 
 from fermi_unek.errors import InputError, UnekWarning
 from fermi_unek.sky.bins import ENERGY_EDGES_MEV, MISSION_START_MET, YEAR_S
-from fermi_unek.sky.io.dss import MJDREF
+from fermi_unek.sky.io.dss import MJDREF, read_selection
 from fermi_unek.sky.io.readers import read_sky
 from fermi_unek.sky.selection import SOURCE_CLASS
 
@@ -228,6 +228,41 @@ def test_a_cut_to_ranges_of_energy_is_read_unless_there_is_a_gap(tmp_path):
     cuts = (*DSS[:3], ("ENERGY", "300:500,1000:2000"), DSS[4])
     with pytest.raises(InputError, match="300:500,1000:2000 are ranges with a gap"):
         read(write(tmp_path / "b.fits", sample(), dss=cuts))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("THETA", "0:40"),
+        ("BIT_MASK(EoENT_TYPE,3,P8R3)", "1:1"),
+        ("POS(RA,DEC)", "BOX(83,22,5,5)"),
+        ("POS(RA,DEC)", "-CIRCLE(83,22,5)"),
+        ("POS(RA,DEC)", "CIRCLE(83,22,5)-CIRCLE(83,22,1)"),
+        ("POS(L,B)", "CIRCLE(83,22,5)"),
+        ("ZENITH_ANGLE", "30:90"),
+    ],
+)
+def test_a_cut_that_nothing_follows_is_told(tmp_path, kind, value):
+    path = write(tmp_path / "a.fits", sample(), dss=(*DSS[:2], DSS[3], (kind, value)))
+    with pytest.warns(UnekWarning, match=r"DSS cut .*is not taken into account"):
+        read(path)
+
+
+def test_zenith_cuts_with_a_gap_are_refused(tmp_path):
+    path = write(tmp_path / "a.fits", sample(), dss=(*DSS[:4], ("ZENITH_ANGLE", "0:50,60:100")))
+    with pytest.raises(InputError, match="0:50,60:100 are ranges with a gap"):
+        read(path)
+
+
+def test_the_circle_and_the_times_of_a_cut_are_in_the_units_they_state(tmp_path):
+    cuts = (*DSS[:2], ("POS(RA,DEC)", "CIRCLE(1.4,0.4,0.1)"), ("TIME", "3000:3010"))
+    path = write_ccube(tmp_path / "a.fits", np.ones((6, 8, 8), int), BIN_EDGES, dss=cuts)
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header.update(DSUNI3="rad", DSUNI4="d", TIMEZERO=86400.0)
+    with fits.open(path) as hdus:
+        selection = read_selection(path, hdus, 0)
+    assert selection.circles == (pytest.approx(tuple(np.degrees([1.4, 0.4, 0.1]))),)
+    assert selection.spans_met == ((3001 * 86400.0, 3011 * 86400.0),)
 
 
 def test_of_two_cuts_what_both_leave_counts(tmp_path):

@@ -108,11 +108,11 @@ def test_a_run_leaves_weights_a_log_and_a_checkpoint(bank, tmp_path, monkeypatch
 
 
 def test_training_lowers_the_loss_on_what_it_sees(bank, tmp_path):
-    config = tiny_config(tmp_path, bank, steps=80, lr=1e-2)
+    config = tiny_config(tmp_path, bank, steps=40, lr=1e-2)
     trainer = Trainer(config, opened(bank), tmp_path / "checkpoint.pt")
     (batch,) = batches(PatchDataset(opened(bank), 2, 2, 1), ModelSpec(WIDTHS))
     entropies = []
-    for _ in range(80):
+    for _ in range(40):
         trainer.train_step(batch)
         entropies.append(trainer.report()["entropy"])
     assert np.mean(entropies[-5:]) < 0.7 * np.mean(entropies[:5])
@@ -336,7 +336,7 @@ def test_two_processes_train_as_one_does_on_the_same_batches(bank, tmp_path, mon
     monkeypatch.setattr(train, "CHECKPOINT_EVERY", 1)
     curves = []
     for number in (1, 2):  # one is this process itself
-        config = tiny_config(tmp_path / f"of{number}", bank, steps=16, batch=8, lr=1e-2)
+        config = tiny_config(tmp_path / f"of{number}", bank, steps=8, batch=8, lr=1e-2)
         if number == 1:
             train_localizer(config)
         else:
@@ -348,6 +348,6 @@ def test_two_processes_train_as_one_does_on_the_same_batches(bank, tmp_path, mon
         lines = (Path(config.out) / "log.jsonl").read_text().splitlines()
         curves.append([json.loads(line)["entropy"] for line in lines])
     one, two = np.array(curves)
-    assert len(one) == len(two) == 16
+    assert len(one) == len(two) == 8
     np.testing.assert_allclose(two, one, rtol=0.1)
     assert np.corrcoef(one, two)[0, 1] > 0.8

@@ -122,8 +122,10 @@ def _degrees(column: Column, where: str, *, hours: bool = False) -> np.ndarray:
 def _error95(table: Table, where: str) -> np.ndarray:
     """95% position errors, degrees; NaN where the table has none."""
     if "Conf_95_SemiMajor" in table.colnames:
-        axes = (_degrees(table[f"Conf_95_Semi{end}"], where) for end in ("Major", "Minor"))
-        return np.sqrt(np.abs(np.prod(list(axes), axis=0)))
+        major = minor = _degrees(table["Conf_95_SemiMajor"], where)
+        if "Conf_95_SemiMinor" in table.colnames:
+            minor = _degrees(table["Conf_95_SemiMinor"], where)
+        return np.sqrt(np.abs(major * minor))
     for name in ERROR_COLUMNS:
         if name in table.colnames:
             return _degrees(table[name], where)

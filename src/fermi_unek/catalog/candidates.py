@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 
 from ..errors import InputError
 from ..sky.bins import N_BINS
+from ..sky.geometry.coverage import icrs_to_galactic
 from .schema import CLASSES
 
 
@@ -118,7 +118,9 @@ def equatorial_position_angle(
         From celestial north through east, degrees, above -90 up to 90 (an axis has no
         direction).
     """
-    here = SkyCoord(lon_deg, lat_deg, unit="deg", frame="galactic").icrs
-    pole = SkyCoord(0.0, 90.0, unit="deg", frame="galactic").icrs
-    turned = np.asarray(angle_deg, float) + here.position_angle(pole).deg
+    lon, lat = np.radians(np.asarray(lon_deg, float)), np.radians(np.asarray(lat_deg, float))
+    x, y, z = icrs_to_galactic()[:, 2]  # the celestial pole
+    east = y * np.cos(lon) - x * np.sin(lon)
+    north = z * np.cos(lat) - np.sin(lat) * (x * np.cos(lon) + y * np.sin(lon))
+    turned = np.asarray(angle_deg, float) - np.degrees(np.arctan2(east, north))
     return 90.0 - (90.0 - turned) % 180.0

@@ -14,6 +14,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Column, Table
@@ -25,8 +26,10 @@ from ..outputs import check_file, replacing
 from ..sky.bins import COVERAGE_ORDER, YEAR_S
 from ..sky.geometry.coverage import N_COVERAGE
 from ..sky.io.files import open_fits
+from ..sky.units import factor
 from .build import name_neighbours
 from .moc import mask_to_moc, moc_to_mask
+from .places import check_places
 from .record import Catalog, HeaderValue
 from .releases import RELEASES, load_release
 from .schema import (
@@ -126,7 +129,8 @@ def read_catalog(path: str | Path) -> Catalog:
         for index, column in enumerate(table.itercols(), start=1):
             # astropy passes over TCOMM
             column.description = sources.header.get(f"TCOMM{index}")
-        table = _tidied(table)
+        table = _tidied(table, path)
+        check_places(table, path)
         if "Hist_Start" in hdus:
             edges = np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
         else:
@@ -166,7 +170,8 @@ def read_source_list(path: str | Path) -> Catalog:
         for hdu in hdus:
             names = set(getattr(hdu, "columns", fits.ColDefs([])).names)
             if {"Source_Name", "RAJ2000", "DEJ2000"} <= names:
-                found = _tidied(Table.read(hdu, mask_invalid=False))
+                found = _tidied(Table.read(hdu, mask_invalid=False), path)
+                check_places(found, path)
                 break
         else:
             raise InputError(
@@ -208,6 +213,13 @@ def sources_hdu(hdus: fits.HDUList) -> fits.BinTableHDU | None:
         if {"Source_Name", "Probability", "Flux_History"} <= names:
             return hdu
     return None
+
+
+def _bring_to_degrees(column: Column, where: str) -> None:
+    """Angles of a column in degrees, in place."""
+    if column.unit != u.deg:
+        column *= factor(column.unit.to_string(), "deg", where)
+        column.unit = u.deg
 
 
 def _edges_from_header(path: str | Path, sources: fits.BinTableHDU) -> np.ndarray:
@@ -289,7 +301,7 @@ def _extended_table(catalog: Catalog) -> Table:
 def _read_extended(hdus: fits.HDUList) -> Table | None:
     if "ExtendedSources" not in hdus:
         return None
-    table = _tidied(Table.read(hdus["ExtendedSources"], mask_invalid=False))
+    table = _tidied(Table.read(hdus["ExtendedSources"], mask_invalid=False), "ExtendedSources")
     table = table[np.asarray(table["Source_Name"]) != "NONE"]
     return table if len(table) else None
 
@@ -381,8 +393,8 @@ def _read_header(header: fits.Header) -> dict[str, HeaderValue]:
     return found
 
 
-def _tidied(table: Table) -> Table:
-    """Columns in the machine's byte order, text as str, descriptions from TCOMM."""
+def _tidied(table: Table, path: str | Path) -> Table:
+    """Columns in the machine's byte order, angles in degrees, text as str; meanings from TCOMM."""
     known = {spec.name: spec for spec in EXTENDED_COLUMNS + COUNTERPART_COLUMNS + COLUMNS}
     tidy = Table()
     for column in table.itercols():
@@ -395,5 +407,7 @@ def _tidied(table: Table) -> Table:
             values = np.asarray(column).astype(column.dtype.newbyteorder("="))
         tidy[column.name] = values
         tidy[column.name].unit = column.unit
+        if spec and spec.unit == "deg" and column.unit and values.dtype.kind == "f":
+            _bring_to_degrees(tidy[column.name], f"{path}: column {column.name}")
         tidy[column.name].description = spec.description if spec else column.description
     return tidy

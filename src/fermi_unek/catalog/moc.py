@@ -44,12 +44,21 @@ def mask_to_moc(mask: np.ndarray) -> MOC:
 
 
 def moc_to_mask(moc: MOC) -> np.ndarray:
-    """Bool (12 * 4**COVERAGE_ORDER,), NESTED and Galactic: pixels whose centers a MOC covers."""
+    """Bool (12 * 4**COVERAGE_ORDER,), NESTED and Galactic: pixels whose centers a MOC covers.
+
+    Raises
+    ------
+    ValueError
+        It has cells beyond the last of the sky.
+    """
     mask = np.zeros(N_COVERAGE, bool)
     if moc.empty():
         return mask
     touched = moc.degrade_to_order(min(moc.max_order, _CELL_ORDER))
-    wide = np.unique(_wide_pixels(touched.to_order(_CELL_ORDER).flatten().astype(int)))
+    cells = touched.to_order(_CELL_ORDER).flatten().astype(int)
+    if cells.max() >= 12 * 4**_CELL_ORDER:
+        raise ValueError("it has cells that the sky has not")
+    wide = np.unique(_wide_pixels(cells))
     fine = np.arange(4 ** (COVERAGE_ORDER - _WIDE_ORDER))
     pixels = (wide[:, None] * fine.size + fine).ravel()
     # a row vector times the matrix turns the other way, to ICRS

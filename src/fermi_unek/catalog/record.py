@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import astropy.units as u
 import healpy as hp
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -16,6 +15,7 @@ from mocpy import MOC
 
 from ..errors import InputError
 from ..sky.bins import COVERAGE_ORDER
+from ..sky.geometry.frame import lonlat_to_vectors
 from .moc import mask_to_moc
 from .schema import COLUMNS, DEFAULT_YEAR_EDGES_MET
 
@@ -183,17 +183,18 @@ class Catalog:
         -------
         bool array (N,)
         """
-        places = SkyCoord(lon_deg, lat_deg, unit="deg", frame="galactic")
-        inside = np.ones(len(places), dtype=bool)
+        inside = np.ones(np.shape(lon_deg), dtype=bool)
         if self.coverage is None:
             return inside
+        lon = np.radians(lon_deg)
+        place = lonlat_to_vectors(lon_deg, lat_deg)
+        east = np.stack([-np.sin(lon), np.cos(lon), np.zeros_like(lon)], axis=-1)
+        north = np.cross(place, east)
         # the place itself, and 16 points at the margin and 8 at half of it
         rings = [(0.0, 1), (margin_deg, 16), (margin_deg / 2, 8)] if margin_deg > 0 else [(0.0, 1)]
         for radius, count in rings:
-            for angle in 360.0 / count * np.arange(count):
-                there = places.directional_offset_by(angle * u.deg, radius * u.deg)
-                pixels = hp.ang2pix(
-                    2**COVERAGE_ORDER, there.l.deg, there.b.deg, nest=True, lonlat=True
-                )
-                inside &= self.coverage[pixels]
+            for angle in 2.0 * np.pi / count * np.arange(count):
+                aside = np.cos(angle) * north + np.sin(angle) * east
+                there = np.cos(np.radians(radius)) * place + np.sin(np.radians(radius)) * aside
+                inside &= self.coverage[hp.vec2pix(2**COVERAGE_ORDER, *there.T, nest=True)]
         return inside

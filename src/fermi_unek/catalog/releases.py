@@ -15,6 +15,8 @@ from astropy.table import Table
 
 from ..errors import InputError
 from ..sky.io.files import open_fits
+from ..sky.units import column
+from .places import COLUMNS, check_places
 
 RELEASES = {
     "3FGL": "gll_psc_v16.fit",
@@ -82,6 +84,10 @@ def _read(path: Path, changed_ns: int) -> Table:
                 f"{path}: HDU 1 is no LAT source table, it has no column {', '.join(missing)}"
             )
         table = native_table(data)
+        for name in COLUMNS:
+            if hdus[1].columns[name].unit not in (None, "", "deg"):
+                table[name] = column(hdus[1], name, "deg", str(path))
+        check_places(table, path)
         if "ExtendedSources" in hdus:
             shapes = native_table(hdus["ExtendedSources"].data)
             extents = np.asarray(shapes["Model_SemiMajor"], float).tolist()

@@ -181,18 +181,18 @@ class Matcher:
     def _shifted(self) -> list[tuple[_Pairs, tuple[np.ndarray, np.ndarray]]]:
         """Pairs with shifted detections, and which truths and detections count in them."""
         result = []
+        truth_here = self._is_inside(self.truth_lon, self.truth_lat)
+        found_here = self._is_inside(self.det_lon, self.det_lat)
         for shift in self.shifts_deg:
-            truth = self._is_inside(self.truth_lon, self.truth_lat)
-            truth &= self._is_inside(self.truth_lon - shift, self.truth_lat)
-            detection = self._is_inside(self.det_lon, self.det_lat)
-            detection &= self._is_inside(self.det_lon + shift, self.det_lat)
-            result.append((self._find_pairs(shift), (truth, detection)))
+            truth = truth_here & self._is_inside(self.truth_lon - shift, self.truth_lat)
+            found = found_here & self._is_inside(self.det_lon + shift, self.det_lat)
+            result.append((self._find_pairs(shift), (truth, found)))
         return result
 
     def _is_inside(self, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
         if self.inside is None:
             return np.ones(len(lon), dtype=bool)
-        return self.inside(np.asarray(lon) % 360.0, lat).copy()
+        return self.inside(np.asarray(lon) % 360.0, lat)
 
     def _find_pairs(self, shift_deg: float) -> _Pairs:
         sizes = len(self.truth_lon), len(self.det_lon)

@@ -15,6 +15,7 @@ import numpy as np
 from .. import __version__
 from ..catalog import Catalog, write_catalog
 from ..catalog.io import check_catalog, read_source_list
+from ..catalog.provenance import below_one_folder, without_folders
 from ..config import RefitConfig
 from ..diffuse.named import DiffuseModel, choose, official
 from ..errors import ConfigError, InputError, UnekWarning
@@ -370,13 +371,17 @@ def _middle(vectors: np.ndarray) -> np.ndarray | None:
     return total / max(float(np.linalg.norm(total)), 1e-9)
 
 
+_UNTOLD = {"output", "overwrite", "workers", "scheduler"}
+"""Settings that say nothing of the numbers in a catalog."""
+
+
 def _provenance(config: RefitConfig, sky: SkyCounts, diffuse: DiffuseModel) -> dict[str, str]:
     """What the header says of the refit."""
     told = {"refit diffuse model": f"{diffuse.name} ({diffuse.origin})"}
     told |= {
-        f"refit {name}": " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        for name, value in config.model_dump().items()
+        f"refit {name}": str(without_folders(value))
+        for name, value in config.model_dump(exclude=_UNTOLD).items()
         if value not in (None, ())
     }
-    told |= {f"refit input {name}": str(value) for name, value in sky.origin.items()}
+    told |= {f"refit input {name}": text for name, text in below_one_folder(sky.origin).items()}
     return told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ from astropy.coordinates import SkyCoord
 
 from ..catalog import Catalog, build_catalog, write_catalog
 from ..catalog.io import check_catalog
+from ..catalog.provenance import below_one_folder, without_folders
 from ..config import Find, FindConfig, RefitConfig, build
 from ..errors import ConfigError, InputError, UnekWarning
 from ..outputs import check_folder
@@ -262,13 +262,13 @@ def _provenance(
     """What the catalog's header says of how it came about."""
     settings = {name: getattr(config, name) for name in FindConfig.model_fields}
     told: dict[str, object] = {
-        f"setting {key}": _without_folders(value)
+        f"setting {key}": without_folders(value)
         for key, value in settings.items()
         if value not in (None, (), {})
     }
     told |= {f"photons bin {index}": int(total) for index, total in enumerate(sky.totals)}
     told |= {"event type": "+".join(layer.event_type for layer in sky.layers or (sky,))}
-    told |= {f"input {key}": value for key, value in _relative(sky.origin).items()}
+    told |= {f"input {key}": value for key, value in below_one_folder(sky.origin).items()}
     if config.exposure is not None:
         told |= {"exposure": f"sha256 {checksum(config.exposure)}"}
     told |= {f"model {key}": value for key, value in localizer.provenance.items()}
@@ -277,24 +277,3 @@ def _provenance(
         history = models.classifier.provenance.items()
         told |= {f"class {key}": value for key, value in history if key != "config"}
     return told
-
-
-def _relative(origin: Mapping[str, str]) -> dict[str, str]:
-    """Origin of photons with the names of files below the folder that holds them all."""
-    folders = [os.path.dirname(key) for key in origin if os.sep in key]
-    common = os.path.commonpath(folders) if folders else ""
-    return {
-        os.path.relpath(key, common) if os.sep in key else key: value
-        for key, value in origin.items()
-    }
-
-
-def _without_folders(value: object) -> object:
-    """A setting for a header that others will read: names of files, not where they lay."""
-    if isinstance(value, Path):
-        return value.name
-    if isinstance(value, tuple):
-        return " ".join(str(_without_folders(item)) for item in value)
-    if isinstance(value, dict):
-        return " ".join(f"{key}={item}" for key, item in value.items())
-    return Path(value).name if isinstance(value, str) and Path(value).is_file() else value

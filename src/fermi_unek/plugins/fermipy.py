@@ -18,6 +18,7 @@ from ..catalog.models import START
 from ..config import FindConfig, build
 from ..errors import InputError, UnekWarning
 from ..pipeline import read_photons, search
+from ..sky.geometry.frame import lonlat_to_vectors
 from ..sky.selection import EVENT_TYPES, LAYERS
 
 if TYPE_CHECKING:
@@ -341,7 +342,8 @@ def _wanted(peaks: Sequence[dict[str, Any]], settings: SeedConfig) -> Iterator[d
     """Peaks to add: real, in the search region, and as far apart as they must be."""
     from fermipy.utils import apply_minmax_selection
 
-    taken: list[SkyCoord] = []
+    taken: list[np.ndarray] = []
+    least_chord = 2.0 * np.sin(np.radians(min(settings.min_separation, 180.0)) / 2.0)
     for peak in peaks:
         place = peak["skydir"]
         if settings.skip_fake and peak["fake"]:
@@ -350,9 +352,10 @@ def _wanted(peaks: Sequence[dict[str, Any]], settings: SeedConfig) -> Iterator[d
             settings.search_skydir.separation(place).deg, settings.search_minmax_radius
         ):
             continue
-        if any(other.separation(place).deg < settings.min_separation for other in taken):
+        vector = lonlat_to_vectors(place.ra.deg, place.dec.deg)
+        if any(np.linalg.norm(other - vector) < least_chord for other in taken):
             continue
-        taken.append(place)
+        taken.append(vector)
         yield peak
 
 

@@ -13,6 +13,8 @@ from .bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
 from .geometry.coverage import unite
 from .selection import EVENT_TYPES, Selection, Span
 
+_HIGHEST_ORDER = 29  # of HEALPIX; the number of pixels of a thousandth takes minutes to compute
+
 
 @dataclass(frozen=True)
 class BinCounts:
@@ -36,6 +38,8 @@ class BinCounts:
     coverage: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        if not 0 <= self.order <= _HIGHEST_ORDER:
+            raise InputError(f"order of HEALPIX pixels is {self.order}, expected 0 to 29")
         if self.pixels.shape != self.counts.shape or self.pixels.ndim != 1:
             raise InputError(
                 f"pixels {self.pixels.shape} and counts {self.counts.shape} must be two lists "

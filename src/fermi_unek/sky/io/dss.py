@@ -23,6 +23,8 @@ SIMULATED = "simulated"
 
 _DAY_S = 86400.0
 _WHOLE_PHASE = 1.0 - 1e-6
+_LEAST_ZENITH_DEG = 1.0  # fewer than one in a thousand photons come from below it
+_NO_CUTS = ("", "IRF_VERSION")
 
 
 def read_selection(path: Path, hdus: fits.HDUList, index: int) -> Selection:
@@ -46,7 +48,8 @@ def read_selection(path: Path, hdus: fits.HDUList, index: int) -> Selection:
             kind = str(header.get(f"DSTYP{number}", "")).upper().replace(" ", "")
             value = str(header.get(f"DSVAL{number}", "")).strip()
             unit = str(header.get(f"DSUNI{number}", "") or "")
-            selection = _apply(selection, kind, value, unit, f"{path}: DSS cut {kind}")
+            shift = met_shift(header) if kind == "TIME" else 0.0
+            selection = _apply(selection, kind, value, unit, f"{path}: DSS cut {kind}", shift)
     return _with_times(path, selection, hdus, index)
 
 
@@ -66,7 +69,9 @@ def event_type_cut(event_type: str) -> tuple[str, str, str]:
     return f"BIT_MASK(EVENT_TYPE,{EVENT_TYPES[event_type]},P8R3)", "DIMENSIONLESS", "1:1"
 
 
-def _apply(selection: Selection, kind: str, value: str, unit: str, where: str) -> Selection:
+def _apply(
+    selection: Selection, kind: str, value: str, unit: str, where: str, shift_s: float
+) -> Selection:
     mask = re.match(r"BIT_MASK\((EVENT_CLASS|EVENT_TYPE),(\d+)(?:,(\w+))?", kind)
     if mask:
         if value.replace(" ", "") != "1:1":
@@ -79,35 +84,52 @@ def _apply(selection: Selection, kind: str, value: str, unit: str, where: str) -
         return replace(selection, event_type=(selection.event_type or bits) & bits or bits)
     if kind == "TIME":  # a table, which `_with_times` reads, or one range and a table
         ranges = () if value.upper() == "TABLE" else _ranges(value, where)
-        return replace(selection, spans_met=tuple(ranges)) if ranges else selection
+        scale = factor(unit, "s", where, "s")
+        spans = tuple((start * scale + shift_s, stop * scale + shift_s) for start, stop in ranges)
+        return replace(selection, spans_met=spans) if spans else selection
     if kind == "POS(RA,DEC)":
-        return _apply_circle(selection, value)
+        return _apply_circle(selection, value, unit, where)
     if kind == "CONVERSION_TYPE":  # how Pass 7 files and gtselect convtype say it
         ranges = _ranges(value, where)
         if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
             return replace(selection, event_type=FRONT if ranges[0][0] == 0 else BACK)
+        return selection
     if kind == "ENERGY":
-        joined = merged_spans(_ranges(value, where))
-        if len(joined) > 1:
-            raise InputError(f"{where}: {value} are ranges with a gap, expected one without")
         scale = factor(unit, "MeV", where, "MeV")
-        return replace(selection, energy_mev=_both(selection.energy_mev, joined[0], scale))
+        return replace(
+            selection, energy_mev=_both(selection.energy_mev, _one_range(value, where), scale)
+        )
     if kind == "ZENITH_ANGLE":
         scale = factor(unit, "deg", where, "deg")
-        cut = _ranges(value, where)[0]
+        cut = _one_range(value, where)
+        if cut[0] * scale > _LEAST_ZENITH_DEG:
+            _tell_ignored(f"{where}: the lower end of {value}")
         return replace(selection, zenith_deg=_both(selection.zenith_deg, cut, scale))
     if kind.endswith("PHASE"):
         kept = sum(stop - start for start, stop in merged_spans(_ranges(value, where)))
         return replace(selection, phase=kept if kept < _WHOLE_PHASE else 1.0)
+    if kind not in _NO_CUTS:
+        _tell_ignored(f"{where}: {value}")
     return selection
 
 
-def _apply_circle(selection: Selection, value: str) -> Selection:
+def _tell_ignored(what: str) -> None:
+    """Warn of a cut that changes exposure or field in a way that nothing here follows."""
+    warnings.warn(
+        f"{what} is not taken into account, exposure and field are those without it",
+        UnekWarning,
+        stacklevel=5,
+    )
+
+
+def _apply_circle(selection: Selection, value: str, unit: str, where: str) -> Selection:
     number = r"\s*([-+]?[\d.]+(?:E[-+]?\d+)?)\s*"
-    circle = re.match(rf"(?:CIRCLE|ACCEPTCONE)\({number},{number},{number}\)", value.upper())
+    circle = re.fullmatch(rf"(?:CIRCLE|ACCEPTCONE)\({number},{number},{number}\)", value.upper())
     if not circle:
+        _tell_ignored(f"{where}: {value}")
         return selection
-    ra, dec, radius = (float(part) for part in circle.groups())
+    scale = factor(unit, "deg", where, "deg")
+    ra, dec, radius = (float(part) * scale for part in circle.groups())
     if radius >= 180.0:
         return replace(selection, whole_sky=not selection.circles)
     if (ra, dec, radius) in selection.circles:
@@ -124,6 +146,13 @@ def _ranges(value: str, where: str) -> list[Span]:
     if not ends or not all(pair[0] <= pair[-1] for pair in ends):
         raise InputError(f"{where}: its value is {value!r}, expected rising ranges of numbers")
     return [(pair[0], pair[-1]) for pair in ends]
+
+
+def _one_range(value: str, where: str) -> Span:
+    joined = merged_spans(_ranges(value, where))
+    if len(joined) > 1:
+        raise InputError(f"{where}: {value} are ranges with a gap, expected one without")
+    return joined[0]
 
 
 def _both(before: Span | None, cut: Span, scale: float) -> Span:

@@ -201,9 +201,16 @@ def _check_counts(path: Path) -> None:
                     f"{path}: the file is truncated or corrupt (BITPIX, NAXIS or TFIELDS that no "
                     "FITS file has)"
                 )
-            axes = [header[f"NAXIS{number}"] for number in range(1, counts[0] + 1)]
-            values = header.get("PCOUNT", 0) + math.prod(axes) if axes else 0
-            size = abs(header["BITPIX"]) // 8 * header.get("GCOUNT", 1) * values
+            sizes = [header[f"NAXIS{number}"] for number in range(1, counts[0] + 1)]
+            more, groups = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
+            if any(type(n) is not int or n < 0 for n in (*sizes, more, groups)):
+                # a negative one would send the reader back to where it came from, for ever
+                raise InputError(
+                    f"{path}: the file is truncated or corrupt (NAXISn, PCOUNT or GCOUNT that is "
+                    "no count)"
+                )
+            values = more + math.prod(sizes) if sizes else 0
+            size = abs(header["BITPIX"]) // 8 * groups * values
             file.seek(-(-size // _BLOCK) * _BLOCK, os.SEEK_CUR)
 
 
