@@ -261,6 +261,16 @@ def test_a_wider_network_starts_as_the_narrow_one_and_uses_its_new_filters(bank)
             start += new
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_frozen_batch_norm_trains_all_but_its_running_means(bank, tmp_path, frozen):
+    start = train_localizer(tiny_config(tmp_path / "first", bank, steps=2))
+    config = tiny_config(tmp_path / "second", bank, steps=3, start=start, frozen_norm=frozen)
+    before, after = tensors(start), tensors(train_localizer(config))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {"down0.0.weight", "down0.1.weight", "head.2.bias"} <= changed
+    assert any("running_" in name for name in changed) != frozen
+
+
 def test_a_run_ends_with_its_minutes_and_a_low_rate(bank, tmp_path):
     config = tiny_config(tmp_path / "run", bank, steps=10**6, minutes=0.1)
     path = train_localizer(config)

@@ -57,6 +57,11 @@ class TrainConfig(_Training):
         None,
         "Shipped network or weights file to go on from, with a fresh optimizer; else random.",
     )
+    frozen_norm: bool = setting(
+        False,
+        "Batch norm uses the running means of the network that the run starts from, as a search "
+        "does; for the end of a training, since a batch of one sky and view has others.",
+    )
     template: str = setting(
         "v07", "Diffuse shape that the network is told of; blank for a network without."
     )

@@ -235,6 +235,8 @@ class Trainer:
         rate = self.config.lr * learning_rate(self.step, self.steps())
         set_learning_rate(self.optimizer, rate)
         self.network.train()
+        if self.config.frozen_norm:
+            freeze_norm(self.network)
         loss, parts = localizer_loss(self.network(batch.given).float(), batch.target, self.loss)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
@@ -305,6 +307,13 @@ def start_from(network: Localizer, start: object) -> None:
         raise ConfigError(
             f"a network of spec {network.spec} cannot start from one of {spec}"
         ) from error
+
+
+def freeze_norm(network: torch.nn.Module) -> None:
+    """Let batch norm take its running means for those of a batch, which stay as they are."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.eval()
 
 
 def fit_inputs(network: Localizer, skies: Sequence[SkyPatches], rng: np.random.Generator) -> None:
