@@ -4,8 +4,9 @@
     python scripts/lent_gpu.py train FOLDER CONFIG OUT  # there, with minutes in CONFIG
 
 What the machine lacks travels as wheels (healpy, astropy and its needs, regions, mocpy, pydantic),
-32 MB with this package. Skies may be added to FOLDER while it trains. OUT gets `latest.safetensors`
-every 250 steps, so that a run that is cut off leaves something, and `weights.safetensors`.
+some 40 MB with this package. Skies may be added to FOLDER while it trains. OUT gets
+`latest.safetensors` every 250 steps, so that a run that is cut off leaves something, and
+`weights.safetensors`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import lzma
 import pickle
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from multiprocessing import Pool
 from multiprocessing.pool import AsyncResult
@@ -113,6 +115,8 @@ def run(folder: Path, config: TrainConfig, out: Path) -> None:
     """Unpack what is in `folder` or comes there, and train meanwhile."""
     train.CHECKPOINT_EVERY = _EVERY
     Path(config.out).mkdir(parents=True, exist_ok=True)
+    if not any(folder.glob("*.pkl")):
+        sys.exit(f"{folder} holds no packed sky")
     jobs: dict[Path, AsyncResult[Path]] = {}
     taken: set[Path] = set()
     with tempfile.TemporaryDirectory() as skies, Pool() as pool:
@@ -125,6 +129,7 @@ def run(folder: Path, config: TrainConfig, out: Path) -> None:
                 if len(ready) >= min(least, len(jobs)):
                     taken.update(ready)
                     return [jobs[path].get() for path in ready]
+                time.sleep(0.2)
 
         weights = LentTrainer(config, out, arrived).run()
     (out / "weights.safetensors").write_bytes(weights.read_bytes())

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from accelerate.data_loader import prepare_data_loader
 from training_samples import RECIPE, WIDTHS, random_layers, tiny_config
 
@@ -269,6 +270,18 @@ def test_frozen_batch_norm_trains_all_but_its_running_means(bank, tmp_path, froz
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert {"down0.0.weight", "down0.1.weight", "head.2.bias"} <= changed
     assert any("running_" in name for name in changed) != frozen
+
+
+def test_a_random_network_has_no_means_to_freeze(bank, tmp_path):
+    with pytest.raises(ConfigError, match=r"frozen_norm: a random network has no running means"):
+        train_localizer(tiny_config(tmp_path, bank, frozen_norm=True))
+
+
+def test_several_processes_are_given_no_minutes(bank, tmp_path, monkeypatch):
+    several = Accelerator(cpu=True)
+    monkeypatch.setattr(type(several), "num_processes", property(lambda self: 2))
+    with pytest.raises(ConfigError, match=r"minutes: several processes have no clock in common"):
+        Trainer(tiny_config(tmp_path, bank, minutes=1.0), opened(bank), tmp_path / "c.pt")
 
 
 def test_a_run_ends_with_its_minutes_and_a_low_rate(bank, tmp_path):

@@ -118,7 +118,7 @@ class Trainer:
     ------
     ConfigError
         A checkpoint that cannot be read or is of a network of other widths; minutes for several
-        processes.
+        processes; frozen batch norm of a random network.
     """
 
     def __init__(
@@ -137,6 +137,8 @@ class Trainer:
         self.resident = alone and self.accelerator.device.type == "cuda"
         if config.minutes and not alone:
             raise ConfigError("minutes: several processes have no clock in common; give steps")
+        if config.frozen_norm and config.start is None:
+            raise ConfigError("frozen_norm: a random network has no running means; give a start")
         network = Localizer(ModelSpec(config.widths))
         # torch's type hints do not know the keyword
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -226,6 +228,7 @@ class Trainer:
             "batch": str(self.config.batch),
             "seed": str(self.config.seed),
             "started from": str(self.config.start or "random weights"),
+            "batch norm": "frozen" if self.config.frozen_norm else "of the batch",
             "template": self.config.template or "none",
             "seconds": f"{self.seconds:.0f}",
         }
