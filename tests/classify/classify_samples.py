@@ -32,6 +32,7 @@ def some_evidence(number: int = 6, n_years: int = 10, seed: int = 0) -> Candidat
     return CandidateFeatures(
         image=rng.poisson(3.0, (number, N_BINS, 12, 12)).astype(np.float32),
         observed=np.ones((number, N_BINS), np.float32),
+        spread=np.zeros((number, N_BINS), np.float32),
         net=net,
         core=rng.poisson(net).astype(np.float32),
         error=np.sqrt(total + 10.0),
@@ -55,7 +56,7 @@ def sky_of_photons(vectors: list[np.ndarray], **more: object) -> SkyCounts:
     return SkyCounts(bins, **more)  # type: ignore[arg-type]
 
 
-def two_close_sources() -> SkyModel:
+def two_close_sources(event_type: str = "front") -> SkyModel:
     """At (30, 50) and 0.9 degrees from it, and one five degrees away."""
     flux = np.array([3e-8, 1.5e-8, 2e-8])
     places = [(30.0, 50.0), (30.0, 50.9), (38.0, 50.0)]
@@ -80,4 +81,4 @@ def two_close_sources() -> SkyModel:
     spectrum = 1e-9 * (nodes / 1e3) ** -2.4
     maps = np.zeros((2, 12 * DIFFUSE_NSIDE**2), np.float32)
     flat = DiffuseModel("flat", nodes, maps, nodes, spectrum, psf_included=True)
-    return build_sky_model(complete(Table(columns)), flat, load_instrument())
+    return build_sky_model(complete(Table(columns)), flat, load_instrument(), event_type)

@@ -13,7 +13,13 @@ from classify_samples import SMALL, small_network, some_evidence, two_close_sour
 
 from fermi_unek.catalog import Candidates
 from fermi_unek.classify.calibration import ClassCalibration
-from fermi_unek.classify.classes import as_input, classify, run_classifier, usable_years
+from fermi_unek.classify.classes import (
+    as_input,
+    classify,
+    run_classifier,
+    shown_photons,
+    usable_years,
+)
 from fermi_unek.classify.features import (
     CandidateFeatures,
     exposure_of_layers,
@@ -29,6 +35,7 @@ from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.sky.bins import YEAR_S
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 from fermi_unek.sky.io.healpix import Scheme
+from fermi_unek.sky.layers import with_layers
 from fermi_unek.sky.maps import EnergyMap, HealpixGrid
 from fermi_unek.sky.selection import Selection
 
@@ -47,7 +54,7 @@ def candidates(*places):
 
 
 def classifier(**calibration):
-    return ClassifierFile(small_network(), ClassCalibration(**calibration).as_mapping())
+    return ClassifierFile(small_network(), calibration)
 
 
 def test_probabilities_of_a_candidate_sum_to_one_and_its_photons_are_counted(sky):
@@ -59,8 +66,8 @@ def test_probabilities_of_a_candidate_sum_to_one_and_its_photons_are_counted(sky
 
 def test_fake_is_what_reaches_the_cut(sky):
     spots = candidates((30.0, 50.0), (30.0, 50.9))
-    assert classify(sky, spots, classifier(fake_cut=(0.0,) * 3)).fake.all()
-    assert not classify(sky, spots, classifier(fake_cut=(1.0,) * 3)).fake.any()
+    assert classify(sky, spots, classifier(fake_cut=0.0)).fake.all()
+    assert not classify(sky, spots, classifier(fake_cut=1.0)).fake.any()
 
 
 def test_without_times_one_layer_is_used_and_it_is_said(sky):
@@ -178,9 +185,9 @@ def test_a_map_of_the_exposure_is_shared_out_among_the_years(sky, event_type):
     for known in (sky, replace(sky, livetime_years=float("nan"))):
         known = replace(known, event_type=event_type)
         shares = exposure_of_layers(known, vectors, EVERYWHERE)
-        assert shares.shape == (2, 3, 6)
-        np.testing.assert_allclose(shares.sum(axis=1), 3e11, rtol=0.02)
-        np.testing.assert_allclose(shares[:, 1], shares[:, 0], rtol=0.01)
+        assert shares.shape == (1, 2, 3, 6)
+        np.testing.assert_allclose(shares.sum(axis=2), 3e11, rtol=0.02)
+        np.testing.assert_allclose(shares[:, :, 1], shares[:, :, 0], rtol=0.01)
 
 
 def test_a_map_of_the_exposure_needs_no_live_time(sky):
@@ -198,7 +205,7 @@ def test_without_a_live_time_that_of_the_livetime_cube_counts(sky):
     cube = ExposureFile(Path("cube.fits"), load_instrument(), Selection(spans_met=(span,)))
     one_layer = replace(sky, years=(), livetime_years=float("nan"))
     expected = 4.0 * exposure_per_year(vectors, "front")
-    np.testing.assert_allclose(exposure_of_layers(one_layer, vectors, cube)[:, 0], expected)
+    np.testing.assert_allclose(exposure_of_layers(one_layer, vectors, cube)[0, :, 0], expected)
     expected = exposure_of_layers(sky, vectors)
     np.testing.assert_allclose(exposure_of_layers(sky, vectors, cube), expected)
 
@@ -240,12 +247,91 @@ def test_calibration_scales_and_shifts_logits_of_its_latitudes():
 
 
 def test_a_band_of_latitude_has_its_own_cut():
-    cuts = ClassCalibration(fake_cut=(0.9, 0.5, 0.7))
-    flagged = cuts.fake(np.full(4, 0.8), np.array([3.0, -10.0, 60.0, -89.0]))
-    np.testing.assert_array_equal(flagged, [False, True, True, True])
+    cuts = ClassCalibration.from_mapping({"fake_cut": [0.9, 0.5, 0.7]})
+    lat, ones = np.array([3.0, -10.0, 60.0, -89.0]), np.ones(4, int)
+    # of old files: the same whatever was given
+    for bins, layers in ((6, 1), (2, 1), (6, 2)):
+        flagged = cuts.fake(np.full(4, 0.8), lat, bins * ones, layers * ones)
+        np.testing.assert_array_equal(flagged, [False, True, True, True])
     one = ClassCalibration.from_mapping({"fake_cut": 0.7, "scales": [1.0, 1.0, 1.0, 1.0, 2.0]})
-    assert one.fake_cut == (0.7, 0.7, 0.7)
+    assert one.fake_cut == (((0.7, 0.7, 0.7),),) * 2
     assert one.scales == ((1.0, 1.0, 1.0, 1.0, 2.0),) * 3
+
+
+def test_the_cut_depends_on_how_many_bins_and_layers_there_are():
+    one, more = [[0.9] * 3, [0.7] * 3, [0.5] * 3], [[0.8] * 3, [0.6] * 3, [0.4] * 3]
+    cuts = ClassCalibration.from_mapping({"fake_bins": [2, 4, 6], "fake_cut": [one, more]})
+    bins, layers = np.array([1, 2, 3, 5, 6, 6]), np.array([1, 1, 1, 1, 1, 2])
+    at = np.array([0.9, 0.9, 0.8, 0.6, 0.5, 0.4])
+    assert cuts.fake(at + 1e-9, 50.0 * np.ones(6), bins, layers).all()
+    assert not cuts.fake(at - 1e-9, 50.0 * np.ones(6), bins, layers).any()
+    assert ClassCalibration.from_mapping(cuts.as_mapping()) == cuts
+    none = np.zeros(0)
+    assert cuts.fake(none, none, none.astype(int), none.astype(int)).shape == (0,)
+    with pytest.raises(InputError, match="weights and cuts of shapes"):
+        ClassCalibration.from_mapping({"fake_bins": [2, 6], "fake_cut": [one, more]})
+
+
+@pytest.fixture(scope="module")
+def layered():
+    layers = [
+        simulate_counts(
+            two_close_sources(event_type), 3.0, np.random.default_rng(k), FIELD, yearly=True
+        )
+        for k, event_type in enumerate(("front", "back"))
+    ]
+    return with_layers(layers)
+
+
+def test_a_classifier_of_one_layer_is_shown_front_alone(layered):
+    spots = candidates((30.0, 50.0), (30.0, 50.9))
+    alone = classify(layered.layers[0], spots, classifier())
+    done = classify(layered, spots, classifier())
+    np.testing.assert_array_equal(done.class_probabilities, alone.class_probabilities)
+    np.testing.assert_array_equal(done.counts, alone.counts)
+    quartiles = tuple(replace(layer, event_type="psf23") for layer in layered.layers)
+    assert not shown_photons(replace(layered, layers=quartiles), SMALL).layers
+
+
+def test_a_classifier_of_layers_counts_the_photons_of_both_and_is_told_of_their_psf(layered):
+    file = ClassifierFile(small_network(replace(SMALL, layers=True)), {})
+    spots = candidates((30.0, 50.0), (30.0, 50.9))
+    done = classify(layered, spots, file)
+    each = [classify(layer, spots, file).counts for layer in layered.layers]
+    np.testing.assert_array_equal(done.counts, each[0] + each[1])
+    np.testing.assert_allclose(done.class_probabilities.sum(axis=1), 1.0)
+    features = some_evidence(3)
+    wider = replace(features, spread=features.spread + 0.5)
+    told, deaf = (small_network(replace(SMALL, layers=yes)) for yes in (True, False))
+    assert not np.allclose(run_classifier(told, wider), run_classifier(told, features))
+    np.testing.assert_array_equal(run_classifier(deaf, wider), run_classifier(deaf, features))
+
+
+def test_exposure_of_layers_is_that_of_each_and_a_map_of_one_serves_both(layered):
+    vectors = lonlat_to_vectors(np.array([30.0]), np.array([50.0]))
+    found = exposure_of_layers(layered, vectors)
+    alone = [exposure_of_layers(layer, vectors)[0] for layer in layered.layers]
+    np.testing.assert_allclose(found, alone)
+    features = gather(layered, vectors, np.array([0.9]), shape=SMALL)
+    np.testing.assert_allclose(features.exposure, found.sum(axis=0), rtol=1e-6)
+    assert np.all(features.spread > 0.0)
+    assert np.all(features.observed > 0.9)
+    of_both = exposure_of_layers(layered, vectors, EVERYWHERE)
+    np.testing.assert_allclose(of_both.sum(axis=(0, 2)), 3e11, rtol=0.02)
+    typed = replace(EVERYWHERE, selection=Selection(event_type=1))
+    front = exposure_of_layers(layered, vectors, typed)[0]
+    np.testing.assert_allclose(front.sum(axis=1), 3e11, rtol=0.02)
+
+
+def test_a_bin_that_was_observed_in_part_has_part_of_its_exposure(sky):
+    vectors = lonlat_to_vectors(np.array([30.0]), np.array([50.0]))
+    whole = exposure_of_layers(sky, vectors)
+    known = exposure_of_layers(replace(sky, intervals_mev=((300.0, 1e6),)), vectors)
+    np.testing.assert_allclose(known, whole, rtol=1e-12)
+    above = exposure_of_layers(replace(sky, intervals_mev=((10_000.0, 2e6),)), vectors)
+    # photons of a power law of index 2.4 from 10 to 20 GeV, of those from 7
+    part = (10.0**-1.4 - 20.0**-1.4) / (7.0**-1.4 - 20.0**-1.4)
+    np.testing.assert_allclose(above[..., 4:] / whole[..., 4:], [[[[part, 1.0]] * 3]], rtol=1e-6)
 
 
 def test_a_faint_source_costs_fake_less_than_a_bright_one():

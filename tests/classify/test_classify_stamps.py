@@ -7,7 +7,13 @@ import pytest
 from astropy.wcs import WCS
 from classify_samples import sky_of_photons
 
-from fermi_unek.classify.stamps import Geometry, coverage_of, cut_stamps, geometry_of
+from fermi_unek.classify.stamps import (
+    Geometry,
+    coverage_of,
+    cut_stamps,
+    geometry_of,
+    years_by_layer,
+)
 from fermi_unek.errors import InputError
 from fermi_unek.nets.classifier import ClassifierShape
 from fermi_unek.sky.bins import COVERAGE_ORDER, N_BINS, NATIVE_ORDERS
@@ -15,6 +21,7 @@ from fermi_unek.sky.counts import BinCounts, SkyCounts
 from fermi_unek.sky.geometry.coverage import circle_coverage
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 from fermi_unek.sky.geometry.patches import photon_vectors
+from fermi_unek.sky.layers import with_layers
 
 SHAPE = ClassifierShape()
 STAMPS = geometry_of(SHAPE)
@@ -40,7 +47,7 @@ def sky():
     "geometry", [STAMPS, Geometry(6, (1.0,) * N_BINS), Geometry(7, (1.1,) * N_BINS)]
 )
 def test_a_stamp_counts_what_astropy_projects_into_its_pixels(sky, geometry):
-    stamps = cut_stamps(sky, lonlat_to_vectors(*PLACES.T), geometry)
+    stamps = cut_stamps([sky], lonlat_to_vectors(*PLACES.T), geometry)
     assert stamps.shape == (2, 1, N_BINS, geometry.pixels, geometry.pixels)
     n = geometry.pixels
     for i, (lon, lat) in enumerate(PLACES):
@@ -70,15 +77,15 @@ def test_the_years_add_up_to_the_sky_without_years(sky):
         halves.append(SkyCounts(bins))
     yearly = SkyCounts(sky.bins, years=tuple(halves))
     vectors = lonlat_to_vectors(*PLACES.T)
-    layers = cut_stamps(yearly, vectors, STAMPS)
-    assert layers.shape[1] == 2
-    np.testing.assert_array_equal(layers.sum(axis=1), cut_stamps(sky, vectors, STAMPS)[:, 0])
+    stamps = cut_stamps(yearly.years, vectors, STAMPS)
+    assert stamps.shape[1] == 2
+    np.testing.assert_array_equal(stamps.sum(axis=1), cut_stamps([sky], vectors, STAMPS)[:, 0])
 
 
 def test_an_absent_bin_is_empty_and_unobserved(sky):
     lacking = SkyCounts((None, *sky.bins[1:]))
     vectors = lonlat_to_vectors(*PLACES.T)
-    stamps, covered = cut_stamps(lacking, vectors, STAMPS), coverage_of(lacking, vectors, STAMPS)
+    stamps, covered = cut_stamps([lacking], vectors, STAMPS), coverage_of(lacking, vectors, STAMPS)
     assert not stamps[:, :, 0].any()
     assert not covered[:, 0].any()
     assert stamps[:, :, 1].any()
@@ -100,10 +107,29 @@ def test_half_a_stamp_on_the_edge_of_a_field_is_observed():
 
 
 def test_no_candidate_makes_no_stamp(sky):
-    assert cut_stamps(sky, np.zeros((0, 3)), STAMPS).shape == (0, 1, N_BINS, 12, 12)
+    assert cut_stamps([sky], np.zeros((0, 3)), STAMPS).shape == (0, 1, N_BINS, 12, 12)
 
 
 @pytest.mark.parametrize(("pixels", "sides"), [(0, (1.0,) * 6), (6, (1.0,) * 5), (6, (0.0,) * 6)])
 def test_stamps_without_pixels_or_size_are_refused(pixels, sides):
     with pytest.raises(InputError, match="expected at least one pixel"):
         Geometry(pixels, sides)
+
+
+def test_layers_have_the_years_of_their_sum_and_none_where_one_lacks_a_year(sky):
+    def layer(event_type, numbers):
+        years = tuple(SkyCounts(sky.bins, event_type, 1.0, mission_year=n) for n in numbers)
+        return SkyCounts(sky.bins, event_type, 3.0, years)
+
+    both = with_layers([layer("front", (0, 2)), layer("back", (0, 1, 2))])
+    front, back = years_by_layer(both)
+    assert [year and year.mission_year for year in front] == [0, None, 2]
+    assert [year.mission_year for year in back] == [0, 1, 2]
+    vectors = lonlat_to_vectors(*PLACES.T)
+    stamps = cut_stamps(front, vectors, STAMPS)
+    assert not stamps[:, 1].any()
+    alone = cut_stamps([sky], vectors, STAMPS)
+    assert stamps[:, 2].sum() == pytest.approx(alone.sum(), rel=0.01)
+    assert years_by_layer(sky) == [(sky,)]
+    timeless = SkyCounts(sky.bins, layers=both.layers)
+    assert years_by_layer(timeless) == [(layer,) for layer in both.layers]

@@ -29,9 +29,9 @@ def constant_light(number: int = 3, years: int = 5) -> ClassifierInput:
     net = 1e-9 * reference_spectrum(exposure) * exposure
     total = net.sum(dim=1)
     return ClassifierInput(
-        torch.ones(number, 6, 12, 12), torch.ones(number, 6), net, net, torch.sqrt(total + 5.0),
-        total, torch.sqrt(total + 5.0), torch.full((number, 6), 5.0), exposure.contiguous(),
-        torch.full((number,), 0.9), torch.full((number, 2), 0.5),
+        torch.ones(number, 6, 12, 12), torch.ones(number, 6), torch.zeros(number, 6), net, net,
+        torch.sqrt(total + 5.0), total, torch.sqrt(total + 5.0), torch.full((number, 6), 5.0),
+        exposure.contiguous(), torch.full((number,), 0.9), torch.full((number, 2), 0.5),
     )  # fmt: skip
 
 

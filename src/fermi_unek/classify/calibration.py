@@ -14,10 +14,13 @@ import numpy as np
 
 from ..errors import InputError
 from ..nets.tables import from_header
+from ..sky.bins import N_BINS
 from ..sky.geometry.latitude import N_BANDS, latitude_band
 
 N_CLASSES = 5
 FAKE = N_CLASSES - 1
+N_LAYERS = 2
+"""Cuts on photons of one layer, and of several that are kept apart."""
 
 Rows = tuple[tuple[float, ...], ...]
 
@@ -39,22 +42,28 @@ class ClassCalibration:
     fake_weights : tuple of three float
         What `against_bright` is made of: weights of the log odds of Prob_Fake, of the network's
         log odds that a source is bright, and of the localizer's log odds against a source.
-    fake_cut : tuple of three float
-        What `against_bright` gives from which a candidate is flagged.
+    fake_bins : tuple of K int
+        Numbers of energy bins for which there are cuts, rising; those that are absent are thought
+        to be the lowest.
+    fake_cut : tuple of 2 tuples of K tuples of three float
+        What `against_bright` gives from which a candidate is flagged: in photons of one layer and
+        of several, for each number of bins.
     """
 
     scales: Rows = ((1.0,) * N_CLASSES,) * N_BANDS
     offsets: Rows = ((0.0,) * N_CLASSES,) * N_BANDS
     doubt: float = 0.0
     fake_weights: tuple[float, ...] = (1.0, -1.0, 0.0)
-    fake_cut: tuple[float, ...] = (0.5,) * N_BANDS
+    fake_bins: tuple[int, ...] = (N_BINS,)
+    fake_cut: tuple[Rows, ...] = (((0.5,) * N_BANDS,),) * N_LAYERS
 
     def __post_init__(self) -> None:
         shapes = [
             np.shape(table)
             for table in (self.scales, self.offsets, self.fake_weights, self.fake_cut)
         ]
-        expected = [(N_BANDS, N_CLASSES), (N_BANDS, N_CLASSES), (3,), (N_BANDS,)]
+        rows = (N_BANDS, N_CLASSES)
+        expected = [rows, rows, (3,), (N_LAYERS, len(self.fake_bins), N_BANDS)]
         if shapes != expected:
             raise InputError(
                 f"a classifier's calibration has scales, offsets, weights and cuts of shapes "
@@ -65,7 +74,8 @@ class ClassCalibration:
     def from_mapping(cls, values: Mapping[str, Any]) -> ClassCalibration:
         """From the header of a weights file; an empty mapping leaves everything raw.
 
-        One row of scales or offsets, or one cut, serves all latitudes.
+        One row of scales or offsets, or one cut, serves all latitudes; cuts of the bands alone
+        serve any bins and layers.
 
         Raises
         ------
@@ -73,9 +83,14 @@ class ClassCalibration:
             When it holds anything but the numbers of this class.
         """
         numbers = dict(values)
-        for name, depth in (("scales", 2), ("offsets", 2), ("fake_cut", 1)):
-            if name in numbers:
-                numbers[name] = _by_band(numbers[name], depth)
+        n_bins = np.size(numbers.get("fake_bins", cls.fake_bins))
+        shapes: dict[str, tuple[int, ...]] = {
+            "scales": (N_BANDS, N_CLASSES),
+            "offsets": (N_BANDS, N_CLASSES),
+            "fake_cut": (N_LAYERS, n_bins, N_BANDS),
+        }
+        for name in shapes.keys() & numbers.keys():
+            numbers[name] = _filled(numbers[name], shapes[name])
         return from_header(cls, numbers)
 
     def as_mapping(self) -> dict[str, Any]:
@@ -125,18 +140,39 @@ class ClassCalibration:
         against: np.ndarray = 1.0 / (1.0 + np.exp(-numbers @ np.asarray(self.fake_weights)))
         return against
 
-    def fake(self, against: np.ndarray, lat_deg: np.ndarray) -> np.ndarray:
-        """Bool (N,): candidates taken for a fluctuation, by what `against_bright` gives (N,)."""
-        flagged: np.ndarray = against >= np.asarray(self.fake_cut)[latitude_band(lat_deg)]
+    def fake(
+        self, against: np.ndarray, lat_deg: np.ndarray, bins: np.ndarray, layers: np.ndarray
+    ) -> np.ndarray:
+        """Bool (N,): candidates taken for a fluctuation.
+
+        The fewer photons there are, the less tells a faint source from one: between the numbers
+        of bins that were calibrated a cut is interpolated, and beyond them it is that of the next.
+
+        Parameters
+        ----------
+        against : array (N,)
+            As `against_bright` gives it.
+        lat_deg : array (N,)
+            Galactic latitude.
+        bins, layers : int arrays (N,)
+            Number of energy bins and of layers that the candidates were found in.
+        """
+        cuts = np.asarray(self.fake_cut)[np.minimum(layers, N_LAYERS) - 1]
+        cuts = cuts[np.arange(len(against)), :, latitude_band(lat_deg)]
+        place = np.interp(bins, self.fake_bins, np.arange(len(self.fake_bins)))
+        low = place.astype(int)
+        high = np.minimum(low + 1, len(self.fake_bins) - 1)
+        rows, part = np.arange(len(against)), place - low
+        flagged: np.ndarray = against >= cuts[rows, low] * (1.0 - part) + cuts[rows, high] * part
         return flagged
 
 
-def _by_band(value: Any, depth: int) -> Any:
-    """Tuples of a value with one row for each band, repeated where it has `depth` - 1 axes."""
+def _filled(value: Any, shape: tuple[int, ...]) -> Any:
+    """Lists of a value, repeated along the first axes of a shape where it lacks them."""
     array = np.asarray(value, float)
-    if array.ndim < depth:
-        array = np.broadcast_to(array, (N_BANDS, *array.shape))
-    return tuple(tuple(row) if depth == 2 else row for row in array.tolist())
+    if array.shape == shape[len(shape) - array.ndim :]:
+        array = np.broadcast_to(array, shape)
+    return array.tolist()
 
 
 def against_numbers(

@@ -13,7 +13,7 @@ import torch
 from ..catalog import Candidates
 from ..errors import UnekWarning
 from ..irf.exposure import ExposureFile
-from ..nets.classifier import Classifier, ClassifierInput
+from ..nets.classifier import Classifier, ClassifierInput, ClassifierShape
 from ..nets.classifier_weights import ClassifierFile
 from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import lonlat_to_vectors
@@ -39,7 +39,7 @@ def classify(
     Parameters
     ----------
     sky : SkyCounts
-        What the candidates were found in; its `years` are the layers in time.
+        What the candidates were found in; its `years` tell how they vary.
     candidates : Candidates
         May be empty.
     classifier : ClassifierFile
@@ -64,7 +64,7 @@ def classify(
         Without times (variability then says nothing), and beyond sixteen years, whose last are
         left out.
     """
-    sky = usable_years(sky)
+    sky = usable_years(shown_photons(sky, classifier.network.shape))
     if not len(candidates):
         return candidates
     vectors = lonlat_to_vectors(candidates.lon_deg, candidates.lat_deg)
@@ -78,7 +78,9 @@ def classify(
     chances = calibration.probabilities(logits, candidates.probability, candidates.lat_deg)
     counts = np.where(sky.present, features.core.sum(axis=1), np.nan)
     against = calibration.against_bright(chances, logits, candidates.probability)
-    fake = calibration.fake(against, candidates.lat_deg)
+    bins = np.full(len(candidates), sky.present.sum())
+    layers = np.full(len(candidates), len(sky.layers) or 1)
+    fake = calibration.fake(against, candidates.lat_deg, bins, layers)
     if priors:
         chances = with_priors(chances, candidates.lat_deg, priors)
     return replace(candidates, counts=counts, class_probabilities=chances, fake=fake)
@@ -90,11 +92,19 @@ def _mask_numbers(candidates: Candidates) -> np.ndarray | None:
     return np.stack([candidates.peak, candidates.area], axis=-1)
 
 
+def shown_photons(sky: SkyCounts, shape: ClassifierShape) -> SkyCounts:
+    """What a classifier is shown of a sky: FRONT photons, where it was made for one layer."""
+    fronts = [layer for layer in sky.layers if layer.event_type == "front"]
+    if shape.layers or not sky.layers:
+        return sky
+    return fronts[0] if fronts else replace(sky, layers=())
+
+
 def usable_years(sky: SkyCounts) -> SkyCounts:
     """The sky with at most sixteen years; see `classify` for the warnings."""
     if not sky.years:
         warnings.warn(
-            "no times: the classes rest on one layer of all photons, without variability "
+            "no times: the classes rest on the sum of all photons, without variability "
             "(give photon files, or --yearly cubes)",
             UnekWarning,
             stacklevel=3,

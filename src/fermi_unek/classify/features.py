@@ -13,8 +13,9 @@ from ..irf.instrument import FINE_ENERGIES_MEV, Instrument, load_instrument
 from ..nets.classifier import ClassifierShape
 from ..sky.bins import N_BINS
 from ..sky.counts import SkyCounts
-from .photometry import Photometry, measure
-from .stamps import coverage_of, cut_stamps, geometry_of, layers_of
+from ..sky.io.rebin import covered_fraction
+from .photometry import LayerStamps, exposure_shares, measure, psf_spread
+from .stamps import coverage_of, cut_stamps, geometry_of, years_by_layer
 
 NEIGHBOUR_PROBABILITY = 0.5
 """Candidates at least this sure are fitted as neighbours of the others."""
@@ -31,13 +32,17 @@ class CandidateFeatures:
     Attributes
     ----------
     image : float32 array (N, 6, 12, 12)
-        Photons of all years on the pixels of the stamps.
+        Photons of all years and layers on the pixels of the stamps.
     observed : float32 array (N, 6)
-        Share of the stamp that was observed; zero where the bin is absent.
+        Share of the stamp that was observed, mean over the layers by their exposure; zero where
+        the bin is absent.
+    spread : float32 array (N, 6)
+        How much wider the PSF is than that of FRONT photons, see `photometry.psf_spread`; zero
+        where the bin is absent.
     net, core : float32 arrays (N, Y, 6)
     error, net_alone, error_alone, core_background : as in `photometry.Photometry`
     exposure : float32 array (N, Y, 6)
-        cm2 s of each year, mean over the bin.
+        cm2 s of each year and all layers, mean over the bin.
     probability : float32 array (N,)
         The localizer's.
     mask : float32 array (N, 2)
@@ -46,6 +51,7 @@ class CandidateFeatures:
 
     image: np.ndarray
     observed: np.ndarray
+    spread: np.ndarray
     net: np.ndarray
     core: np.ndarray
     error: np.ndarray
@@ -83,7 +89,8 @@ def gather(
     Parameters
     ----------
     sky : SkyCounts
-        Its `years` are the layers in time; without them there is one layer.
+        Its `years` tell how a candidate varies; its `layers`, where there are some, are fitted
+        together.
     vectors : array (N, 3)
         Galactic unit vectors of the candidates; N may be 0.
     probability : array (N,)
@@ -96,47 +103,42 @@ def gather(
         Of the classifier that is to look at them.
     """
     geometry = geometry_of(shape)
-    stamps = cut_stamps(sky, vectors, geometry)
-    covered = coverage_of(sky, vectors, geometry)
-    neighbours = vectors[probability >= NEIGHBOUR_PROBABILITY]
-    found = measure(stamps, covered, vectors, neighbours, sky.event_type, shape)
-    image = stamps.sum(axis=1, dtype=np.float32) * covered
-    of_layers = exposure_of_layers(sky, vectors, exposure)
-    if mask is None:
-        mask = np.full((len(vectors), 2), np.nan)
-    return assemble(image, covered, found, of_layers, probability, mask)
-
-
-def assemble(
-    image: np.ndarray,
-    covered: np.ndarray,
-    found: Photometry,
-    exposure: np.ndarray,
-    probability: np.ndarray,
-    mask: np.ndarray,
-) -> CandidateFeatures:
-    """Features out of their parts."""
-    return CandidateFeatures(
-        image=image.astype(np.float32),
-        observed=covered.mean(axis=(2, 3), dtype=np.float32),
-        net=found.net,
-        core=found.core,
-        error=found.error,
-        net_alone=found.net_alone,
-        error_alone=found.error_alone,
-        core_background=found.core_background,
-        exposure=exposure.astype(np.float32),
-        probability=probability.astype(np.float32),
-        mask=mask.astype(np.float32),
-    )
+    layers = [
+        LayerStamps(
+            cut_stamps(years, vectors, geometry),
+            coverage_of(layer, vectors, geometry),
+            of_layer,
+            layer.event_type,
+        )
+        for layer, years, of_layer in zip(
+            sky.layers or (sky,),
+            years_by_layer(sky),
+            exposure_of_layers(sky, vectors, exposure),
+            strict=True,
+        )
+    ]
+    found = measure(layers, vectors, vectors[probability >= NEIGHBOUR_PROBABILITY], shape)
+    shown = np.stack([layer.covered.mean(axis=(2, 3)) for layer in layers])
+    observed = (shown * exposure_shares(layers)).sum(axis=0)
+    arrays = {
+        "image": sum(layer.counts.sum(axis=1) * layer.covered for layer in layers),
+        "observed": observed,
+        "spread": psf_spread(layers) * (observed > 0.0),
+        "exposure": sum(layer.exposure for layer in layers),
+        "probability": probability,
+        "mask": np.full((len(vectors), 2), np.nan) if mask is None else mask,
+        **vars(found),
+    }
+    return CandidateFeatures(**{name: np.asarray(v, np.float32) for name, v in arrays.items()})
 
 
 def exposure_of_layers(
     sky: SkyCounts, vectors: np.ndarray, given: ExposureFile | None = None
 ) -> np.ndarray:
-    """Exposure (N, Y, 6), cm2 s, of each layer of a sky at Galactic unit vectors (N, 3).
+    """Exposure (L, N, Y, 6), cm2 s, of each layer and year at Galactic unit vectors (N, 3).
 
-    A gtexpcube2 file is shared out among the layers by their live times.
+    A bin of which a part was observed has as much of its exposure. A gtexpcube2 file is shared out
+    among the years by their live times, and among layers as the shipped tables have it.
     """
     if given is None:
         years, instrument = layer_years(sky), None
@@ -145,14 +147,20 @@ def exposure_of_layers(
         of_file = given.years if np.isfinite(given.years) else 1.0
         years = layer_years(sky, of_file)
         whole = sky.livetime_years if sky.livetime_years > 0.0 else float(years.sum())
-        instrument = given.instrument_of(sky, whole, shared=True)
-    per_year = exposure_per_year(vectors, sky.event_type, instrument)
-    present = np.stack([layer.present for layer in layers_of(sky)])
-    return per_year[:, None] * years[:, None] * present
+        instrument = given.instrument_of(sky, whole, component=bool(sky.layers), shared=True)
+    part = covered_fraction(sky.intervals_mev) if sky.intervals_mev else np.ones(N_BINS)
+    present = [
+        [np.zeros(N_BINS, bool) if year is None else year.present for year in of_layer]
+        for of_layer in years_by_layer(sky)
+    ]
+    per_year = np.stack(
+        [exposure_per_year(vectors, layer.event_type, instrument) for layer in sky.layers or (sky,)]
+    )
+    return per_year[:, :, None] * (years[:, None] * part * np.array(present))[:, None]
 
 
 def layer_years(sky: SkyCounts, otherwise: float = float("nan")) -> np.ndarray:
-    """Live time (Y,) of each layer, years.
+    """Live time (Y,) of each year of photons, in years; of all where times are not known.
 
     Parameters
     ----------
@@ -163,10 +171,9 @@ def layer_years(sky: SkyCounts, otherwise: float = float("nan")) -> np.ndarray:
     Warns
     -----
     UnekWarning
-        Where neither the layer nor the sky nor `otherwise` says: a year a layer, or ten in all,
-        are taken.
+        Where neither the year nor the sky nor `otherwise` says: ones, or ten in all, are taken.
     """
-    layers = layers_of(sky)
+    layers = sky.years or (sky,)
     years = np.array([layer.livetime_years for layer in layers], float)
     known = np.isfinite(years) & (years > 0.0)
     if known.all():

@@ -1,13 +1,16 @@
 """Fluxes of candidates out of their stamps: least squares with the PSF, neighbours and background.
 
 In each energy bin the counts of a stamp, summed over the years, are fitted with the PSF at the
-candidate, the PSF at each near candidate, and a background that may slope. The solution is linear
-in the counts, so that its weights serve every year alike: the same sum over the pixels of a year
-is the flux of that year.
+candidate, the PSF at each near candidate, and a background that may slope. Photons of event types
+that are kept apart are fitted together, each layer on pixels of its own: the candidate has the PSF
+of each, in proportion to their exposures, and the background is free in each. The solution is
+linear in the counts, so that its weights serve every year alike: the same sum over the pixels of a
+year is the flux of that year.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,7 +26,7 @@ from .stamps import geometry_of
 NEIGHBOURS = 6
 """Most neighbours that are fitted beside a candidate."""
 
-_FIXED = 4  # columns of the fit that are always there
+_BACKGROUND = 3  # columns of a layer's background: its level and two slopes
 _RIDGE = 1e-6
 _CHUNK = 256
 _FLOOR = 0.02  # photons a pixel below which the background of a stamp is not believed
@@ -31,8 +34,30 @@ _NEIGHBOUR_RIDGE = 0.05  # pulls a neighbour too close to be told apart to nothi
 
 
 @dataclass(frozen=True)
+class LayerStamps:
+    """What one layer of a sky shows around N candidates in Y years and six bins.
+
+    Attributes
+    ----------
+    counts : array (N, Y, 6, n, n)
+        As `cut_stamps` returns it.
+    covered : bool array (N, 6, n, n)
+        As `coverage_of` returns it.
+    exposure : array (N, Y, 6)
+        cm2 s.
+    event_type : str
+        Whose PSF.
+    """
+
+    counts: np.ndarray
+    covered: np.ndarray
+    exposure: np.ndarray
+    event_type: str
+
+
+@dataclass(frozen=True)
 class Photometry:
-    """Counts of N candidates in Y years and six bins; zero where a bin is absent.
+    """Counts of N candidates in Y years and six bins, of all layers; zero where a bin is absent.
 
     Attributes
     ----------
@@ -57,60 +82,85 @@ class Photometry:
 
 
 def measure(
-    stamps: np.ndarray,
-    covered: np.ndarray,
+    layers: Sequence[LayerStamps],
     vectors: np.ndarray,
     neighbours: np.ndarray,
-    event_type: str,
     shape: ClassifierShape,
 ) -> Photometry:
-    """Photometry in stamps.
+    """Photometry in stamps of one layer, or of several together.
 
     Parameters
     ----------
-    stamps : array (N, Y, 6, n, n)
-        As `cut_stamps` returns it.
-    covered : bool array (N, 6, n, n)
-        As `coverage_of` returns it.
+    layers : sequence of L LayerStamps
+        Around the same candidates in the same years.
     vectors : array (N, 3)
         Where the stamps are centred.
     neighbours : array (M, 3)
         Positions of what may shine into a stamp; candidates themselves are among them.
-    event_type : str
-        Whose PSF.
     shape : ClassifierShape
         Sides of the stamps and radii of the apertures.
     """
     geometry = geometry_of(shape)
     offsets = neighbour_offsets_deg(vectors, neighbours)
-    net, core = np.zeros((2, *stamps.shape[:3]), np.float32)
-    alone, error, error_alone, background = (
-        np.zeros((len(stamps), N_BINS), np.float32) for _ in range(4)
-    )
+    shares = exposure_shares(layers)
+    number, n_years = layers[0].counts.shape[:2]
+    net, core = np.zeros((2, number, n_years, N_BINS), np.float32)
+    alone, error, error_alone, background = np.zeros((4, number, N_BINS), np.float32)
+    fixed = 1 + _BACKGROUND * len(layers)
     for b in range(N_BINS):
-        profile = pixel_profile(b, geometry.sides_deg[b] / geometry.pixels, event_type)
-        design = _Design(geometry.centres_deg(b), profile)
-        for first in range(0, len(stamps), _CHUNK):
+        step = geometry.sides_deg[b] / geometry.pixels
+        designs = [
+            _Design(geometry.centres_deg(b), pixel_profile(b, step, layer.event_type))
+            for layer in layers
+        ]
+        inside = np.tile(designs[0].inside(shape.core_deg[b]), len(layers))
+        for first in range(0, number, _CHUNK):
             rows = slice(first, first + _CHUNK)
-            counts = (
-                stamps[rows, :, b]
-                .reshape(len(stamps[rows]), stamps.shape[1], -1)
-                .astype(np.float32)
+            counts = np.concatenate(
+                [_by_pixel(layer.counts[rows, :, b]).astype(np.float32) for layer in layers], -1
             )
-            seen = covered[rows, b].reshape(len(counts), -1)
+            seen = np.concatenate([_by_pixel(layer.covered[rows, b]) for layer in layers], -1)
             total = counts.sum(axis=1)
-            matrix = design.matrix(offsets[rows])
-            weights, fitted = _solve(matrix, total, seen)
+            matrix = _joint_matrix(designs, shares[:, rows, b], offsets[rows])
+            weights, fitted = _solve(matrix, total, seen, fixed)
             net[rows, :, b] = np.einsum("nyp,np->ny", counts, weights)
             error[rows, b] = np.sqrt(np.einsum("np,np->n", fitted, weights**2))
             own = np.einsum("np,np->n", weights, total)[:, None] * matrix[..., 0]
-            inside = design.inside(shape.core_deg[b])
             background[rows, b] = np.clip(fitted - own, 0.0, None) @ inside
             core[rows, :, b] = counts @ inside
-            weights, fitted = _solve(matrix[..., :_FIXED], total, seen)
+            weights, fitted = _solve(matrix[..., :fixed], total, seen, fixed)
             alone[rows, b] = np.einsum("np,np->n", weights, total)
             error_alone[rows, b] = np.sqrt(np.einsum("np,np->n", fitted, weights**2))
     return Photometry(net, error, alone, error_alone, core, background)
+
+
+def exposure_shares(layers: Sequence[LayerStamps]) -> np.ndarray:
+    """Part (L, N, 6) that each layer has in the exposure of a bin; even where there is none."""
+    exposure = np.stack([layer.exposure.sum(axis=1) for layer in layers])
+    total = exposure.sum(axis=0)
+    even = np.full(exposure.shape, 1.0 / len(layers))
+    return np.divide(exposure, total, out=even, where=total > 0)
+
+
+def psf_spread(layers: Sequence[LayerStamps]) -> np.ndarray:
+    """How much wider the PSF is than that of FRONT photons, as a classifier is told it: (N, 6).
+
+    Logarithm of the ratio of two radii, each that of the Gaussian PSF with which a faint source
+    stands out as much above its background. Layers that are kept apart are sharper together than
+    their sum: what counts is the mean over the layers of the integral of the PSF squared.
+    """
+    peaks = np.array([[_squared(b, layer.event_type) for b in range(N_BINS)] for layer in layers])
+    front = np.array([_squared(b, "front") for b in range(N_BINS)])
+    together = np.einsum("lnb,lb->nb", exposure_shares(layers), peaks)
+    spread: np.ndarray = -0.5 * np.log(together / front)
+    return spread
+
+
+@lru_cache(maxsize=64)
+def _squared(b: int, event_type: str) -> float:
+    """Integral of the squared PSF over the plane, per sr."""
+    angles, density = mixed_psf(load_instrument().parts(event_type), b)
+    return float(np.trapezoid(2.0 * np.pi * angles * density**2, angles))
 
 
 def neighbour_offsets_deg(vectors: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
@@ -176,24 +226,47 @@ class _Design:
         return within.astype(np.float32)
 
 
+def _by_pixel(stamps: np.ndarray) -> np.ndarray:
+    """Stamps (..., n, n) as (..., n n)."""
+    return stamps.reshape(*stamps.shape[:-2], -1)
+
+
+def _joint_matrix(
+    designs: Sequence[_Design], shares: np.ndarray, offsets: np.ndarray
+) -> np.ndarray:
+    """Columns (n, L P, 1 + 3 L + K): candidate, the layers' backgrounds in turn, neighbours.
+
+    The light of candidate and neighbours is parted among the layers by their `shares` (L, n).
+    """
+    blocks = []
+    for number, (design, share) in enumerate(zip(designs, shares, strict=True)):
+        own, background, others = np.split(design.matrix(offsets), [1, 1 + _BACKGROUND], axis=2)
+        backgrounds = [np.zeros_like(background) for _ in designs]
+        backgrounds[number] = background
+        part = share[:, None, None]
+        blocks.append(np.concatenate([own * part, *backgrounds, others * part], axis=2))
+    return np.concatenate(blocks, axis=1)
+
+
 def _solve(
-    matrix: np.ndarray, total: np.ndarray, seen: np.ndarray
+    matrix: np.ndarray, total: np.ndarray, seen: np.ndarray, fixed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights (n, P) that give the candidate's photons, and the fitted counts (n, P).
 
     Least squares weighted with the inverse of the expected counts: twice, the expectation being
-    first the mean of the stamp and then the first fit.
+    first the mean of the stamp in its layer and then the first fit. The columns after the `fixed`
+    ones are neighbours.
     """
     seen = seen.astype(float)
-    mean = (total * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1.0)
-    expected = np.broadcast_to(np.maximum(mean, _FLOOR)[:, None], total.shape)
+    mean = np.maximum(_mean_by_layer(total, seen, (fixed - 1) // _BACKGROUND), _FLOOR)
+    expected = mean
     weights = np.zeros(total.shape)
     for _ in range(2):
         scaled = matrix * (seen / expected)[..., None]
         normal = np.swapaxes(scaled, 1, 2) @ matrix
         size = np.einsum("nii->ni", normal)
         ridge = np.full(size.shape, _RIDGE)
-        ridge[:, _FIXED:] = _NEIGHBOUR_RIDGE
+        ridge[:, fixed:] = _NEIGHBOUR_RIDGE
         damped = normal + np.einsum(
             "ni,ij->nij", size * ridge + (size <= 0.0), np.eye(size.shape[1])
         )
@@ -201,5 +274,12 @@ def _solve(
         weights = np.einsum("nk,npk->np", inverse[:, 0], scaled)
         solution = np.einsum("nij,npj,np->ni", inverse, scaled, total)
         fitted = np.einsum("npi,ni->np", matrix, solution)
-        expected = np.maximum(fitted, 0.1 * np.maximum(mean, _FLOOR)[:, None])
+        expected = np.maximum(fitted, 0.1 * mean)
     return weights, expected * seen
+
+
+def _mean_by_layer(total: np.ndarray, seen: np.ndarray, n_layers: int) -> np.ndarray:
+    """Mean counts (n, P) of the pixels of each layer that were seen, at each of its pixels."""
+    apart = len(total), n_layers, -1
+    sums, numbers = (values.reshape(apart).sum(axis=2) for values in (total * seen, seen))
+    return np.repeat(sums / np.maximum(numbers, 1.0), total.shape[1] // n_layers, axis=1)

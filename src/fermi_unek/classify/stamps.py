@@ -56,15 +56,19 @@ def geometry_of(shape: ClassifierShape) -> Geometry:
     return Geometry(shape.stamp_pixels, shape.stamp_deg)
 
 
-def cut_stamps(sky: SkyCounts, vectors: np.ndarray, geometry: Geometry) -> np.ndarray:
+Years = Sequence[SkyCounts | None]
+"""Photons of one layer year by year; None is a year of which there are none."""
+
+
+def cut_stamps(years: Years, vectors: np.ndarray, geometry: Geometry) -> np.ndarray:
     """Photons per pixel around positions.
 
     Columns grow towards smaller Galactic longitude and rows towards larger latitude.
 
     Parameters
     ----------
-    sky : SkyCounts
-        Its `years` are the layers; without them the whole is one layer.
+    years : sequence of Y SkyCounts or None
+        As `years_by_layer` gives those of a layer.
     vectors : array (N, 3)
         Galactic unit vectors; N may be 0.
     geometry : Geometry
@@ -74,26 +78,43 @@ def cut_stamps(sky: SkyCounts, vectors: np.ndarray, geometry: Geometry) -> np.nd
     uint16 array (N, Y, 6, n, n)
         [candidate, year, bin, row, column]; zero where the bin is absent.
     """
-    layers, n = layers_of(sky), geometry.pixels
-    stamps = np.zeros((len(vectors), len(layers), N_BINS, n, n), np.uint16)
+    n = geometry.pixels
+    stamps = np.zeros((len(vectors), len(years), N_BINS, n, n), np.uint16)
     frames = [PatchFrame(lon, lat) for lon, lat in zip(*vectors_to_lonlat(vectors), strict=True)]
     for b in range(N_BINS):
         side_deg = geometry.sides_deg[b]
         cell_order = int(np.log2(_CELLS * np.degrees(hp.nside2resol(1)) / side_deg))
-        photons = _Photons([layer.bins[b] for layer in layers], cell_order)
+        photons = _Photons([None if year is None else year.bins[b] for year in years], cell_order)
         reach_deg = side_deg / np.sqrt(2.0)
         for i, frame in enumerate(frames):
-            near, years = photons.near(frame.axes[2], reach_deg)
+            near, year_of = photons.near(frame.axes[2], reach_deg)
             if not len(near):
                 continue
             plane = _offsets_deg(frame, near)
-            stamps[i, :, b] = _histogram(plane, years, geometry, b, len(layers))
+            stamps[i, :, b] = _histogram(plane, year_of, geometry, b, len(years))
     return stamps
 
 
-def layers_of(sky: SkyCounts) -> tuple[SkyCounts, ...]:
-    """The years of a sky, or the sky itself as the only layer where times are not known."""
-    return sky.years or (sky,)
+def years_by_layer(sky: SkyCounts) -> list[Years]:
+    """The years of each layer of a sky, the same of all; of one layer where it has none.
+
+    Where times are not known there is one year, of all photons. A layer without photons of a year
+    that another has holds None in its place.
+    """
+    if not sky.layers:
+        return [sky.years or (sky,)]
+    if not sky.years:
+        return [(layer,) for layer in sky.layers]
+    numbers = [_number(place, year) for place, year in enumerate(sky.years)]
+    found: list[Years] = []
+    for layer in sky.layers:
+        by_number = {_number(place, year): year for place, year in enumerate(layer.years)}
+        found.append([by_number.get(number) for number in numbers])
+    return found
+
+
+def _number(place: int, year: SkyCounts) -> int:
+    return place if year.mission_year is None else year.mission_year
 
 
 def coverage_of(sky: SkyCounts, vectors: np.ndarray, geometry: Geometry) -> np.ndarray:
@@ -140,9 +161,9 @@ def _histogram(
 
 
 class _Photons:
-    """Photons of one bin in all layers, sorted by cells of the sky."""
+    """Photons of one bin in all years, sorted by cells of the sky."""
 
-    def __init__(self, layers: Sequence[BinCounts | None], cell_order: int) -> None:
+    def __init__(self, of_years: Sequence[BinCounts | None], cell_order: int) -> None:
         self._cell_order = cell_order
         parts = [
             (
@@ -151,7 +172,7 @@ class _Photons:
                 np.full(len(counts.pixels), year, np.uint8),
                 counts.order,
             )
-            for year, counts in enumerate(layers)
+            for year, counts in enumerate(of_years)
             if counts is not None
         ]
         edges = np.arange(12 * 4**cell_order + 1, dtype=np.uint64)
@@ -173,7 +194,7 @@ class _Photons:
         self._starts = before[first]
 
     def near(self, centre: np.ndarray, reach_deg: float) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors (P, 3) and layers (P,) of at least the photons within reach of a place."""
+        """Vectors (P, 3) and years (P,) of at least the photons within reach of a place."""
         cells = hp.query_disc(
             2**self._cell_order, centre, np.radians(reach_deg), inclusive=True, fact=4, nest=True
         )

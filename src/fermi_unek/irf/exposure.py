@@ -162,9 +162,11 @@ class ExposureFile:
         energies, maps = self.map.whole_sky(_NSIDE, part=True)
         return _scaled(self.response, energies, maps, years, event_type)
 
-    def instrument_of(self, sky: SkyCounts, years: float, *, shared: bool = False) -> Instrument:
+    def instrument_of(
+        self, sky: SkyCounts, years: float, *, component: bool = False, shared: bool = False
+    ) -> Instrument:
         """`instrument` of the photons of a sky and their live time; see `scale_for`."""
-        scale = self.scale_for(sky, shared=shared)
+        scale = self.scale_for(sky, component=component, shared=shared)
         return self.instrument(years / scale, self.selection.kind or sky.event_type)
 
 

@@ -34,6 +34,8 @@ class ClassifierInput(NamedTuple):
         Photons of all years.
     observed : Tensor (B, 6)
         Share of the stamp observed; 0: the bin is absent.
+    spread : Tensor (B, 6)
+        Logarithm of the width of the PSF over that of FRONT photons.
     net, core, exposure : Tensor (B, Y, 6)
         Photons of the candidate by fit, photons in the core, cm2 s.
     error, net_alone, error_alone, core_background : Tensor (B, 6)
@@ -46,6 +48,7 @@ class ClassifierInput(NamedTuple):
 
     image: Tensor
     observed: Tensor
+    spread: Tensor
     net: Tensor
     core: Tensor
     error: Tensor
@@ -74,6 +77,9 @@ class ClassifierShape:
     finder : bool
         Whether peak and area in the localizer's mask are looked at, and a sixth logit tells
         sources of ideal TS above 25 from fainter ones: what Fake must not cost, and what it may.
+    layers : bool
+        Whether it was trained on layers and is told the width of the PSF; else it is for one event
+        type, or their sum, alone.
     stamp_pixels : int
         Pixels along the side of a stamp.
     stamp_deg : tuple of float
@@ -88,6 +94,7 @@ class ClassifierShape:
     year_units: int = 32
     members: int = 1
     finder: bool = False
+    layers: bool = False
     stamp_pixels: int = 12
     stamp_deg: tuple[float, ...] = by_energy(5.0, 4.0, 2.7, 1.6, 1.0, 0.8)
     core_deg: tuple[float, ...] = by_energy(1.1, 0.8, 0.42, 0.22, 0.12, 0.1)
@@ -125,7 +132,7 @@ class Member(nn.Module):
     def __init__(self, shape: ClassifierShape) -> None:
         super().__init__()
         self.shape = shape
-        plain = N_SPECTRUM + N_FINDER * shape.finder
+        plain = N_SPECTRUM + N_FINDER * shape.finder + BINNING.n_bins * shape.layers
         for name, number in (("", plain), ("year_", N_YEAR)):
             self.register_buffer(f"{name}mean", torch.zeros(number))
             self.register_buffer(f"{name}width", torch.ones(number))
@@ -160,8 +167,12 @@ class Member(nn.Module):
         return logits
 
     def _numbers(self, given: ClassifierInput) -> Tensor:
-        numbers = spectrum_features(given)
-        return torch.cat([numbers, finder_features(given)], 1) if self.shape.finder else numbers
+        numbers = [spectrum_features(given)]
+        if self.shape.finder:
+            numbers.append(finder_features(given))
+        if self.shape.layers:
+            numbers.append(given.spread)
+        return torch.cat(numbers, dim=1)
 
     @torch.no_grad()
     def fit(self, given: ClassifierInput) -> None:

@@ -127,7 +127,7 @@ def search(
 
         with stage(f"classifying {len(candidates)} candidates"):
             candidates = classify(
-                _classified(sky),
+                sky,
                 candidates,
                 models.classifier,
                 exposure=models.exposure,
@@ -159,12 +159,6 @@ def _refit_config(config: FindConfig) -> RefitConfig:
         iso=config.iso,
         extension=config.extension,
     )
-
-
-def _classified(sky: SkyCounts) -> SkyCounts:
-    """The photons that classes are made from: FRONT where they are apart, for which it was made."""
-    fronts = [layer for layer in sky.layers if layer.event_type == "front"]
-    return fronts[0] if fronts else sky
 
 
 def find_to_file(

@@ -11,12 +11,14 @@ from sklearn.linear_model import LogisticRegression
 from ...classify.calibration import (
     FAKE,
     N_CLASSES,
+    N_LAYERS,
     ClassCalibration,
     against_numbers,
     log_odds_against,
 )
 from ...classify.classes import run_classifier
 from ...nets.classifier import Classifier, ClassifierShape, Member
+from ...sky.bins import N_BINS
 from ...sky.geometry.latitude import N_BANDS, latitude_band
 from .dataset import DOUBTFUL, Examples, fold_of
 from .loss import BRIGHT_TS, classifier_loss
@@ -61,7 +63,9 @@ def alone(network: Classifier, k: int) -> Classifier:
 def fit_class_calibration(logits: np.ndarray, examples: Examples) -> ClassCalibration:
     """Scale and offset of each logit by likelihood, and the cuts on Prob_Fake.
 
-    Each latitude band has its own, drawn to those of the whole sky by a Gaussian prior.
+    Each latitude band has its own, drawn to those of the whole sky by a Gaussian prior. Scales,
+    offsets and weights are those of all energy bins; there are cuts for each number of bins and of
+    layers in which the examples were found.
 
     Parameters
     ----------
@@ -72,13 +76,20 @@ def fit_class_calibration(logits: np.ndarray, examples: Examples) -> ClassCalibr
     """
     counted = (examples.label != DOUBTFUL) & (examples.features.probability >= LISTED)
     logits, examples = logits[counted], examples.select(counted)
-    calibration = _fit_likelihood(logits, examples)
+    whole = examples.bins == N_BINS
+    calibration = _fit_likelihood(logits[whole], examples.select(whole))
     source, lat = examples.features.probability, examples.lat_deg
     chances = calibration.probabilities(logits, source, lat)
-    weights = _fake_weights(against_numbers(chances, logits, source), examples)
+    numbers = against_numbers(chances, logits, source)
+    weights = _fake_weights(numbers[whole], examples.select(whole))
     calibration = replace(calibration, fake_weights=weights)
     against = calibration.against_bright(chances, logits, source)
-    return replace(calibration, fake_cut=_fake_cuts(against, examples))
+    bins = np.unique(examples.bins)
+    cuts = tuple(
+        tuple(_fake_cuts(against, examples, layers, number) for number in bins)
+        for layers in range(1, N_LAYERS + 1)
+    )
+    return replace(calibration, fake_bins=tuple(bins.tolist()), fake_cut=cuts)
 
 
 def _fit_likelihood(logits: np.ndarray, examples: Examples) -> ClassCalibration:
@@ -121,9 +132,17 @@ def _fake_weights(numbers: np.ndarray, examples: Examples) -> tuple[float, ...]:
     return tuple(float(weight) for weight in fit.coef_[0])
 
 
-def _fake_cuts(against: np.ndarray, examples: Examples) -> tuple[float, ...]:
-    """Cut of each band on `against_bright` (N,) that keeps `KEPT` of its sources above TS 25."""
-    band, bright = latitude_band(examples.lat_deg), examples.ts > BRIGHT_TS
+def _fake_cuts(
+    against: np.ndarray, examples: Examples, layers: int, bins: int
+) -> tuple[float, ...]:
+    """Cut of each band on `against_bright` (N,) that keeps `KEPT` of its sources above TS 25.
+
+    In photons of some layers and bins; where none were searched so, of any layers.
+    """
+    bright = (examples.ts > BRIGHT_TS) & (examples.bins == bins)
+    if np.any(bright & (examples.layers == layers)):
+        bright &= examples.layers == layers
+    band = latitude_band(examples.lat_deg)
     cuts = []
     for index in range(N_BANDS):
         here = bright & (band == index)

@@ -1,22 +1,23 @@
 """Examples for the classifier: what the localizer finds on simulated skies, and what it was.
 
-One file a sky. True positives carry the class of their source and the localizer's own position
-error; what matches no source of ideal TS above 9 is Fake, unless a source of ideal TS 4 to 9 lies
-within the matching radius: such a candidate is neither (`DOUBTFUL`) and teaches nothing.
+One file for each view of a sky. True positives carry the class of their source and the localizer's
+own position error; what matches no source of ideal TS above 9 is Fake, unless a source of ideal TS
+4 to 9 lies within the matching radius: such a candidate is neither (`DOUBTFUL`) and teaches
+nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ...classify.features import CandidateFeatures, assemble, exposure_per_year
-from ...classify.photometry import measure
-from ...classify.stamps import coverage_of, cut_stamps, geometry_of
+from ...classify.features import CandidateFeatures, gather
 from ...detect.calibration import Calibration
 from ...detect.centers import Centers
 from ...detect.find import raw_centers
@@ -29,9 +30,10 @@ from ...outputs import replacing
 from ...progress import Progress, silent
 from ...sky.counts import SkyCounts
 from ...sky.geometry.frame import vectors_to_lonlat
-from ..localizer.calibrate import MATCH_DEG, MatchedCenters, match_centers
+from ..localizer.calibrate import MATCH_DEG, match_centers
 from .population import FAKE
-from .skies import YEARS, ClassSky, ClassTruth, load_class_sky, make_class_sky
+from .skies import ClassSky, ClassTruth, load_class_sky, make_class_sky
+from .views import View
 
 DOUBTFUL = 6
 """Label of candidates at a source of ideal TS 4 to 9."""
@@ -58,6 +60,10 @@ class Examples:
     ts, flux, lat_deg, distance_deg : arrays (N,)
         Ideal TS, photon flux (1 to 100 GeV), Galactic latitude of the candidate, distance to
         the source as in `calibrate.MatchedCenters`; NaN where there is no source.
+    ts_bins : array (N, 6)
+        Ideal TS in the photons of each energy bin.
+    layers, bins : int arrays (N,)
+        Number of layers and of energy bins that were searched.
     signif : array (N,)
         Signif_Avg of DR2, for sources at their own flux.
     n_sources : array (N,)
@@ -76,6 +82,9 @@ class Examples:
     signif: np.ndarray
     lat_deg: np.ndarray
     distance_deg: np.ndarray
+    ts_bins: np.ndarray
+    layers: np.ndarray
+    bins: np.ndarray
     n_sources: np.ndarray
     sky: np.ndarray
     vectors: np.ndarray
@@ -89,18 +98,22 @@ class Examples:
         return Examples(self.features.select(rows), *(getattr(self, n)[rows] for n in names))
 
 
-def examples_path(folder: str | Path, sky: ClassSky, localizer: LocalizerFile) -> Path:
-    """File of what a localizer finds on one sky; its name and checksum are those of the folder.
+def examples_path(folder: str | Path, sky: ClassSky, view: View, localizer: LocalizerFile) -> Path:
+    """File of what a localizer finds in one view of a sky; its name and checksum are the folder's.
 
-    A localizer that was calibrated anew finds other probabilities, and is another.
+    A localizer that was calibrated anew finds other probabilities, and is another. The last
+    checksum is of how candidates are measured.
     """
     history = localizer.provenance
     finder = f"{history.get('model', 'localizer')}-{history.get('sha256', '')[:8]}"
-    return Path(folder) / finder / f"{sky.name}.npz"
+    measured = json.dumps([asdict(SHAPE), LEAST_PROBABILITY], sort_keys=True)
+    checksum = hashlib.sha256(measured.encode()).hexdigest()
+    return Path(folder) / finder / f"{sky.name}-{view.name}-{checksum[:8]}.npz"
 
 
 def make_examples(
     sky: ClassSky,
+    view: View,
     localizer: LocalizerFile,
     folder: str | Path,
     data_dir: str | Path | None,
@@ -108,57 +121,50 @@ def make_examples(
     skies: str | Path | None = None,
     progress: Progress = silent,
 ) -> Path:
-    """Search a sky of ten years and keep the candidates; no work if they are there.
+    """Search a view of a sky as `find` does and keep the candidates; no work if they are there.
 
     Parameters
     ----------
     skies : path or None
         Folder of simulated skies; one that is missing is made. None is ``skies`` in `folder`.
     """
-    path = examples_path(folder, sky, localizer)
+    path = examples_path(folder, sky, view, localizer)
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = make_class_sky(sky, skies or Path(folder) / "skies", data_dir, progress)
-    counts, truth = load_class_sky(kept)
+    layers, truth = load_class_sky(kept, view.event_types)
+    counts = view.of(layers)
     scene = scene_of(counts, localizer.network.spec, load_shape())
     found = raw_centers(counts, localizer, scene, progress=progress)
     calibration = Calibration.of(localizer.calibration, scene.observed, counts.livetime_years)
-    save_examples(matched_examples(counts, truth, found, calibration, sky.seed), path)
+    save_examples(examples_of(counts, truth, view, found, calibration, sky.seed), path)
     return path
 
 
-def matched_examples(
-    counts: SkyCounts, truth: ClassTruth, found: Centers, calibration: Calibration, seed: int
+def examples_of(
+    sky: SkyCounts,
+    truth: ClassTruth,
+    view: View,
+    found: Centers,
+    calibration: Calibration,
+    seed: int,
 ) -> Examples:
-    """The examples that centres found on a sky make."""
+    """The examples that centres found in a view of a sky make."""
     lat = vectors_to_lonlat(found.vectors)[1]
     probability = calibration.probability(found, lat)
-    matched = match_centers(found, lat, truth.vectors, truth.ts)
-    return examples_of(counts, truth, matched, probability, seed)
-
-
-def examples_of(
-    sky: SkyCounts, truth: ClassTruth, matched: MatchedCenters, probability: np.ndarray, seed: int
-) -> Examples:
-    """The examples that matched centres on a sky make."""
+    ts_bins = view.ts(truth)
+    ts = ts_bins.sum(axis=1)
+    matched = match_centers(found, lat, truth.vectors, ts)
     kept = np.flatnonzero(probability >= LEAST_PROBABILITY)
-    centers, probability = matched.centers, probability[kept]
-    vectors = centers.vectors[kept]
-    geometry = geometry_of(SHAPE)
-    stamps = cut_stamps(sky, vectors, geometry)
-    covered = coverage_of(sky, vectors, geometry)
-    sure = vectors[probability >= 0.5]
-    found = measure(stamps, covered, vectors, sure, sky.event_type, SHAPE)
-    exposure = exposure_per_year(vectors, sky.event_type)[:, None] * np.ones((1, YEARS, 1))
-    image = stamps.sum(axis=1, dtype=np.float32)
-    source = source_of(matched.ts[kept], truth.ts)
+    vectors, number = found.vectors[kept], len(kept)
+    mask = np.stack([found.peak, found.area], axis=-1)[kept]
+    source = source_of(matched.ts[kept], ts)
     true = source >= 0
-    mask = np.stack([centers.peak, centers.area], axis=-1)[kept]
     label = np.where(true, truth.label[source], FAKE)
-    label[~true & doubtful(vectors, truth)] = DOUBTFUL
+    label[~true & doubtful(vectors, truth.vectors, ts)] = DOUBTFUL
     return Examples(
-        features=assemble(image, covered, found, exposure, probability, mask),
+        features=gather(sky, vectors, probability[kept], mask, shape=SHAPE),
         label=label,
         template=np.where(true, truth.template[source], -1),
         ts=matched.ts[kept],
@@ -166,8 +172,11 @@ def examples_of(
         signif=np.where(true, truth.signif[source], np.nan),
         lat_deg=matched.lat_deg[kept],
         distance_deg=matched.distance_deg[kept],
-        n_sources=np.full(len(kept), (truth.ts > 25.0).sum()),
-        sky=np.full(len(kept), seed),
+        ts_bins=np.where(true[:, None], ts_bins[source], np.nan),
+        layers=np.full(number, view.layers),
+        bins=np.full(number, view.bins),
+        n_sources=np.full(number, (ts > 25.0).sum()),
+        sky=np.full(number, seed),
         vectors=vectors,
     )
 
@@ -180,9 +189,9 @@ def source_of(matched_ts: np.ndarray, true_ts: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(matched_ts), found, -1)
 
 
-def doubtful(vectors: np.ndarray, truth: ClassTruth) -> np.ndarray:
-    """Bool (N,): whether a source of ideal TS 4 to 9 lies within the matching radius."""
-    faint = truth.vectors[(truth.ts > DOUBTFUL_TS) & (truth.ts <= 9.0)]
+def doubtful(vectors: np.ndarray, sources: np.ndarray, ts: np.ndarray) -> np.ndarray:
+    """Bool (N,): whether a source (S, 3) of ideal TS (S,) 4 to 9 lies within matching radius."""
+    faint = sources[(ts > DOUBTFUL_TS) & (ts <= 9.0)]
     if not len(faint):
         return np.zeros(len(vectors), bool)
     chord: np.ndarray = cKDTree(faint).query(vectors)[0]

@@ -38,9 +38,10 @@ from .dataset import DOUBTFUL, Examples, fold_of, load_examples, make_examples
 from .loss import brightness_loss, classifier_loss
 from .population import UNCLASSED
 from .skies import ClassSky, make_class_sky
+from .views import EVERY, View, views_to_train
 
 _BACKGROUNDS_OWN = "own"
-_CALIBRATION_SEEDS = 600_000
+_CALIBRATION_SEEDS = 100_000
 _AVERAGE = 0.995
 _BRIGHT_SHARE = 0.5
 
@@ -70,10 +71,12 @@ def train_classifier(
     checkpoint = start_folder(Path(config.out), resume)
     localizer = load_localizer(config.localizer)
     train, calibrate = training_skies(config), calibration_skies(config)
-    paths = search_skies(config, [*train, *calibrate], progress)
-    examples = load_examples(paths[: len(train)])
+    shown = [(sky, view) for number, sky in enumerate(train) for view in views_to_train(number)]
+    aside = [(sky, view) for sky in calibrate for view in EVERY]
+    paths = search_skies(config, [*shown, *aside], progress)
+    examples = load_examples(paths[: len(shown)])
     # a file that cannot be read should be known before the training
-    kept = load_examples(paths[len(train) :]) if calibrate else None
+    kept = load_examples(paths[len(shown) :]) if aside else None
     network = run_training(config, examples, checkpoint, progress)
     calibration = {}
     if kept is not None:
@@ -103,19 +106,21 @@ def simulate_skies(config: TrainClassifierConfig, progress: Progress = silent) -
 
 
 def search_skies(
-    config: TrainClassifierConfig, skies: Sequence[ClassSky], progress: Progress = silent
+    config: TrainClassifierConfig,
+    shown: Sequence[tuple[ClassSky, View]],
+    progress: Progress = silent,
 ) -> list[Path]:
-    """Files of what the localizer finds on some skies; those of before are not searched again."""
+    """Files of what the localizer finds in views of skies; those that are there are kept."""
     work = partial(_search, config=config)
     return map_tasks(
-        work, skies, workers=config.workers, label="searching skies", progress=progress
+        work, shown, workers=config.workers, label="searching skies", progress=progress
     )
 
 
-def _search(sky: ClassSky, config: TrainClassifierConfig) -> Path:
+def _search(shown: tuple[ClassSky, View], config: TrainClassifierConfig) -> Path:
     # a process of its own loads its own network
     localizer = load_localizer(config.localizer)
-    return make_examples(sky, localizer, config.dataset, config.data, skies=config.sky_folder)
+    return make_examples(*shown, localizer, config.dataset, config.data, skies=config.sky_folder)
 
 
 def training_skies(config: TrainClassifierConfig) -> list[ClassSky]:
@@ -155,6 +160,7 @@ def run_training(
         config.year_units,
         members=config.members,
         finder=config.finder,
+        layers=True,
     )
     torch.manual_seed(config.seed)
     network = Classifier(shape)
@@ -256,8 +262,8 @@ class MemberTrainer:
         loss = classifier_loss(logits[:, :N_CLASSES], label, self.weights, self.config.focus)
         if self.config.finder:
             exposure = torch.from_numpy(self.examples.features.exposure[rows]).to(self.device)
-            ts = torch.from_numpy(self.examples.ts[rows]).to(self.device)
-            ts = ts * share_shown(given.exposure, exposure)
+            ts = torch.from_numpy(self.examples.ts_bins[rows]).to(self.device)
+            ts = (ts * share_shown(given.exposure, exposure)).sum(dim=1)
             loss = loss + _BRIGHT_SHARE * brightness_loss(logits[:, N_CLASSES], ts)
         return loss
 
@@ -293,10 +299,8 @@ def without_images(examples: Examples) -> Examples:
 
 
 def share_shown(shown: Tensor, whole: Tensor) -> Tensor:
-    """Share (B,) of the ideal TS in what is left of exposures (B, Y, 6); NaN without a bin."""
-    left, before = shown.sum(dim=1), whole.sum(dim=1)
-    share = (left / before).mean(dim=1)
-    return share.masked_fill((left <= 0.0).any(dim=1), float("nan"))
+    """Share (B, 6) of the ideal TS of each bin in what is left of exposures (B, Y, 6)."""
+    return shown.sum(dim=1) / whole.sum(dim=1).clamp_min(1.0)
 
 
 def class_weights(label: np.ndarray, balance: float) -> np.ndarray:
