@@ -36,7 +36,7 @@ def main() -> None:
     classify(sky, found, classifier)
     done = time.process_time()
     vectors = lonlat_to_vectors(found.lon_deg, found.lat_deg)
-    features = gather(sky, vectors, found.probability)
+    features = gather(sky, vectors, found.probability, shape=classifier.network.shape)
     gathered = time.process_time()
     run_classifier(classifier.network, features)
     network = time.process_time() - gathered

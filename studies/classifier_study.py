@@ -26,7 +26,7 @@ from torch import nn
 from fermi_unek.catalog import load_release
 from fermi_unek.catalog.schema import CLASSES
 from fermi_unek.classify.calibration import FAKE, ClassCalibration
-from fermi_unek.classify.stamps import Geometry, cut_stamps
+from fermi_unek.classify.stamps import Geometry, cut_stamps, geometry_of
 from fermi_unek.config import TrainClassifierConfig
 from fermi_unek.evaluate.classes import ClassifiedDetections, score_classes, write_class_scores
 from fermi_unek.evaluate.classes.scores import calibration_error
@@ -53,6 +53,7 @@ from fermi_unek.training.classifier.loss import classifier_loss
 from fermi_unek.training.classifier.population import UNCLASSED
 from fermi_unek.training.classifier.skies import YEARS, ClassSky, load_class_sky
 from fermi_unek.training.classifier.train import class_weights, run_training
+from fermi_unek.training.classifier.views import View
 
 FOLDS = 2
 SHOWN = (
@@ -280,7 +281,8 @@ def stamps_of(examples: Examples, skies: Path, geometry: Geometry) -> np.ndarray
     for seed in np.unique(examples.sky).tolist():
         (path,) = skies.glob(f"class{seed:07d}-*.npz")
         here = examples.sky == seed
-        stamps[here] = cut_stamps(load_class_sky(path)[0], examples.vectors[here], geometry)
+        (front,), _ = load_class_sky(path, ("front",))
+        stamps[here] = cut_stamps(front.years, examples.vectors[here], geometry)
     return stamps
 
 
@@ -327,7 +329,7 @@ def aperture_features(examples: Examples) -> np.ndarray:
     columns = []
     net = np.zeros_like(features.error, dtype=float)
     for b in range(6):
-        centres = SHAPE.centres_deg(b)
+        centres = geometry_of(SHAPE).centres_deg(b)
         distance = np.hypot(*np.meshgrid(centres, centres))
         ring = (distance > 1.8 * SHAPE.core_deg[b]) & (distance <= SHAPE.stamp_deg[b] / 2)
         share = (distance <= SHAPE.core_deg[b]).sum() / ring.sum()
@@ -442,7 +444,8 @@ def shipped(weights: str, test: Examples, folder: Path, recalibrate: Examples | 
         calibration = fit_class_calibration(held_out_logits(file.network, recalibrate), recalibrate)
     chances = calibration.probabilities(logits, test.features.probability, test.lat_deg)
     against = calibration.against_bright(chances, logits, test.features.probability)
-    judged = judged_of(test, chances, calibration.fake(against, test.lat_deg))
+    fake = calibration.fake(against, test.lat_deg, test.bins, test.layers)
+    judged = judged_of(test, chances, fake)
     scores = score_classes(judged)
     write_class_scores(scores, folder)
     (folder / "numbers.json").write_text(json.dumps(dict(scores.numbers), indent=1))
@@ -464,6 +467,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4, help="of the short runs")
     parser.add_argument("--most", type=int, default=40_000, help="training candidates of them")
     parser.add_argument("--make-test", metavar="SEED:BACKGROUND", help="simulate TEST first")
+    parser.add_argument("--layers", type=int, default=1, help="2: FRONT and BACK, for that")
+    parser.add_argument("--bins", type=int, default=N_BINS, help="highest energy bins, for that")
     parser.add_argument("--data", type=Path, help="folder with the diffuse files, for that")
     parser.add_argument("--localizer", help="model that finds the candidates, for that")
     parser.add_argument("--skies", type=Path, required=True, help="folder of the simulated skies")
@@ -473,7 +478,8 @@ def main() -> None:
         seed, background = args.make_test.split(":")
         sky = ClassSky(int(seed), background, "dr2")
         localizer, folder = load_localizer(args.localizer), args.test.parent
-        made = make_examples(sky, localizer, folder, args.data, skies=args.skies)
+        view = View(args.layers, args.bins)
+        made = make_examples(sky, view, localizer, folder, args.data, skies=args.skies)
         made.replace(args.test)
     args.output.mkdir(parents=True, exist_ok=True)
     test = load_examples([args.test, *args.more])
@@ -481,7 +487,7 @@ def main() -> None:
     if args.only in (None, "shipped"):
         lines += shipped(args.weights, test, args.output, None)
     if args.only in (None, "gains", "rivals"):
-        train = load_examples(sorted(args.bank.glob("class*-boosted*.npz")))
+        train = load_examples(sorted(args.bank.glob("class*-boosted-*-front-????????.npz")))
         train = train.select(np.random.default_rng(0).permutation(len(train))[: args.most])
         train = replace(train)
         if args.only in (None, "rivals"):

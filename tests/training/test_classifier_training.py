@@ -55,10 +55,8 @@ from fermi_unek.training.classifier.population import (
 )
 from fermi_unek.training.classifier.skies import (
     ClassSky,
-    ClassTruth,
     load_class_sky,
     make_class_sky,
-    truth_of,
 )
 from fermi_unek.training.classifier.train import (
     class_weights,
@@ -67,6 +65,7 @@ from fermi_unek.training.classifier.train import (
     simulate_skies,
     train_classifier,
 )
+from fermi_unek.training.classifier.views import EVERY, WHOLE, View, views_to_train
 
 NUMBER = 160
 
@@ -81,6 +80,7 @@ def examples(number: int = NUMBER, seed: int = 0) -> Examples:
     features = CandidateFeatures(
         image=rng.poisson(2.0, (number, 6, 12, 12)).astype(np.float32),
         observed=np.ones((number, 6), np.float32),
+        spread=np.zeros((number, 6), np.float32),
         net=net,
         core=np.rint(net),
         error=np.sqrt(total + 1.0),
@@ -93,11 +93,13 @@ def examples(number: int = NUMBER, seed: int = 0) -> Examples:
     )
     ts = np.where(label == FAKE, np.nan, 50.0)
     zero = np.zeros(number)
+    one = np.ones(number, int)
     return Examples(
         features,
         label,
         np.where(label == FAKE, -1, np.arange(number)),
-        ts, zero, ts / 4.0, np.linspace(-90.0, 90.0, number), zero, zero, zero.astype(int),
+        ts, zero, ts / 4.0, np.linspace(-90.0, 90.0, number), zero,
+        np.repeat(ts[:, None] / 6.0, 6, axis=1), one, 6 * one, zero, zero.astype(int),
         np.zeros((number, 3)),
     )  # fmt: skip
 
@@ -193,14 +195,15 @@ def test_brightness_is_learnt_from_sources_of_known_ts_alone():
     assert float(brightness_loss(torch.ones(1), torch.tensor([float("nan")]))) == 0.0
 
 
-def test_a_shorter_exposure_shows_its_share_of_the_ts_and_an_absent_bin_none_that_is_known():
-    whole = torch.full((2, 3, 6), 2.0)
+def test_a_shorter_exposure_shows_its_share_of_the_ts_of_each_bin_and_an_absent_bin_none():
+    whole = torch.full((2, 3, 6), 2e10)
+    whole[1, :, 0] = 0.0
     shown = whole.clone()
     shown[0, 2] = 0.0
     shown[1, :, 4] = 0.0
     share = share_shown(shown, whole)
-    assert float(share[0]) == pytest.approx(2.0 / 3.0)
-    assert torch.isnan(share[1])
+    torch.testing.assert_close(share[0], torch.full((6,), 2.0 / 3.0))
+    assert share[1].tolist() == [0.0, 1.0, 1.0, 1.0, 0.0, 1.0]
 
 
 def test_rare_classes_weigh_more_and_the_mean_weight_is_one():
@@ -315,7 +318,7 @@ def test_calibration_finds_the_scale_of_logits_and_keeps_98_percent_of_the_brigh
     np.testing.assert_allclose(calibration.scales, 0.5, atol=0.12)
     chances = calibration.probabilities(logits, given.features.probability, given.lat_deg)
     against = calibration.against_bright(chances, logits, given.features.probability)
-    kept = ~calibration.fake(against, given.lat_deg)
+    kept = ~calibration.fake(against, given.lat_deg, given.bins, given.layers)
     for band in np.unique(latitude_band(given.lat_deg)):
         here = (latitude_band(given.lat_deg) == band) & (given.label != FAKE)
         assert kept[here].mean() == pytest.approx(KEPT, abs=0.003)
@@ -344,13 +347,38 @@ def test_fake_goes_by_what_tells_false_ones_from_bright_sources():
     only_false = given.select(given.label == FAKE)
     untold = fit_class_calibration(logits[given.label == FAKE], only_false)
     assert untold.fake_weights == ClassCalibration().fake_weights
-    assert untold.fake_cut == (0.5, 0.5, 0.5)
+    assert untold.fake_cut == (((0.5, 0.5, 0.5),),) * 2
 
 
 def test_without_enough_bright_sources_in_a_band_its_cut_is_that_of_the_whole_sky():
-    calibration = calibrated(0.0, 400)[2]
-    assert calibration.fake_cut[0] != calibration.fake_cut[2]
-    assert len(set(calibrated(0.0, 60)[2].fake_cut)) == 1
+    cuts = calibrated(0.0, 4000)[2].fake_cut[0][0]
+    assert cuts[0] != cuts[2]
+    assert len(set(calibrated(0.0, 60)[2].fake_cut[0][0])) == 1
+
+
+def test_fewer_bins_and_more_layers_have_cuts_of_their_own():
+    """In two bins nothing is sure: a cut made on six would flag the sources."""
+    rng = np.random.default_rng(5)
+    given = examples(12_000)
+    bins = rng.choice([2, 6], len(given))
+    given = replace(given, bins=bins, layers=rng.choice([1, 2], len(given)))
+    signal = np.where(given.label == FAKE, 1.0, -1.0) * np.where(bins == 6, 2.0, 0.5)
+    logits = rng.normal(size=(len(given), 6))
+    logits[:, FAKE] += 2.0 * signal
+    calibration = fit_class_calibration(logits, given)
+    assert calibration.fake_bins == (2, 6)
+    cuts = np.array(calibration.fake_cut)
+    assert np.all(cuts[:, 0] > cuts[:, 1])
+    chances = calibration.probabilities(logits, given.features.probability, given.lat_deg)
+    against = calibration.against_bright(chances, logits, given.features.probability)
+    kept = ~calibration.fake(against, given.lat_deg, given.bins, given.layers)
+    for layers in (1, 2):
+        for number in (2, 6):
+            here = (given.layers == layers) & (bins == number) & (given.label != FAKE)
+            assert kept[here].mean() == pytest.approx(KEPT, abs=0.003)
+    one_layer = given.layers == 1
+    alone = fit_class_calibration(logits[one_layer], given.select(one_layer))
+    assert alone.fake_cut[1] == alone.fake_cut[0]
 
 
 def test_examples_read_back_are_those_that_were_written(tmp_path):
@@ -379,9 +407,13 @@ def test_what_another_localizer_found_is_another_file():
         LocalizerFile(None, {}, {"model": "localizer-v9", "sha256": sha})
         for sha in ("ab" * 9, "cd")
     )
-    path = examples_path("b", sky, one)
-    assert path == Path("b/localizer-v9-abababab/class0000005-own-boosted.npz")
-    assert examples_path("b", sky, other) != path
+    path = examples_path("b", sky, View(2, 4), one)
+    assert path.parent == Path("b/localizer-v9-abababab")
+    assert path.name.startswith(f"{sky.name}-front+back-4bins-")
+    assert examples_path("b", sky, View(2, 4), other) != path
+    assert examples_path("b", sky, View(2), one) != path
+    assert sky.name.startswith("class0000005-own-boosted-")
+    assert len({ClassSky(5, "own", kind).name[-8:] for kind in ("boosted", "dr2")}) == 2
 
 
 FIELD = (30.0, 50.0, 4.0)
@@ -391,16 +423,25 @@ def constant_light(table, n_years, rng, real):
     return np.ones((len(table), n_years)) * rng.uniform(0.5, 1.5)
 
 
-@pytest.fixture
-def small_model(monkeypatch):
-    """Every sky is a field with these three BL Lacs, whatever its recipe."""
+def three_bl_lacs(event_type):
     from training_samples import sky_of
 
     places = lonlat_to_vectors(np.array([30.0, 30.0, 33.0]), np.array([50.0, 51.5, 50.0]))
-    model = sky_of(places, np.array([300.0, 200.0, 100.0]))
+    rate = 1.0 if event_type == "front" else 0.8
+    model = sky_of(places, rate * np.array([300.0, 200.0, 100.0]))
     model.sources["CLASS1"], model.sources["Template"] = "bll", np.arange(3)
     model.sources["Flux1000"], model.sources["Signif_Avg"] = 1e-9, 9.0
-    monkeypatch.setattr(skies, "sky_model", lambda sky, data, rng: model)
+    return replace(model, event_type=event_type)
+
+
+@pytest.fixture
+def small_model(monkeypatch):
+    """Every sky is a field with these three BL Lacs, whatever its recipe."""
+    model = three_bl_lacs("front")
+    monkeypatch.setattr(skies, "sources_of", lambda sky: model.sources)
+    monkeypatch.setattr(
+        skies, "sky_model", lambda sky, sources, event_type, data: three_bl_lacs(event_type)
+    )
     monkeypatch.setattr(skies, "histories", constant_light)
     monkeypatch.setattr(skies, "simulate_counts", partial(simulate_counts, region=FIELD))
     return model
@@ -411,16 +452,23 @@ def test_a_kept_sky_is_the_one_that_was_simulated_and_the_same_for_the_same_seed
 ):
     sky = ClassSky(5, "own")
     path = make_class_sky(sky, tmp_path, None)
-    counts, truth = load_class_sky(path)
-    rng = np.random.default_rng([5, 7])
-    factors = constant_light(small_model.sources, 10, rng, real=False)
-    again = simulate_counts(small_model, 10.0, rng, FIELD, yearly=True, factors=factors)
-    for one, other in zip((counts, *counts.years), (again, *again.years), strict=True):
-        for b in range(6):
-            np.testing.assert_array_equal(one.bins[b].pixels, other.bins[b].pixels)
-            np.testing.assert_array_equal(one.bins[b].counts, other.bins[b].counts)
-    for name, value in vars(truth_of(small_model)).items():
-        np.testing.assert_array_equal(getattr(truth, name), value)
+    layers, truth = load_class_sky(path)
+    assert [layer.event_type for layer in layers] == ["front", "back"]
+    factors = constant_light(small_model.sources, 10, np.random.default_rng([5, 5]), real=False)
+    for k, layer in enumerate(layers):
+        again = simulate_counts(
+            three_bl_lacs(layer.event_type), 10.0, np.random.default_rng([5, 6, k]), FIELD,
+            yearly=True, factors=factors,
+        )  # fmt: skip
+        for one, other in zip((layer, *layer.years), (again, *again.years), strict=True):
+            for b in range(6):
+                np.testing.assert_array_equal(one.bins[b].pixels, other.bins[b].pixels)
+                np.testing.assert_array_equal(one.bins[b].counts, other.bins[b].counts)
+            assert one.mission_year == other.mission_year
+        ts = three_bl_lacs(layer.event_type).ideal_ts * 10
+        np.testing.assert_array_equal(truth.ts[:, k], ts)
+    (alone,), _ = load_class_sky(path, ("front",))
+    np.testing.assert_array_equal(alone.totals, layers[0].totals)
     before = path.stat().st_mtime_ns
     assert make_class_sky(sky, tmp_path, None).stat().st_mtime_ns == before
 
@@ -430,20 +478,45 @@ def test_a_file_that_is_no_kept_sky_is_refused(tmp_path, small_model):
     with pytest.raises(InputError, match="is no simulated sky"):
         load_class_sky(tmp_path / "x.npz")
     with np.load(make_class_sky(ClassSky(5, "own"), tmp_path, None)) as columns:
-        short = {**columns, "length": columns["length"][:6]}
-    short["pixels"] = short["pixels"][: short["length"].sum()]
-    short["counts"] = short["counts"][: short["length"].sum()]
+        short = {**columns, "back.length": columns["back.length"][:6]}
+    for name in ("back.pixels", "back.counts"):
+        short[name] = short[name][: short["back.length"].sum()]
     np.savez(tmp_path / "y.npz", **short)
-    with pytest.raises(InputError, match="holds 6 planes, expected 60"):
+    with pytest.raises(InputError, match="holds 6 planes of BACK photons, expected 60"):
         load_class_sky(tmp_path / "y.npz")
 
 
-def test_a_kept_sky_is_searched_once_for_each_localizer(tmp_path, small_model, monkeypatch):
+def test_a_view_shows_the_photons_of_its_layers_and_bins_and_their_ts(tmp_path, small_model):
+    path = make_class_sky(ClassSky(5, "own"), tmp_path, None)
+    for view in EVERY:
+        layers, truth = load_class_sky(path, view.event_types)
+        seen = view.of(layers)
+        assert seen.present.tolist() == [False] * (6 - view.bins) + [True] * view.bins
+        assert len(seen.layers) == (0 if view.layers == 1 else 2)
+        assert all(year.present.sum() == view.bins for year in seen.years)
+        assert [year.mission_year for year in seen.years] == list(range(10))
+        shown = sum(layer.totals for layer in layers) * seen.present
+        np.testing.assert_array_equal(seen.totals, shown)
+        ts = view.ts(truth)
+        np.testing.assert_array_equal(ts > 0, np.tile(seen.present, (3, 1)))
+        np.testing.assert_allclose(ts, truth.ts[:, : view.layers].sum(axis=1) * seen.present)
+    names = {view.name for view in EVERY}
+    assert len(names) == 6
+    assert {"front", "front+back", "front-2bins"} < names
+    # all of them are seen by some sky, one and two layers of all bins by each
+    assert {view for sky in range(4) for view in views_to_train(sky)} == set(EVERY)
+    assert all(set(WHOLE) < set(views_to_train(sky)) for sky in range(5))
+
+
+@pytest.mark.parametrize("view", [View(1), View(2), View(2, 2)])
+def test_a_kept_sky_is_searched_once_for_each_localizer_and_view(
+    tmp_path, small_model, monkeypatch, view
+):
     """The search finds the sources themselves and a place with none."""
     calls = []
 
     def found(counts, localizer, scene, progress):
-        assert [seen.event_type for seen in scene.observed] == ["front"]
+        assert tuple(seen.event_type for seen in scene.observed) == view.event_types
         calls.append(counts)
         vectors = np.concatenate([small_model.vectors, -small_model.vectors[:1]])
         peak, area = np.array([0.9, 0.8, 0.7, 0.3]), np.array([0.2, 0.1, 0.1, 0.05])
@@ -453,14 +526,19 @@ def test_a_kept_sky_is_searched_once_for_each_localizer(tmp_path, small_model, m
     monkeypatch.setattr(dataset, "load_shape", lambda: None)
     network = SimpleNamespace(spec=ModelSpec())
     localizer = LocalizerFile(network, {}, {"model": "l", "sha256": "ab"})
-    path = make_examples(ClassSky(5, "own"), localizer, tmp_path, None)
-    assert make_examples(ClassSky(5, "own"), localizer, tmp_path, None) == path
+    path = make_examples(ClassSky(5, "own"), view, localizer, tmp_path, None)
+    assert make_examples(ClassSky(5, "own"), view, localizer, tmp_path, None) == path
     assert len(calls) == 1
     given = load_examples([path])
     np.testing.assert_array_equal(given.label, [0, 0, 0, FAKE])
     np.testing.assert_array_equal(given.template, [0, 1, 2, -1])
     np.testing.assert_allclose(given.features.mask[:, 0], [0.9, 0.8, 0.7, 0.3], rtol=1e-6)
     np.testing.assert_allclose(given.distance_deg[:3], 0.0, atol=1e-5)
+    np.testing.assert_allclose(given.ts_bins.sum(axis=1), given.ts)
+    assert np.all(given.layers == view.layers)
+    assert np.all(given.bins == view.bins)
+    assert np.all((given.features.observed[:3] > 0.5) == calls[0].present)
+    assert np.any(given.features.spread) == (view.layers > 1)
 
 
 def test_a_matched_centre_finds_its_source_again():
@@ -477,10 +555,8 @@ def test_a_candidate_at_a_source_too_faint_to_count_is_doubtful():
     ts = model.ideal_ts.sum(axis=1) * 10.0
     faint = model.vectors[(ts > 4.0) & (ts <= 9.0)]
     assert len(faint) > 0
-    nothing = np.zeros(len(ts))
-    truth = ClassTruth(model.vectors, ts, nothing, nothing, nothing, nothing)
-    assert doubtful(faint, truth).all()
-    assert not doubtful(-faint[:1], truth).any()
+    assert doubtful(faint, model.vectors, ts).all()
+    assert not doubtful(-faint[:1], model.vectors, ts).any()
     assert DOUBTFUL > UNCLASSED
 
 
@@ -525,18 +601,25 @@ def test_a_classifier_is_trained_from_a_sky_to_a_calibrated_file(tmp_path, monke
     bank.mkdir()
     settings = config(out=tmp_path / "run", dataset=bank, skies=1, calibration_skies=1, epochs=1)
     localizer = load_localizer()
-    for sky in (*training.training_skies(settings), *training.calibration_skies(settings)):
-        path = examples_path(bank, sky, localizer)
+    shown = [(sky, view) for sky in training.training_skies(settings) for view in views_to_train(0)]
+    aside = [(sky, view) for sky in training.calibration_skies(settings) for view in EVERY]
+    for sky, view in (*shown, *aside):
+        path = examples_path(bank, sky, view, localizer)
         path.parent.mkdir(exist_ok=True)
-        save_examples(examples(), path)
+        one = np.ones(NUMBER, int)
+        save_examples(replace(examples(), bins=view.bins * one, layers=view.layers * one), path)
     weights = train_classifier(settings)
     from fermi_unek.nets.classifier_weights import load_classifier
 
     loaded = load_classifier(weights)
-    assert loaded.provenance["skies"] == "class3000001-own-3000001-boosted"
+    assert loaded.provenance["skies"].startswith("class3000001-own-3000001-boosted-")
+    assert loaded.network.shape.layers
+    assert loaded.calibration["fake_bins"] == [2, 4, 6]
     assert loaded.provenance["localizer sha256"] == localizer.provenance["sha256"]
     assert json.loads(loaded.provenance["config"])["epochs"] == 1
-    assert all(0.0 < cut < 1.0 for cut in loaded.calibration["fake_cut"])
+    cuts = np.array(loaded.calibration["fake_cut"])
+    assert cuts.shape == (2, 3, 3)
+    assert np.all((cuts > 0.0) & (cuts < 1.0))
     assert Path(settings.out, "log.jsonl").read_text().count("\n") == 2
 
 
@@ -544,9 +627,9 @@ def test_the_skies_of_a_configuration_are_made_ahead_without_a_localizer(tmp_pat
     settings = config(dataset=tmp_path, sky_dataset=tmp_path / "s", skies=2, calibration_skies=1,
                       backgrounds=("own", "model_O"), localizer="none")  # fmt: skip
     made = simulate_skies(settings)
-    assert [path.name for path in made] == [
-        "class3000001-own-3000001-boosted.npz",
-        "class3000002-model_O-boosted.npz",
-        "class3600001-model_O-dr2.npz",
+    assert [path.name[:-13] for path in made] == [
+        "class3000001-own-3000001-boosted",
+        "class3000002-model_O-boosted",
+        "class3100001-model_O-dr2",
     ]
     assert all(path.parent == tmp_path / "s" for path in made)

@@ -89,14 +89,18 @@ class TrainClassifierConfig(_Training):
     )
     sky_dataset: Path | None = setting(
         None,
-        "Folder in which the simulated skies are kept, a quarter of a GB each, whatever localizer "
+        "Folder in which the simulated skies are kept, half a GB each, whatever localizer "
         "searches them; unless given `skies` in the dataset.",
         validation_alias=AliasChoices("sky_dataset", "sky_bank"),
     )
     localizer: str | None = setting(
         None, "Model or weights file that finds the candidates; the shipped one unless given."
     )
-    skies: int = setting(10, "Simulated skies.", ge=1)
+    skies: int = setting(
+        10,
+        "Simulated skies, each searched in FRONT photons, in FRONT and BACK, and in few energy bins.",
+        ge=1,
+    )
     sky_seed: int = setting(3_000_001, "Seed of the first sky; the others count on from it.", ge=0)
     epochs: int = setting(14, "Passes through the candidates.", ge=1)
     batch: int = setting(256, "Candidates in a step.", ge=1)
