@@ -98,7 +98,7 @@ class TrainClassifierConfig(_Training):
     )
     skies: int = setting(
         10,
-        "Simulated skies, each searched in FRONT photons, in FRONT and BACK, and in few energy bins.",
+        "Simulated skies, each searched in FRONT, in FRONT and BACK, and in few energy bins.",
         ge=1,
     )
     sky_seed: int = setting(3_000_001, "Seed of the first sky; the others count on from it.", ge=0)
