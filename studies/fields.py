@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 
 from fermi_unek.catalog import Candidates, Catalog, build_catalog
-from fermi_unek.irf.instrument import Instrument, ResponseTables, load_instrument
 from fermi_unek.simulate.ft1 import write_ft1
 from fermi_unek.simulate.sky import simulate_photons
 from fermi_unek.simulate.skymodel import SkyModel
@@ -35,27 +33,6 @@ def photons_of(
     photons = simulate_photons(model, years, rng, region, factors=factors)
     path = write_ft1(photons, folder / "photons.fits", rng)
     return read_sky(path, rng=rng, yearly=yearly, fine=True)
-
-
-def faithful_lat() -> Instrument:
-    """The LAT as the likelihood knows it, for skies that it is judged on.
-
-    The simulator draws energies evenly between the outermost two quantiles of the dispersion, the
-    ends of the CALDB tables, which moves a percent of a steep spectrum to energies where it has no
-    photons. In the Galactic plane that percent of the diffuse emission is as much as a source. Here
-    the outermost quantiles are where the draw has the mean of the falling tail that
-    `ResponseTables.fractions_within` has.
-    """
-    shipped = load_instrument()
-    return replace(shipped, front=_with_short_tails(shipped.front),
-                   back=_with_short_tails(shipped.back))  # fmt: skip
-
-
-def _with_short_tails(tables: ResponseTables) -> ResponseTables:
-    quantiles = tables.dispersion.copy()
-    quantiles[:, 0] = np.maximum(3.0 * quantiles[:, 1] - 2.0 * quantiles[:, 2], 0.05)
-    quantiles[:, -1] = 3.0 * quantiles[:, -2] - 2.0 * quantiles[:, -3]
-    return replace(tables, dispersion=quantiles)
 
 
 def listed(places: Sequence[tuple[float, float]]) -> Catalog:

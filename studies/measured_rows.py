@@ -24,11 +24,12 @@ from pathlib import Path
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table, hstack, vstack
-from fields import ERROR_DEG, faithful_lat, listed, photons_of, separation_deg
+from fields import ERROR_DEG, listed, photons_of, separation_deg
 from scipy.stats import chi2, kstest
 
 from fermi_unek.config import RefitConfig
 from fermi_unek.diffuse.named import choose
+from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.measure import refit_catalog
 from fermi_unek.simulate.population import dr2_population
 from fermi_unek.simulate.skymodel import build_sky_model
@@ -73,7 +74,7 @@ def main() -> None:
 def fit_field(rng: np.random.Generator, centre: tuple[float, float], margin_deg: float) -> Table:
     """What was measured of the sources of one field beside what is true."""
     diffuse = choose(BACKGROUND)
-    model = build_sky_model(dr2_population(rng), diffuse, faithful_lat())
+    model = build_sky_model(dr2_population(rng), diffuse, load_instrument())
     truth = truth_table(model, YEARS)
     away = separation_deg(truth, centre)
     truth = truth[(away < RADIUS_DEG) & (truth["Ideal_TS"] > LEAST_TS)]

@@ -18,7 +18,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from fields import faithful_lat, separation_deg
+from fields import separation_deg
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -27,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from fermi_unek.config import FindConfig, RefitConfig
 from fermi_unek.diffuse.named import choose
 from fermi_unek.evaluate.match import match
+from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.measure import refit_to_file
 from fermi_unek.pipeline import find_to_file
 from fermi_unek.simulate.ft1 import write_ft1
@@ -61,7 +62,7 @@ def main() -> None:
 def candidates(rng: np.random.Generator, radius_deg: float) -> tuple[np.ndarray, np.ndarray]:
     """Logit of the probability and root of TS (N, 2) of a field's candidates; which are real."""
     centre = rng.uniform(0.0, 360.0), float(np.degrees(np.arcsin(rng.uniform(-1.0, 1.0))))
-    model = build_sky_model(dr2_population(rng), choose(BACKGROUND), faithful_lat())
+    model = build_sky_model(dr2_population(rng), choose(BACKGROUND), load_instrument())
     photons = simulate_photons(model, YEARS, rng, (*centre, radius_deg))
     with tempfile.TemporaryDirectory() as folder:
         path = write_ft1(photons, Path(folder) / "photons.fits", rng)

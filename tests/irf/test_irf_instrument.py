@@ -408,6 +408,22 @@ def test_the_profile_looked_up_by_chord_is_the_psf():
     )
 
 
+def test_a_steep_spectrum_has_the_photons_in_each_bin_that_the_whole_dispersion_gives(
+    shared_data, monkeypatch
+):
+    """What little the 65 quantiles say of the tails must not move photons of lower energies up."""
+    path = caldb.find_caldb_file("edisp", path=shared_data / "irf")
+    cosines, _, _ = caldb.livetime_per_year(read_livetime(livetime_file(shared_data)))
+    share = np.ones((len(FINE_ENERGIES_MEV), len(cosines)))
+    bins, found = np.stack([ENERGY_EDGES_MEV[:-1], ENERGY_EDGES_MEV[1:]], 1), []
+    for quantiles in (65, 4097):
+        monkeypatch.setattr(caldb, "_DISPERSION_QUANTILES", quantiles)
+        dispersion = caldb._dispersion(path, "FRONT", cosines, share)
+        table = replace(load_instrument().front, dispersion=dispersion)
+        found.append(FINE_ENERGIES_MEV**-2.0 @ table.fractions_within(bins))
+    np.testing.assert_allclose(*found, rtol=0.003)
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_the_fractions_in_the_bins_are_those_of_drawn_energies(part):
     table = getattr(load_instrument(), part)

@@ -2,13 +2,13 @@
 
 The tables that ship with the package were derived from the P8R3_SOURCE_V3 CALDB files and
 the 4-year gtltcube file of the Fermi-LAT collaboration by
-``python -m fermi_unek.simulate.make_tables`` (see docs/design.md).
+``python -m fermi_unek.irf.make_tables`` (see docs/design.md).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -75,7 +75,7 @@ class ResponseTables:
     psf_density : array (E, X)
         PSF per unit area of the scaled angle on `PSF_X`; integrates to one.
     dispersion : array (E, Q)
-        Equidistant quantiles of reconstructed over true energy.
+        Equidistant quantiles of reconstructed over true energy, between which it is evenly spread.
     relative_exposure : array (npix,) or None
         Exposure over that of its parallel, NESTED Galactic; None is one everywhere. It is even
         for years of survey; months of it and pointed observations are not.
@@ -141,52 +141,24 @@ class ResponseTables:
 
     @cached_property
     def bin_fractions(self) -> np.ndarray:
-        """Fractions (E, 6) of the photons of each true-energy bin reconstructed in each bin.
+        """Fractions (E, 6) of the photons of each true-energy bin reconstructed in each bin."""
+        return self.fractions_within(np.stack([ENERGY_EDGES_MEV[:-1], ENERGY_EDGES_MEV[1:]], 1))
+
+    def fractions_within(self, intervals_mev: np.ndarray) -> np.ndarray:
+        """As `bin_fractions`, (E, B), for intervals (B, 2) of reconstructed energy.
 
         The true energy is spread over its fine bin as a power law of index 2, and reconstructed
         energies as the simulator draws them: evenly between two quantiles.
         """
         levels = np.linspace(0.0, 1.0, self.dispersion.shape[1])
-        bins = np.stack([ENERGY_EDGES_MEV[:-1], ENERGY_EDGES_MEV[1:]], 1)
-        return self._fractions(bins, lambda ratio, quantiles: np.interp(ratio, quantiles, levels))
-
-    def fractions_within(self, intervals_mev: np.ndarray) -> np.ndarray:
-        """As `bin_fractions`, (E, B), for intervals (B, 2) of reconstructed energy.
-
-        Beyond the outermost quantiles, which the simulator's even draw stretches, the distribution
-        falls off: of a steep spectrum one percent of the photons would be elsewhere.
-        """
-        return self._fractions(intervals_mev, _cumulative)
-
-    def _fractions(
-        self,
-        intervals_mev: np.ndarray,
-        cumulative: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    ) -> np.ndarray:
         inside = (np.arange(8) + 0.5) / 8
         result = np.zeros((len(self.dispersion), len(intervals_mev)))
         for k, quantiles in enumerate(self.dispersion):
             low, high = FINE_EDGES_MEV[k], FINE_EDGES_MEV[k + 1]
             energies = 1.0 / (1.0 / low + inside * (1.0 / high - 1.0 / low))
-            at = cumulative(intervals_mev / energies[:, None, None], quantiles.astype(float))
+            at = np.interp(intervals_mev / energies[:, None, None], quantiles, levels)
             result[k] = (at[..., 1] - at[..., 0]).mean(axis=0)
         return result
-
-
-def _cumulative(ratio: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
-    """Part of a distribution below some ratios, from its equidistant quantiles (Q,).
-
-    The outermost quantiles are the ends of the tables that they were made from: beyond the second
-    and the last but one the distribution is taken to fall off exponentially.
-    """
-    levels = np.linspace(0.0, 1.0, len(quantiles))
-    step = levels[1]
-    (low, next_low), (next_high, high) = quantiles[1:3], quantiles[-3:-1]
-    with np.errstate(over="ignore"):
-        below = step * np.exp(np.minimum(ratio - low, 0.0) / max(next_low - low, 1e-6))
-        above = 1.0 - step * np.exp(np.minimum(high - ratio, 0.0) / max(high - next_high, 1e-6))
-    between = np.interp(ratio, quantiles, levels)
-    return np.where(ratio < low, below, np.where(ratio > high, above, between))
 
 
 @dataclass(frozen=True)
