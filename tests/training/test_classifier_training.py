@@ -65,7 +65,12 @@ from fermi_unek.training.classifier.train import (
     simulate_skies,
     train_classifier,
 )
-from fermi_unek.training.classifier.views import EVERY, WHOLE, View, views_to_train
+from fermi_unek.training.classifier.views import (
+    WHOLE,
+    View,
+    views_to_calibrate,
+    views_to_train,
+)
 
 NUMBER = 160
 
@@ -401,7 +406,7 @@ def test_what_holds_no_examples_is_refused(tmp_path):
         ClassSky(1, "own", "real")
 
 
-def test_what_another_localizer_found_is_another_file():
+def test_what_another_localizer_found_is_another_file(monkeypatch):
     sky = ClassSky(5, "own")
     one, other = (
         LocalizerFile(None, {}, {"model": "localizer-v9", "sha256": sha})
@@ -413,6 +418,9 @@ def test_what_another_localizer_found_is_another_file():
     assert examples_path("b", sky, View(2, 4), other) != path
     assert examples_path("b", sky, View(2), one) != path
     assert sky.name.startswith("class0000005-own-boosted-")
+    # what it was made with is in the name: another response is another sky
+    monkeypatch.setattr(skies, "SHIPPED", Path(__file__))
+    assert ClassSky(5, "own").name[-8:] != path.name[25:33]
     assert len({ClassSky(5, "own", kind).name[-8:] for kind in ("boosted", "dr2")}) == 2
 
 
@@ -488,7 +496,8 @@ def test_a_file_that_is_no_kept_sky_is_refused(tmp_path, small_model):
 
 def test_a_view_shows_the_photons_of_its_layers_and_bins_and_their_ts(tmp_path, small_model):
     path = make_class_sky(ClassSky(5, "own"), tmp_path, None)
-    for view in EVERY:
+    every = {*views_to_calibrate(0), *views_to_calibrate(1)}
+    for view in every:
         layers, truth = load_class_sky(path, view.event_types)
         seen = view.of(layers)
         assert seen.present.tolist() == [False] * (6 - view.bins) + [True] * view.bins
@@ -500,11 +509,11 @@ def test_a_view_shows_the_photons_of_its_layers_and_bins_and_their_ts(tmp_path, 
         ts = view.ts(truth)
         np.testing.assert_array_equal(ts > 0, np.tile(seen.present, (3, 1)))
         np.testing.assert_allclose(ts, truth.ts[:, : view.layers].sum(axis=1) * seen.present)
-    names = {view.name for view in EVERY}
+    names = {view.name for view in every}
     assert len(names) == 6
     assert {"front", "front+back", "front-2bins"} < names
     # all of them are seen by some sky, one and two layers of all bins by each
-    assert {view for sky in range(4) for view in views_to_train(sky)} == set(EVERY)
+    assert {view for sky in range(4) for view in views_to_train(sky)} == every
     assert all(set(WHOLE) < set(views_to_train(sky)) for sky in range(5))
 
 
@@ -602,7 +611,9 @@ def test_a_classifier_is_trained_from_a_sky_to_a_calibrated_file(tmp_path, monke
     settings = config(out=tmp_path / "run", dataset=bank, skies=1, calibration_skies=1, epochs=1)
     localizer = load_localizer()
     shown = [(sky, view) for sky in training.training_skies(settings) for view in views_to_train(0)]
-    aside = [(sky, view) for sky in training.calibration_skies(settings) for view in EVERY]
+    aside = [
+        (sky, v) for sky in training.calibration_skies(settings) for v in views_to_calibrate(1)
+    ]
     for sky, view in (*shown, *aside):
         path = examples_path(bank, sky, view, localizer)
         path.parent.mkdir(exist_ok=True)
@@ -614,11 +625,11 @@ def test_a_classifier_is_trained_from_a_sky_to_a_calibrated_file(tmp_path, monke
     loaded = load_classifier(weights)
     assert loaded.provenance["skies"].startswith("class3000001-own-3000001-boosted-")
     assert loaded.network.shape.layers
-    assert loaded.calibration["fake_bins"] == [2, 4, 6]
+    assert loaded.calibration["fake_bins"] == [4, 6]
     assert loaded.provenance["localizer sha256"] == localizer.provenance["sha256"]
     assert json.loads(loaded.provenance["config"])["epochs"] == 1
     cuts = np.array(loaded.calibration["fake_cut"])
-    assert cuts.shape == (2, 3, 3)
+    assert cuts.shape == (2, 2, 3)
     assert np.all((cuts > 0.0) & (cuts < 1.0))
     assert Path(settings.out, "log.jsonl").read_text().count("\n") == 2
 

@@ -22,6 +22,9 @@ from ..errors import InputError
 from ..sky.bins import ENERGY_EDGES_MEV
 from ..sky.selection import EVENT_TYPES
 
+SHIPPED = Path(str(files("fermi_unek"))) / "data" / "instrument_P8R3_SOURCE_V3.npz"
+"""The tables that come with the package."""
+
 _PER_E_FOLD, _MOST = 5.8, 18
 
 
@@ -210,8 +213,7 @@ class Instrument:
 @lru_cache(maxsize=4)
 def load_instrument(path: str | Path | None = None) -> Instrument:
     """The shipped tables, or those of a file written by `Instrument.save`."""
-    source = path or str(files("fermi_unek") / "data" / "instrument_P8R3_SOURCE_V3.npz")
-    with np.load(source) as columns:
+    with np.load(path or SHIPPED) as columns:
         front, back, *quartiles = (
             ResponseTables(*(columns.get(f"{n}.{f}") for f in ResponseTables.__annotations__))
             for n in ("front", "back", "psf0", "psf1", "psf2", "psf3")

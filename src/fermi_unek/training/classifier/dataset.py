@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -107,8 +107,8 @@ def examples_path(folder: str | Path, sky: ClassSky, view: View, localizer: Loca
     history = localizer.provenance
     finder = f"{history.get('model', 'localizer')}-{history.get('sha256', '')[:8]}"
     measured = json.dumps([asdict(SHAPE), LEAST_PROBABILITY], sort_keys=True)
-    checksum = hashlib.sha256(measured.encode()).hexdigest()
-    return Path(folder) / finder / f"{sky.name}-{view.name}-{checksum[:8]}.npz"
+    digest = hashlib.sha256(measured.encode()).hexdigest()
+    return Path(folder) / finder / f"{sky.name}-{view.name}-{digest[:8]}.npz"
 
 
 def make_examples(
@@ -133,13 +133,22 @@ def make_examples(
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = make_class_sky(sky, skies or Path(folder) / "skies", data_dir, progress)
+    found, calibration = _search(kept, view, localizer, progress)
     layers, truth = load_class_sky(kept, view.event_types)
-    counts = view.of(layers)
+    save_examples(examples_of(view.of(layers), truth, view, found, calibration, sky.seed), path)
+    return path
+
+
+def _search(
+    path: Path, view: View, localizer: LocalizerFile, progress: Progress
+) -> tuple[Centers, Calibration]:
+    """Centres in a view of a kept sky, without its years, which take as much memory as the rest."""
+    layers = load_class_sky(path, view.event_types)[0]
+    counts = view.of([replace(layer, years=()) for layer in layers])
+    del layers
     scene = scene_of(counts, localizer.network.spec, load_shape())
     found = raw_centers(counts, localizer, scene, progress=progress)
-    calibration = Calibration.of(localizer.calibration, scene.observed, counts.livetime_years)
-    save_examples(examples_of(counts, truth, view, found, calibration, sky.seed), path)
-    return path
+    return found, Calibration.of(localizer.calibration, scene.observed, counts.livetime_years)
 
 
 def examples_of(

@@ -17,7 +17,7 @@ from astropy.table import Table
 
 from ...diffuse.named import by_name, vary
 from ...errors import InputError
-from ...irf.instrument import load_instrument
+from ...irf.instrument import SHIPPED, load_instrument
 from ...outputs import replacing
 from ...progress import Progress, silent
 from ...simulate.sky import simulate_counts
@@ -25,6 +25,7 @@ from ...simulate.skymodel import SkyModel, build_sky_model
 from ...sky.binning import BINNING
 from ...sky.bins import N_BINS, NATIVE_ORDERS
 from ...sky.counts import BinCounts, SkyCounts
+from ...sky.io.files import checksum
 from ...sky.io.parts import PixelCounts, merge_pixels
 from ...sky.selection import LAYERS, Selection
 from .population import histories, labels_of, real_population, training_population
@@ -61,8 +62,9 @@ class ClassSky:
     def name(self) -> str:
         """Stem of its file: what it is at a glance, and a checksum of all that it is made with."""
         made_with = [asdict(self), YEARS, EVENT_TYPES, NATIVE_ORDERS, BINNING.as_mapping()]
-        checksum = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
-        return f"class{self.seed:07d}-{self.background}-{self.kind}-{checksum[:8]}"
+        made_with.append(checksum(SHIPPED))
+        digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()
+        return f"class{self.seed:07d}-{self.background}-{self.kind}-{digest[:8]}"
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from .dataset import DOUBTFUL, Examples, fold_of, load_examples, make_examples
 from .loss import brightness_loss, classifier_loss
 from .population import UNCLASSED
 from .skies import ClassSky, make_class_sky
-from .views import EVERY, View, views_to_train
+from .views import View, views_to_calibrate, views_to_train
 
 _BACKGROUNDS_OWN = "own"
 _CALIBRATION_SEEDS = 100_000
@@ -72,7 +72,7 @@ def train_classifier(
     localizer = load_localizer(config.localizer)
     train, calibrate = training_skies(config), calibration_skies(config)
     shown = [(sky, view) for number, sky in enumerate(train) for view in views_to_train(number)]
-    aside = [(sky, view) for sky in calibrate for view in EVERY]
+    aside = [(sky, v) for number, sky in enumerate(calibrate) for v in views_to_calibrate(number)]
     paths = search_skies(config, [*shown, *aside], progress)
     examples = load_examples(paths[: len(shown)])
     # a file that cannot be read should be known before the training

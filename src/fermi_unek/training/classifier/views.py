@@ -58,11 +58,15 @@ def _above(sky: SkyCounts, absent: int) -> SkyCounts:
 
 WHOLE = tuple(View(layers) for layers in (1, 2))
 
-EVERY = tuple(View(layers, bins) for bins in (N_BINS, 4, 2) for layers in (1, 2))
-"""Views for calibration: all bins, above 1 GeV, above 7 GeV, in one and in two layers."""
+ABOVE_1_GEV, ABOVE_7_GEV = (tuple(View(layers, bins) for layers in (1, 2)) for bins in (4, 2))
 
 
 def views_to_train(number: int) -> tuple[View, ...]:
-    """Views of training sky `number`: one and two layers, and a few bins, another way each sky."""
-    few = EVERY[len(WHOLE) :]
+    """Views of training sky `number`: one and two layers, and few bins, another way each sky."""
+    few = ABOVE_1_GEV + ABOVE_7_GEV
     return (*WHOLE, few[number % len(few)])
+
+
+def views_to_calibrate(number: int) -> tuple[View, ...]:
+    """Views of calibration sky `number`: one and two layers, of all bins and of few."""
+    return WHOLE + (ABOVE_1_GEV, ABOVE_7_GEV)[number % 2]
