@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -431,6 +431,7 @@ def constant_light(table, n_years, rng, real):
     return np.ones((len(table), n_years)) * rng.uniform(0.5, 1.5)
 
 
+@cache
 def three_bl_lacs(event_type):
     from training_samples import sky_of
 
