@@ -17,7 +17,6 @@ from fermi_unek.classify.classes import (
     as_input,
     classify,
     run_classifier,
-    shown_photons,
     usable_years,
 )
 from fermi_unek.classify.features import (
@@ -283,17 +282,7 @@ def layered():
     return with_layers(layers)
 
 
-def test_a_classifier_of_one_layer_is_shown_front_alone(layered):
-    spots = candidates((30.0, 50.0), (30.0, 50.9))
-    alone = classify(layered.layers[0], spots, classifier())
-    done = classify(layered, spots, classifier())
-    np.testing.assert_array_equal(done.class_probabilities, alone.class_probabilities)
-    np.testing.assert_array_equal(done.counts, alone.counts)
-    quartiles = tuple(replace(layer, event_type="psf23") for layer in layered.layers)
-    assert not shown_photons(replace(layered, layers=quartiles), SMALL).layers
-
-
-def test_a_classifier_of_layers_counts_the_photons_of_both_and_is_told_of_their_psf(layered):
+def test_the_photons_of_both_layers_are_counted_and_a_classifier_may_be_told_of_their_psf(layered):
     file = ClassifierFile(small_network(replace(SMALL, layers=True)), {})
     spots = candidates((30.0, 50.0), (30.0, 50.9))
     done = classify(layered, spots, file)

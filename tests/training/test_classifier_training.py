@@ -611,11 +611,9 @@ def test_a_classifier_is_trained_from_a_sky_to_a_calibrated_file(tmp_path, monke
     bank.mkdir()
     settings = config(out=tmp_path / "run", dataset=bank, skies=1, calibration_skies=1, epochs=1)
     localizer = load_localizer()
-    shown = [(sky, view) for sky in training.training_skies(settings) for view in views_to_train(0)]
-    aside = [
-        (sky, v) for sky in training.calibration_skies(settings) for v in views_to_calibrate(1)
-    ]
-    for sky, view in (*shown, *aside):
+    (sky,), (aside,) = training.training_skies(settings), training.calibration_skies(settings)
+    views = [(sky, view) for view in views_to_train(0)]
+    for sky, view in (*views, *((aside, view) for view in views_to_calibrate(0))):
         path = examples_path(bank, sky, view, localizer)
         path.parent.mkdir(exist_ok=True)
         one = np.ones(NUMBER, int)

@@ -13,7 +13,7 @@ import torch
 from ..catalog import Candidates
 from ..errors import UnekWarning
 from ..irf.exposure import ExposureFile
-from ..nets.classifier import Classifier, ClassifierInput, ClassifierShape
+from ..nets.classifier import Classifier, ClassifierInput
 from ..nets.classifier_weights import ClassifierFile
 from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import lonlat_to_vectors
@@ -39,7 +39,8 @@ def classify(
     Parameters
     ----------
     sky : SkyCounts
-        What the candidates were found in; its `years` tell how they vary.
+        What the candidates were found in; its `years` tell how they vary, and its `layers`, where
+        there are some, are measured together.
     candidates : Candidates
         May be empty.
     classifier : ClassifierFile
@@ -64,7 +65,7 @@ def classify(
         Without times (variability then says nothing), and beyond sixteen years, whose last are
         left out.
     """
-    sky = usable_years(shown_photons(sky, classifier.network.shape))
+    sky = usable_years(sky)
     if not len(candidates):
         return candidates
     vectors = lonlat_to_vectors(candidates.lon_deg, candidates.lat_deg)
@@ -90,14 +91,6 @@ def _mask_numbers(candidates: Candidates) -> np.ndarray | None:
     if candidates.peak is None or candidates.area is None:
         return None
     return np.stack([candidates.peak, candidates.area], axis=-1)
-
-
-def shown_photons(sky: SkyCounts, shape: ClassifierShape) -> SkyCounts:
-    """What a classifier is shown of a sky: FRONT photons, where it was made for one layer."""
-    fronts = [layer for layer in sky.layers if layer.event_type == "front"]
-    if shape.layers or not sky.layers:
-        return sky
-    return fronts[0] if fronts else replace(sky, layers=())
 
 
 def usable_years(sky: SkyCounts) -> SkyCounts:

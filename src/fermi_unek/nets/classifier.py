@@ -78,8 +78,7 @@ class ClassifierShape:
         Whether peak and area in the localizer's mask are looked at, and a sixth logit tells
         sources of ideal TS above 25 from fainter ones: what Fake must not cost, and what it may.
     layers : bool
-        Whether it was trained on layers and is told the width of the PSF; else it is for one event
-        type, or their sum, alone.
+        Whether it was trained on photons of several layers and is told the width of their PSF.
     stamp_pixels : int
         Pixels along the side of a stamp.
     stamp_deg : tuple of float
