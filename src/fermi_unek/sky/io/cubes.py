@@ -26,7 +26,7 @@ from .healpix import HealpixCells
 from .parts import CENTERED_MEV, PixelCounts, PixelSum, SkyPart
 from .photons import PhotonCuts
 from .rebin import warn_moved
-from .wcs import WcsCells
+from .wcs import WcsCells, check_energy_axis
 
 _LOWEST_MEV, _HIGHEST_MEV = 0.9 * ENERGY_EDGES_MEV[0], 1.1 * ENERGY_EDGES_MEV[-1]
 """Narrow bins that reach further lack a part of their response."""
@@ -58,6 +58,8 @@ def read_cube(
     check_cube_cuts(path, selection, cuts)
     cells = WcsCells(path, hdu) if hdu.is_image else HealpixCells(path, hdus, index)
     plan = read_channels(path, hdus, index, cells.n_channels, selection)
+    if hdu.is_image:
+        check_energy_axis(path, hdu.header, plan.edges_mev, "EBOUNDS")
     event_type = cube_event_type(path, selection, cuts)
     sums = [PixelSum() for _ in range(N_BINS)]
     narrow = [PixelSum() for _ in plan.edges_mev]
