@@ -15,6 +15,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table, vstack
 
+from ..catalog.places import check_places
 from ..catalog.releases import load_release
 from ..catalog.schema import UNITS
 from ..catalog.spectra import SPECTRUM_TYPES, energy_flux, photon_flux
@@ -88,6 +89,7 @@ def read_population(path: str | Path) -> Table:
         table = Table.read(hdus, hdu=number, mask_invalid=False)
         _in_units(path, table)
         _add_missing(table)
+        check_places(table, path)
         names: tuple[str, ...] = COLUMNS
         if "PLEC_Expfactor" not in table.colnames:
             later = dict(zip(("PLEC_Index", "PLEC_Expfactor"), PLEC_COLUMNS_DR3, strict=True))
@@ -124,6 +126,7 @@ def _add_missing(table: Table) -> None:
     """Columns that can be done without, and Galactic positions from celestial ones."""
     if "GLON" not in table.colnames and {"RAJ2000", "DEJ2000"} <= set(table.colnames):
         ra, dec = (np.asarray(table[name], float) for name in ("RAJ2000", "DEJ2000"))
+        dec[np.abs(dec) > 90.0] = np.nan  # costs that source, not the list
         place = SkyCoord(ra, dec, unit="deg", frame="icrs").galactic
         table["GLON"], table["GLAT"] = place.l.deg, place.b.deg
     for name, value in (("Source_Name", ""), ("CLASS1", ""), ("Signif_Avg", np.nan)):
