@@ -25,6 +25,7 @@ from ..outputs import check_file, replacing
 from ..sky import units
 from ..sky.bins import COVERAGE_ORDER, YEAR_S
 from ..sky.geometry.coverage import N_COVERAGE
+from ..sky.io.dss import met_shift
 from ..sky.io.files import open_fits
 from .build import name_neighbours
 from .moc import mask_to_moc, moc_to_mask
@@ -37,6 +38,7 @@ from .schema import (
     DEFAULT_YEAR_EDGES_MET,
     EXTENDED_COLUMNS,
     NOT_A_FERMI_PRODUCT,
+    PROBABILITY_COLUMNS,
     UNITS,
     ColumnSpec,
     band_edges_mev,
@@ -45,6 +47,14 @@ from .schema import (
 
 SUFFIXES = (".fits", ".fit")
 SOURCES_HDU = "LAT_Point_Source_Catalog"
+
+_POSSIBLE = {
+    **dict.fromkeys(("DEJ2000", "GLAT"), (-90.0, 90.0)),
+    **dict.fromkeys(("Probability", *PROBABILITY_COLUMNS), (0.0, 1.00001)),
+    **dict.fromkeys((f"Conf_{level}_Semi{axis}" for level in (68, 95)
+                     for axis in ("Major", "Minor")), (0.0, 180.0)),
+}  # fmt: skip
+"""What columns can hold."""
 
 _SHORT_KEYWORD = re.compile(r"[A-Z][A-Z0-9_-]{0,7}")
 _OWN_KEYWORDS = {"NOTICE", "CREATOR", "TELESCOP", "INSTRUME"}
@@ -219,7 +229,7 @@ def sources_hdu(hdus: fits.HDUList) -> fits.BinTableHDU | None:
 
 def _history_edges(hdu: fits.BinTableHDU, path: str | Path) -> np.ndarray:
     """Edges of the intervals of a history, MET."""
-    return units.column(hdu, "Hist_Start", "s", str(path), "s")
+    return units.column(hdu, "Hist_Start", "s", str(path), "s") + met_shift(hdu.header)
 
 
 def _check_bands(hdu: fits.BinTableHDU, table: Table, path: str | Path) -> None:
@@ -428,4 +438,11 @@ def _tidied(table: Table, path: str | Path) -> Table:
         tidy[column.name].unit = column.unit
         tidy[column.name].description = spec.description if spec else column.description
     units.bring_columns(tidy, UNITS, str(path))
+    for name in set(_POSSIBLE) & set(tidy.colnames):
+        low, high = _POSSIBLE[name]
+        wrong = tidy[name][(tidy[name] < low) | (tidy[name] > high)]  # NaN is not known
+        if len(wrong):
+            raise InputError(
+                f"{path}: column {name} holds {wrong[0]:g}, expected {low:g} to {high:g}"
+            )
     return tidy

@@ -25,7 +25,7 @@ INTENSITY = "cm-2 s-1 sr-1 MeV-1"
 _ENERGY = {"ev": "eV", "kev": "keV", "mev": "MeV", "gev": "GeV", "tev": "TeV", "erg": "erg"}
 _WORDS = _ENERGY | {
     **dict.fromkeys(("ph", "photon", "photons", "count", "counts", "ct", "cts"), "ph"),
-    **dict.fromkeys(("sigma", "sigmas"), "1"),
+    **dict.fromkeys(("sigma", "sigmas", "none", "unitless", "dimensionless"), "1"),
     **dict.fromkeys(("deg", "degree", "degrees", "degs"), "deg"),
     **dict.fromkeys(("arcmin", "arcmins", "amin", "arcminute", "arcminutes"), "arcmin"),
     **dict.fromkeys(("arcsec", "arcsecs", "asec", "arcsecond", "arcseconds"), "arcsec"),
