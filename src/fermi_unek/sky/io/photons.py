@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -243,7 +244,7 @@ class _Tally:
 
     def __init__(self, path: Path, stated: Selection) -> None:
         self._path, self._stated = path, stated
-        self._outside = {"ENERGY": 0, "TIME": 0, "RA, DEC": 0}
+        self._outside = Counter[str]()
         self._places = self._astray = 0
         self._total = self.kept = self.bad_times = 0
         self.lowest, self.highest = np.inf, 0.0
