@@ -651,6 +651,7 @@ def test_zenith_angles_beyond_the_cut_and_a_phase_of_nothing_are_refused(tmp_pat
         ({"CTYPE3": "Energy", "CUNIT3": "MeV", "CRVAL3": 300.0, "CDELT3": 200.0}, None),
         ({"CTYPE3": "log_Energy", "CRVAL3": np.log(300.0), "CDELT3": np.log(5 / 3)}, None),
         ({"CTYPE3": "log_Energy", "CUNIT3": "log(GeV)", "CRVAL3": np.log10(0.3)}, None),
+        ({"CTYPE3": "Energy", "CUNIT3": "keV", "CRVAL3": 3e5, "CDELT3": 2e5}, None),
         ({"CRVAL3": 1.0, "CDELT3": 1.0}, None),
         ({"CTYPE3": "Energy", "CUNIT3": "GeV", "CRVAL3": 300.0}, "CRVAL3 300 GeV and the energies"),
         ({"CTYPE3": "log_Energy", "CRVAL3": np.log(100.0)}, "CRVAL3 4.60517 MeV and the energies"),

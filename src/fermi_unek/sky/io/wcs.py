@@ -164,7 +164,11 @@ def check_energy_axis(path: Path, header: fits.Header, energies: np.ndarray, tab
             # a logarithm is of the energy in its unit, its step has none
             per = scale if key == "CRVAL3" else 1.0
             meant = [value * scale / right for right in linear]
-            meant += [base**value * per / right for base in (np.e, 10.0) for right in growth]
+            meant += [
+                np.power(base, float(value)) * per / right
+                for base in (np.e, 10.0)
+                for right in growth
+            ]
         if not np.any(np.abs(np.array(meant) - 1.0) < _ENERGY_TOLERANCE):
             raise InputError(
                 f"{path}: {key} {value:g} {unit or 'MeV'} and the energies in {table} (from "
