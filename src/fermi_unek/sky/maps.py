@@ -245,7 +245,8 @@ def read_map(path: str | Path, kind: str, unit: str, unnamed: str = "GAL") -> En
         grid: HealpixGrid | WcsGrid
         if hdu.is_image:
             planes = np.asarray(hdu.data)
-            check_energy_axis(path, hdu.header, energies, "its table")
+            if "ENERGIES" in hdus:  # not the middles of channels, of which an axis may state edges
+                check_energy_axis(path, hdu.header, energies, "ENERGIES")
             grid = WcsGrid(celestial_wcs(path, hdu.header), planes.shape[1:])
         else:
             planes, grid = _healpix_planes(path, hdu, len(energies), unnamed)

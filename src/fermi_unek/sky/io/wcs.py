@@ -160,7 +160,7 @@ def check_energy_axis(path: Path, header: fits.Header, energies: np.ndarray, tab
             continue
         if key == "CRVAL3" and header.get("CRPIX3", 1) != 1:
             return
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             # a logarithm is of the energy in its unit, its step has none
             per = scale if key == "CRVAL3" else 1.0
             meant = [value * scale / right for right in linear]
