@@ -6,7 +6,10 @@ files, and the rerun (--overwrite, or --resume of a training) must give what the
 gave, dates and the checksums that FITS makes of them aside.
 
     python studies/trust_kill.py [--times 10] [--signals KILL TERM INT] [--seed 0]
-                                 [--commands bin simulate find refit associate train]
+                                 [--commands bin simulate find refit associate train classify]
+
+`train` is a localizer from its patches on, `classify` a classifier from candidates on that are
+drawn as in the tests: skies and their search would take an hour.
 """
 
 from __future__ import annotations
@@ -45,6 +48,18 @@ backgrounds: [own]
 calibration_skies: 0
 structure: 0
 threads: 1
+"""
+CLASSIFIER = """dataset: {data}
+out: {out}
+skies: 1
+calibration_skies: 1
+epochs: 30
+batch: 40
+members: 2
+hidden: 8
+filters: 4
+year_units: 4
+device: cpu
 """
 
 
@@ -89,6 +104,11 @@ CASES = {
         ("run/weights.safetensors",),
         "--resume",
     ),
+    "classify": Case(
+        lambda out: ["train", "classifier", str(out.parent / f"{out.name}.yaml")],
+        ("run/weights.safetensors",),
+        "--resume",
+    ),
 }  # fmt: skip
 
 
@@ -109,10 +129,30 @@ def prepare(name: str, out: Path) -> list[str]:
     """Arguments of a run into a fresh folder."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    if name == "train":
-        text = TRAINING.format(data=out / "data", out=out / "run")
-        (out.parent / f"{out.name}.yaml").write_text(text)
+    if name in ("train", "classify"):
+        text = {"train": TRAINING, "classify": CLASSIFIER}[name]
+        settings = out.parent / f"{out.name}.yaml"
+        settings.write_text(text.format(data=out / "data", out=out / "run"))
+        if name == "classify":
+            draw_candidates(settings, out / "data")
     return CASES[name].arguments(out)
+
+
+def draw_candidates(settings: Path, folder: Path) -> None:
+    """Write what a search of the skies of a classifier's configuration would have found."""
+    sys.path.insert(0, str(DEMO.parents[3] / "tests" / "training"))
+    from test_classifier_training import examples
+
+    from fermi_unek.config import TrainClassifierConfig, load_yaml
+    from fermi_unek.nets.weights import load_localizer
+    from fermi_unek.training.classifier.dataset import examples_path, save_examples
+    from fermi_unek.training.classifier.train import calibration_skies, training_skies
+
+    config = load_yaml(settings, TrainClassifierConfig)
+    for sky in (*training_skies(config), *calibration_skies(config)):
+        path = examples_path(folder, sky, load_localizer())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_examples(examples(), path)
 
 
 def run(arguments: list[str]) -> str:

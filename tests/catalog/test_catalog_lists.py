@@ -44,3 +44,49 @@ def test_a_table_without_places_is_refused(tmp_path):
         read_source_list(path)
     with pytest.raises(InputError, match="no such file"):
         read_source_list(tmp_path / "missing.fits")
+
+
+def stated(path, **columns):
+    """A list of one source with columns of some unit, read."""
+    table = Table({"Source_Name": ["A"], "RAJ2000": [184.0], "DEJ2000": [46.0]})
+    for name, (value, unit) in columns.items():
+        table[name] = [value]
+        table[name].unit = unit
+    table.write(path, overwrite=True)
+    return read_source_list(path)
+
+
+def test_the_units_of_a_list_are_obeyed_or_refused(tmp_path):
+    catalog = stated(
+        tmp_path / "list.fits",
+        Flux1000=(1e-5, "ph/m2/s"),
+        Energy_Flux100=(1e-6, "MeV cm-2 s-1"),
+        Pivot_Energy=(2.0, "GeV"),
+        PL_Flux_Density=(1e-9, "cm-2 s-1 GeV-1"),
+        Conf_95_SemiMajor=(360.0, "arcsec"),
+    )
+    for name, value in (("Flux1000", 1e-9), ("Energy_Flux100", 1.602e-12), ("Pivot_Energy", 2e3),
+                        ("PL_Flux_Density", 1e-12), ("Conf_95_SemiMajor", 0.1)):  # fmt: skip
+        np.testing.assert_allclose(catalog[name], value, rtol=1e-3)
+    texts = stated(tmp_path / "text.fits", RAJ2000=("12:16:00", ""), DEJ2000=("+46:00:00", ""))
+    np.testing.assert_allclose([texts["RAJ2000"][0], texts["DEJ2000"][0]], [184.0, 46.0])
+    for name, unit in (("Flux1000", "Jy"), ("Pivot_Energy", "furlong"), ("PL_Index", "deg")):
+        with pytest.raises(InputError, match=f"column {name}: unit '{unit}' cannot be brought"):
+            stated(tmp_path / "list.fits", **{name: (1.0, unit)})
+    with pytest.raises(InputError, match="Probability holds 82, expected 0 to 1"):
+        stated(tmp_path / "list.fits", Probability=(82.0, None))
+
+
+def test_bands_and_years_of_a_catalog_are_those_its_tables_state(tmp_path):
+    one, path = np.ones(1), tmp_path / "ours.fits"
+    candidates = Candidates(10 * one, one, 0.9 * one, 0.1 * one, 0.1 * one, 0 * one, one < 0)
+    written = build_catalog(candidates)
+    write_catalog(written, path)
+    with fits.open(path, mode="update") as hdus:
+        hdus["Hist_Start"].data["Hist_Start"] /= 86400.0
+        hdus["Hist_Start"].columns["Hist_Start"].unit = "d"
+    np.testing.assert_allclose(read_source_list(path).year_edges_met, written.year_edges_met)
+    with fits.open(path, mode="update") as hdus:
+        hdus["EnergyBounds"].data["UpperEnergy"] /= 1e3
+    with pytest.raises(InputError, match="EnergyBounds has 8 bands, 50 to 1000 MeV, Flux_Band 8"):
+        read_source_list(path)

@@ -498,3 +498,32 @@ def test_psf_profiles_that_make_no_sense_are_refused():
         diffuse.smear(sky, [(theta[::-1], profile)])
     with pytest.raises(InputError, match="positive integral"):
         diffuse.smear(sky, [(theta, profile * 0)])
+
+
+@pytest.mark.parametrize(
+    ("cards", "told"),
+    [
+        ({"CTYPE3": "log_Energy", "CRVAL3": np.log(100.0), "CDELT3": np.log(10.0)}, None),
+        ({"CTYPE3": "photon energy", "CRVAL3": 100.0, "CDELT3": 1.0}, None),
+        ({"CTYPE3": "Energy", "CUNIT3": "GeV", "CRVAL3": 100.0}, "CRVAL3 100 GeV .* ENERGIES"),
+        (
+            {"CTYPE3": "log_Energy", "CRVAL3": np.log(100.0), "CDELT3": 0.5},
+            "CDELT3 0.5 .* ENERGIES",
+        ),
+    ],
+)
+def test_the_energy_axis_of_a_mapcube_agrees_with_its_table(tmp_path, cards, told):
+    image = fits.PrimaryHDU(np.ones((3, 18, 36), "f4"))
+    image.header.update(
+        {"CTYPE1": "GLON-CAR", "CTYPE2": "GLAT-CAR", "CDELT1": -10.0, "CDELT2": 10.0}
+    )
+    image.header.update({"CRVAL1": 0.0, "CRVAL2": 0.0, "CRPIX1": 18.5, "CRPIX2": 9.5} | cards)
+    table = fits.BinTableHDU.from_columns(
+        [fits.Column("Energy", "D", "MeV", array=[100.0, 1e3, 1e4])], name="ENERGIES"
+    )
+    fits.HDUList([image, table]).writeto(tmp_path / "map.fits")
+    if told is None:
+        assert len(read_mapcube(tmp_path / "map.fits", nside=8)[0]) == 3
+        return
+    with pytest.raises(InputError, match=told):
+        read_mapcube(tmp_path / "map.fits", nside=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import fermipy
 import healpy as hp
@@ -543,3 +544,11 @@ def test_a_simulation_that_fails_leaves_nothing(quick, tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="disk full"):
         simulate_to_dir(config(), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_source_of_more_photons_than_any_is_refused():
+    model = SimpleNamespace(rates=(np.array([[1.0, 2.0], [9e6, 9e6]]),), sources=Table(
+        {"Source_Name": ["A", "B"]}))  # fmt: skip
+    with pytest.raises(InputError, match="B would have 1.8e.07 photons.*sign of its index"):
+        command._check_brightness(SimulateConfig(years=1.0), model)
+    command._check_brightness(SimulateConfig(years=0.1), model)

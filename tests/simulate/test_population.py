@@ -214,3 +214,15 @@ def test_files_that_are_no_lists_are_told(tmp_path):
     fits.PrimaryHDU().writeto(tmp_path / "image.fits")
     with pytest.raises(InputError, match="no table with a column SpectrumType"):
         read_population(tmp_path / "image.fits")
+
+
+def test_places_and_levels_that_contradict_each_other_are_refused(tmp_path):
+    table = power_laws([(10.0, 5.0)], [1e-8])
+    table["Flux1000"] = [1e-8]
+    read_population_of(table, tmp_path / "plain.fits")
+    table["Flux1000"] = [1e-4]  # ph m-2 s-1 without a word
+    with pytest.raises(InputError, match="contradict each other by a factor of 1e.04"):
+        read_population_of(table, tmp_path / "flux.fits")
+    table["Flux1000"], table["RAJ2000"], table["DEJ2000"] = [1e-8], [10.0], [5.0]
+    with pytest.raises(InputError, match="degrees apart, expected one place"):
+        read_population_of(table, tmp_path / "place.fits")

@@ -632,3 +632,41 @@ def test_as_many_photons_are_taken_as_gtselect_takes(shared_data, event_class, k
     sky = read(weeks, event_type=kind, zmax_deg=180.0, energy_mev=energies, event_class=event_class)
     # one photon is in both weeks, and those on the edges of energy go the other way
     assert abs(int(sky.totals.sum()) - int(row["events"][0])) <= 3
+
+
+def test_zenith_angles_beyond_the_cut_and_a_phase_of_nothing_are_refused(tmp_path):
+    path = write(tmp_path / "a.fits", sample())
+    angles = np.full(N, 105.0)
+    change(path, ZENITH_ANGLE=("E", "deg", angles))
+    with pytest.raises(InputError, match="ZENITH_ANGLE of 400 of 400 photons contradict"):
+        read(path)
+    path = write(tmp_path / "b.fits", sample(), dss=(*DSS, ("PULSE_PHASE", "0.5:0.5")))
+    with pytest.raises(InputError, match="0.5:0.5 is no part of the phase"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("cards", "told"),
+    [
+        ({"CTYPE3": "Energy", "CUNIT3": "MeV", "CRVAL3": 300.0, "CDELT3": 200.0}, None),
+        ({"CTYPE3": "log_Energy", "CRVAL3": np.log(300.0), "CDELT3": np.log(5 / 3)}, None),
+        ({"CTYPE3": "log_Energy", "CUNIT3": "log(GeV)", "CRVAL3": np.log10(0.3)}, None),
+        ({"CTYPE3": "Energy", "CUNIT3": "keV", "CRVAL3": 3e5, "CDELT3": 2e5}, None),
+        ({"CRVAL3": 1.0, "CDELT3": 1.0}, None),
+        ({"CTYPE3": "Energy", "CUNIT3": "GeV", "CRVAL3": 300.0}, "CRVAL3 300 GeV and the energies"),
+        ({"CTYPE3": "log_Energy", "CRVAL3": np.log(100.0)}, "CRVAL3 4.60517 MeV and the energies"),
+        ({"CRVAL3": 300.0, "CDELT3": 7.0}, "CDELT3 7 MeV and the energies"),
+        ({"CTYPE3": "Energy", "CUNIT3": "kg"}, "CUNIT3: unit 'kg'"),
+        ({"BUNIT": "counts/pixel"}, None),
+        ({"BUNIT": "cm-2 s-1"}, "BUNIT of counts: unit 'cm-2 s-1'"),
+    ],
+)
+def test_the_third_axis_and_the_unit_of_a_cube_agree_with_what_it_holds(tmp_path, cards, told):
+    path = write_ccube(tmp_path / "c.fits", np.ones((6, 20, 20), "i4"), BIN_EDGES)
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header.update(cards)
+    if told is None:
+        read(path)
+        return
+    with pytest.raises(InputError, match=told):
+        read(path)

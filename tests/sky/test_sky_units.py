@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
+from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fermi_unek.errors import InputError
-from fermi_unek.sky.units import INTENSITY, column, degrees, factor
+from fermi_unek.sky.units import INTENSITY, bring_columns, column, degrees, factor
 
 ENERGIES = {"eV": u.eV, "keV": u.keV, "MeV": u.MeV, "GeV": u.GeV, "TeV": u.TeV, "erg": u.erg}
 
@@ -110,3 +111,34 @@ def test_blank_and_masked_angles_are_nan_and_words_are_refused():
     ]
     with pytest.raises(InputError, match="x holds no angles"):
         degrees(["north"], None, "x")
+
+
+def test_columns_that_state_a_unit_are_brought_to_that_of_a_schema():
+    fluxes = Table(
+        {
+            "Flux": np.array([1e-4, np.nan], "f4"),
+            "Bands": np.full((2, 3), 1e-4),
+            "Pivot": np.array([1, 2]),
+            "Probability": np.array([95.0, 5.0]),
+            "Said": np.array([1.0, 2.0]),
+            "Name": ["a", "b"],
+        },
+        units={
+            "Flux": "ph m-2 s-1",
+            "Bands": "1/m2/s",
+            "Pivot": "GeV",
+            "Probability": "%",
+            "Name": "x",
+        },
+    )
+    schema = {"Flux": "cm-2 ph s-1", "Bands": "cm-2 s-1", "Pivot": "MeV", "Probability": None,
+              "Said": "MeV", "Name": None, "Absent": "deg"}  # fmt: skip
+    bring_columns(fluxes, schema, "f.fits")
+    np.testing.assert_allclose(fluxes["Flux"], [1e-8, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(fluxes["Bands"], 1e-8)
+    np.testing.assert_allclose(fluxes["Pivot"], [1e3, 2e3])
+    np.testing.assert_allclose(fluxes["Probability"], [0.95, 0.05])
+    np.testing.assert_allclose(fluxes["Said"], [1.0, 2.0])
+    fluxes["Flux"].unit = "erg cm-2 s-1"
+    with pytest.raises(InputError, match=r"f.fits: column Flux: unit 'erg .* cannot be brought"):
+        bring_columns(fluxes, schema, "f.fits")

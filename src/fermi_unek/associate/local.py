@@ -14,7 +14,7 @@ from ..catalog.releases import RELEASES, load_release
 from ..errors import InputError
 from ..sky.io.files import decoded, open_fits
 from .records import Kind, Objects, Places, Service, Surroundings
-from .tables import numbers, objects_of, text
+from .tables import angles, objects_of, text
 
 LOCAL_RADIUS_DEG = 4.0
 """Radius in which the density of a catalog that is known as a whole is counted."""
@@ -94,7 +94,7 @@ def _services_of(given: str) -> list[Service]:
     if not {"Source_Name", "Conf_95_SemiMajor"} <= set(table.colnames):
         return [WholeCatalog(name, objects_of(table, str(path)))]
     services: list[Service] = [WholeCatalog(name, objects_of(table, str(path)), "gamma")]
-    counterparts = _lat_counterparts(table)
+    counterparts = _lat_counterparts(table, str(path))
     if len(counterparts):
         services.append(WholeCatalog(f"{name}_ASSOC", counterparts))
     return services
@@ -156,11 +156,12 @@ def _dialect(text: str, form: str) -> dict[str, str]:
     return {"delimiter": max(",;\t|", key=first.count)}
 
 
-def _lat_counterparts(table: Table) -> Objects:
+def _lat_counterparts(table: Table, where: str) -> Objects:
     """Counterparts that a LAT catalog gives for its sources, at their own positions."""
     if not {"ASSOC1", "RA_Counterpart", "DEC_Counterpart"} <= set(table.colnames):
         return Objects.empty()
-    ra, dec = numbers(table["RA_Counterpart"]), numbers(table["DEC_Counterpart"])
+    ra = angles(table["RA_Counterpart"], where, hours=True)
+    dec = angles(table["DEC_Counterpart"], where)
     name = text(table["ASSOC1"])
     given = np.isfinite(ra) & np.isfinite(dec) & (name != "")
     classes = np.char.lower(text(table["CLASS1"])) if "CLASS1" in table.colnames else name

@@ -65,8 +65,8 @@ def objects_of(
             f"it has {', '.join(table.colnames[:12])}"
         )
     names = _names(table, name_column, prefix, where)
-    ra = _degrees(table[ra_name], where, hours=True)
-    dec = _degrees(table[dec_name], where)
+    ra = angles(table[ra_name], where, hours=True)
+    dec = angles(table[dec_name], where)
     objects = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
     error = np.nan_to_num(_error95(table, where), nan=0.0, posinf=0.0).clip(0.0)
     if callable(class_of):
@@ -114,7 +114,8 @@ def _names(table: Table, name_column: str | None, prefix: str, where: str) -> np
     return np.where(bare, names, np.char.add(prefix, names))
 
 
-def _degrees(column: Column, where: str, *, hours: bool = False) -> np.ndarray:
+def angles(column: Column, where: str, *, hours: bool = False) -> np.ndarray:
+    """Values (N,) of a column of angles in degrees; see `units.degrees`."""
     place = f"{where}: column {column.name}"
     return units.degrees(np.ma.asarray(column), column.unit, place, hours=hours)
 
@@ -122,17 +123,17 @@ def _degrees(column: Column, where: str, *, hours: bool = False) -> np.ndarray:
 def _error95(table: Table, where: str) -> np.ndarray:
     """95% position errors, degrees; NaN where the table has none."""
     if "Conf_95_SemiMajor" in table.colnames:
-        major = minor = _degrees(table["Conf_95_SemiMajor"], where)
+        major = minor = angles(table["Conf_95_SemiMajor"], where)
         if "Conf_95_SemiMinor" in table.colnames:
-            minor = _degrees(table["Conf_95_SemiMinor"], where)
+            minor = angles(table["Conf_95_SemiMinor"], where)
         return np.sqrt(np.abs(major * minor))
     for name in ERROR_COLUMNS:
         if name in table.colnames:
-            return _degrees(table[name], where)
+            return angles(table[name], where)
     for name in table.colnames:
         ucd = str(table[name].meta.get("ucd", "")).lower()
         if "pos.errorellipse" in ucd and "smajaxis" in ucd and "95" in name:
-            return _degrees(table[name], where)
+            return angles(table[name], where)
     return np.full(len(table), np.nan)
 
 

@@ -14,7 +14,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Column, Table
@@ -23,10 +22,11 @@ from mocpy import MOC
 from .. import __version__
 from ..errors import InputError, OutputError, UnekWarning
 from ..outputs import check_file, replacing
+from ..sky import units
 from ..sky.bins import COVERAGE_ORDER, YEAR_S
 from ..sky.geometry.coverage import N_COVERAGE
+from ..sky.io.dss import met_shift
 from ..sky.io.files import open_fits
-from ..sky.units import factor
 from .build import name_neighbours
 from .moc import mask_to_moc, moc_to_mask
 from .places import check_places
@@ -38,6 +38,8 @@ from .schema import (
     DEFAULT_YEAR_EDGES_MET,
     EXTENDED_COLUMNS,
     NOT_A_FERMI_PRODUCT,
+    PROBABILITY_COLUMNS,
+    UNITS,
     ColumnSpec,
     band_edges_mev,
     blank_table,
@@ -45,6 +47,14 @@ from .schema import (
 
 SUFFIXES = (".fits", ".fit")
 SOURCES_HDU = "LAT_Point_Source_Catalog"
+
+_POSSIBLE = {
+    **dict.fromkeys(("DEJ2000", "GLAT"), (-90.0, 90.0)),
+    **dict.fromkeys(("Probability", *PROBABILITY_COLUMNS), (0.0, 1.00001)),
+    **dict.fromkeys((f"Conf_{level}_Semi{axis}" for level in (68, 95)
+                     for axis in ("Major", "Minor")), (0.0, 180.0)),
+}  # fmt: skip
+"""What columns can hold."""
 
 _SHORT_KEYWORD = re.compile(r"[A-Z][A-Z0-9_-]{0,7}")
 _OWN_KEYWORDS = {"NOTICE", "CREATOR", "TELESCOP", "INSTRUME"}
@@ -132,18 +142,20 @@ def read_catalog(path: str | Path) -> Catalog:
         table = _tidied(table, path)
         check_places(table, path)
         if "Hist_Start" in hdus:
-            edges = np.asarray(hdus["Hist_Start"].data["Hist_Start"], dtype=float)
+            edges = _history_edges(hdus["Hist_Start"], path)
         else:
             edges = _edges_from_header(path, sources)
         if "Selected" not in table.colnames:  # a list of an older release is one
             index = table.index_column("Probability") + 1
             table.add_column(np.ones(len(table), bool), name="Selected", index=index)
+        if "EnergyBounds" in hdus:
+            _check_bands(hdus["EnergyBounds"], table, path)
         coverage = _read_coverage(hdus["COVERAGE"], path) if "COVERAGE" in hdus else None
         header = _read_header(hdus[0].header)
         extended = _read_extended(hdus)
         periods = None
         if "Hist2_Start" in hdus:
-            periods = np.asarray(hdus["Hist2_Start"].data["Hist_Start"], dtype=float)
+            periods = _history_edges(hdus["Hist2_Start"], path)
     try:
         return Catalog(_with_neighbours(table, header), header, coverage, edges, periods, extended)
     except InputError as error:
@@ -215,11 +227,22 @@ def sources_hdu(hdus: fits.HDUList) -> fits.BinTableHDU | None:
     return None
 
 
-def _bring_to_degrees(column: Column, where: str) -> None:
-    """Angles of a column in degrees, in place."""
-    if column.unit != u.deg:
-        column *= factor(column.unit.to_string(), "deg", where)
-        column.unit = u.deg
+def _history_edges(hdu: fits.BinTableHDU, path: str | Path) -> np.ndarray:
+    """Edges of the intervals of a history, MET."""
+    return units.column(hdu, "Hist_Start", "s", str(path), "s") + met_shift(hdu.header)
+
+
+def _check_bands(hdu: fits.BinTableHDU, table: Table, path: str | Path) -> None:
+    """InputError where the bands of a catalog are not those its columns are of."""
+    names = ("LowerEnergy", "UpperEnergy")
+    low, high = (units.column(hdu, name, "MeV", str(path), "MeV") for name in names)
+    edges = band_edges_mev(table)
+    stated = np.append(low, high[-1:])
+    if stated.shape != edges.shape or not np.allclose(stated, edges, rtol=1e-3):
+        raise InputError(
+            f"{path}: EnergyBounds has {len(low)} bands, {low.min():g} to {high.max():g} MeV, "
+            f"Flux_Band {len(edges) - 1}, which are {edges[0]:g} to {edges[-1]:g} MeV"
+        )
 
 
 def _edges_from_header(path: str | Path, sources: fits.BinTableHDU) -> np.ndarray:
@@ -394,7 +417,7 @@ def _read_header(header: fits.Header) -> dict[str, HeaderValue]:
 
 
 def _tidied(table: Table, path: str | Path) -> Table:
-    """Columns in the machine's byte order, angles in degrees, text as str; meanings from TCOMM."""
+    """Columns in the machine's byte order and the schema's units, text as str, with meanings."""
     known = {spec.name: spec for spec in EXTENDED_COLUMNS + COUNTERPART_COLUMNS + COLUMNS}
     tidy = Table()
     for column in table.itercols():
@@ -402,12 +425,24 @@ def _tidied(table: Table, path: str | Path) -> Table:
         if column.dtype.kind in "US":
             text = np.asarray(column)
             text = np.char.decode(text, "ascii") if text.dtype.kind == "S" else text
-            values = np.char.rstrip(text).astype(spec.kind if spec else text.dtype)
+            if spec and spec.unit == "deg":
+                values = units.degrees(
+                    text, column.unit, f"{path}: column {column.name}", hours="RA" in column.name
+                )
+                column.unit = "deg"
+            else:
+                values = np.char.rstrip(text).astype(spec.kind if spec else text.dtype)
         else:
             values = np.asarray(column).astype(column.dtype.newbyteorder("="))
         tidy[column.name] = values
         tidy[column.name].unit = column.unit
-        if spec and spec.unit == "deg" and column.unit and values.dtype.kind == "f":
-            _bring_to_degrees(tidy[column.name], f"{path}: column {column.name}")
         tidy[column.name].description = spec.description if spec else column.description
+    units.bring_columns(tidy, UNITS, str(path))
+    for name in set(_POSSIBLE) & set(tidy.colnames):
+        low, high = _POSSIBLE[name]
+        wrong = tidy[name][(tidy[name] < low) | (tidy[name] > high)]  # NaN is not known
+        if len(wrong):
+            raise InputError(
+                f"{path}: column {name} holds {wrong[0]:g}, expected {low:g} to {high:g}"
+            )
     return tidy

@@ -15,8 +15,9 @@ from astropy.table import Table
 
 from ..errors import InputError
 from ..sky.io.files import open_fits
-from ..sky.units import column
-from .places import COLUMNS, check_places
+from ..sky.units import bring_columns
+from .places import check_places
+from .schema import UNITS
 
 RELEASES = {
     "3FGL": "gll_psc_v16.fit",
@@ -84,15 +85,23 @@ def _read(path: Path, changed_ns: int) -> Table:
                 f"{path}: HDU 1 is no LAT source table, it has no column {', '.join(missing)}"
             )
         table = native_table(data)
-        for name in COLUMNS:
-            if hdus[1].columns[name].unit not in (None, "", "deg"):
-                table[name] = column(hdus[1], name, "deg", str(path))
+        _bring(table, hdus[1], path)
         check_places(table, path)
         if "ExtendedSources" in hdus:
             shapes = native_table(hdus["ExtendedSources"].data)
+            _bring(shapes, hdus["ExtendedSources"], path)
             extents = np.asarray(shapes["Model_SemiMajor"], float).tolist()
             table.meta["EXTENTS"] = dict(zip(shapes["Source_Name"].tolist(), extents, strict=True))
     return table
+
+
+def _bring(table: Table, hdu: fits.BinTableHDU, path: Path) -> None:
+    """Columns of a `native_table` in the units of the schema, in place; none is kept."""
+    for name in table.colnames:
+        table[name].unit = hdu.columns[name].unit
+    bring_columns(table, UNITS, str(path))
+    for name in table.colnames:
+        table[name].unit = None
 
 
 def native_table(data: fits.FITS_rec) -> Table:

@@ -255,6 +255,14 @@ EXTENSION_COLUMNS = (
 )
 """Columns that a fit with ``--extension`` adds."""
 
+UNITS = {
+    spec.name: spec.unit
+    for spec in (
+        *COLUMNS, *COUNTERPART_COLUMNS, *EXTENDED_COLUMNS, *PERIOD_COLUMNS, *EXTENSION_COLUMNS
+    )
+}  # fmt: skip
+"""Units of all columns by name, None for plain numbers; what is read is brought to them."""
+
 
 def band_edges_mev(table: Table) -> np.ndarray:
     """Edges of the bands of Flux_Band: 4FGL's, or in catalogs of before the networks' bins."""

@@ -9,9 +9,11 @@ from astropy.table import Table
 
 from ..catalog.io import read_catalog
 from ..catalog.releases import later_releases, load_release
+from ..catalog.schema import UNITS
 from ..errors import InputError
 from ..outputs import check_folder, staging
 from ..sky.io.files import open_fits
+from ..sky.units import bring_columns
 from .classes import CLASS_FILES, catalog_class_scores, write_class_scores
 from .compare import Comparison, compare, comparison_text
 from .extended import EXTENSION
@@ -82,6 +84,8 @@ def read_truth_table(path: str | Path) -> Table:
         table.meta.pop(EXTENSION, None)
         if EXTENSION in hdus:
             table.meta[EXTENSION] = Table.read(hdus, hdu=EXTENSION, mask_invalid=False)
+            bring_columns(table.meta[EXTENSION], UNITS, str(path))
+    bring_columns(table, UNITS, str(path))
     missing = [name for name in TRUTH_COLUMNS if name not in table.colnames]
     if missing:
         raise InputError(

@@ -9,6 +9,7 @@ from astropy.table import Table, vstack
 
 from ..config import SimulateConfig
 from ..diffuse.named import choose
+from ..errors import InputError
 from ..irf.exposure import instrument_for
 from ..outputs import check_folder, staging
 from ..progress import Progress, silent
@@ -24,6 +25,7 @@ from .variability import dr2_yearly_factors
 from .writing import Draw, file_names, write_sky_files
 
 TRUTH = "truth.fits"
+_MOST_PHOTONS = 1e7  # of a source; Vela has a few million in all its years
 
 POPULATIONS = {
     "dr2": dr2_population,
@@ -96,6 +98,7 @@ def simulate_to_dir(
         config.evtype,
         extended=None if extended is None else extended_model(extended),
     )
+    _check_brightness(config, model)
     factors = find_factors(config, model.sources, for_curves)
     draw = Draw(model, factors, for_photons, for_files, progress)
     with staging(out_dir) as folder:
@@ -117,6 +120,17 @@ def find_population(config: SimulateConfig, rng: np.random.Generator) -> Table:
     if config.population in POPULATIONS:
         return POPULATIONS[config.population](rng)
     return read_user_list(config.population)
+
+
+def _check_brightness(config: SimulateConfig, model: SkyModel) -> None:
+    """InputError where a source of a list has more photons than any: indices of another sign."""
+    photons = config.years * sum(rates.sum(axis=1) for rates in model.rates)
+    if len(photons) and (most := float(np.max(photons))) > _MOST_PHOTONS:
+        name = str(model.sources["Source_Name"][int(np.argmax(photons))])
+        raise InputError(
+            f"{config.population}: {name} would have {most:.2g} photons, more than any source of "
+            f"the sky ({_MOST_PHOTONS:.0g}); are its flux and the sign of its index right?"
+        )
 
 
 def find_factors(

@@ -15,11 +15,13 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table, vstack
 
+from ..catalog.places import check_places
 from ..catalog.releases import load_release
+from ..catalog.schema import UNITS
 from ..catalog.spectra import SPECTRUM_TYPES, energy_flux, photon_flux
 from ..errors import InputError, UnekWarning
 from ..sky.io.files import open_fits
-from ..sky.units import degrees, factor
+from ..sky.units import bring_columns, degrees
 
 SPECTRAL_COLUMNS = (
     "Pivot_Energy", "SpectrumType", "PL_Flux_Density", "PL_Index", "LP_Flux_Density", "LP_Index",
@@ -30,6 +32,7 @@ PLEC_COLUMNS_DR3 = ("PLEC_IndexS", "PLEC_ExpfactorS")
 COLUMNS = ("Source_Name", "GLON", "GLAT", "Signif_Avg", *SPECTRAL_COLUMNS, "CLASS1")
 _NORMS = ("PL_Flux_Density", "LP_Flux_Density", "PLEC_Flux_Density")
 _GALACTIC = ("psr", "msp", "pwn", "snr", "spp", "glc", "hmb", "lmb", "bin", "sfr", "nov", "unk")
+_UNLIKE = 100.0  # factor on a flux that no edit of a spectrum explains
 _COUNTS_AT_1 = 3.4e-7 / 0.658
 _TAIL_FLUX = (2e-11, 6e-10)
 _BREAK_FLUX, _SLOPE_BELOW = 1e-10, 0.9
@@ -86,6 +89,7 @@ def read_population(path: str | Path) -> Table:
         table = Table.read(hdus, hdu=number, mask_invalid=False)
         _in_units(path, table)
         _add_missing(table)
+        check_places(table, path)
         names: tuple[str, ...] = COLUMNS
         if "PLEC_Expfactor" not in table.colnames:
             later = dict(zip(("PLEC_Index", "PLEC_Expfactor"), PLEC_COLUMNS_DR3, strict=True))
@@ -93,11 +97,25 @@ def read_population(path: str | Path) -> Table:
         missing = [name for name in names if name not in table.colnames]
         if missing:
             raise InputError(f"{path}: the source list has no column {', '.join(missing)}")
-        clean = select_columns(table, names)
+        clean = select_columns(table, (*names, "Flux1000"))
         if "Extended_Source_Name" in table.colnames:
             extended = np.char.strip(np.asarray(table["Extended_Source_Name"]).astype(str)) != ""
             clean = clean[~extended]
         return complete(_usable(path, clean))
+
+
+def _check_level(path: Path, table: Table, flux: np.ndarray) -> None:
+    """InputError where Flux1000 is of another unit than the spectra: neither need state one."""
+    if "Flux1000" not in table.colnames:
+        return
+    with np.errstate(all="ignore"):
+        ratio = np.asarray(table["Flux1000"], float) / flux
+    ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
+    if len(ratio) and not 1 / _UNLIKE < np.median(ratio) < _UNLIKE:
+        raise InputError(
+            f"{path}: Flux1000 and the flux of the spectra (their flux densities, cm-2 s-1 MeV-1) "
+            f"contradict each other by a factor of {np.median(ratio):.3g}; are the units right?"
+        )
 
 
 def _lists_sources(hdu: fits.BinTableHDU) -> bool:
@@ -108,6 +126,7 @@ def _add_missing(table: Table) -> None:
     """Columns that can be done without, and Galactic positions from celestial ones."""
     if "GLON" not in table.colnames and {"RAJ2000", "DEJ2000"} <= set(table.colnames):
         ra, dec = (np.asarray(table[name], float) for name in ("RAJ2000", "DEJ2000"))
+        dec[np.abs(dec) > 90.0] = np.nan  # costs that source, not the list
         place = SkyCoord(ra, dec, unit="deg", frame="icrs").galactic
         table["GLON"], table["GLAT"] = place.l.deg, place.b.deg
     for name, value in (("Source_Name", ""), ("CLASS1", ""), ("Signif_Avg", np.nan)):
@@ -117,13 +136,7 @@ def _add_missing(table: Table) -> None:
 
 def _in_units(path: Path, table: Table) -> None:
     """Bring columns that state a unit to that of 4FGL, in place."""
-    density = dict.fromkeys(_NORMS, "cm-2 s-1 MeV-1")
-    for name, unit in {"Pivot_Energy": "MeV", **density}.items():
-        if name in table.colnames:
-            where = f"{path}: column {name}"
-            table[name] = np.asarray(table[name], float) * factor(
-                table[name].unit, unit, where, unit
-            )
+    bring_columns(table, UNITS | dict.fromkeys(("PLEC_Index", "PLEC_Expfactor")), str(path))
     for name in ("GLON", "GLAT", "RAJ2000", "DEJ2000"):
         if name in table.colnames:
             where = f"{path}: column {name}"
@@ -139,6 +152,7 @@ def _usable(path: Path, table: Table) -> Table:
     known = np.isin(np.asarray(table["SpectrumType"]), SPECTRUM_TYPES)
     with np.errstate(all="ignore"):
         flux = photon_flux(table)
+    _check_level(path, table, flux)
     good = known & np.isfinite(flux) & (flux > 0)
     good &= np.isfinite(table["GLON"]) & (np.abs(table["GLAT"]) <= 90.0)
     if good.all():

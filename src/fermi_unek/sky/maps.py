@@ -22,7 +22,7 @@ from .geometry.frame import vectors_to_lonlat
 from .io.dss import read_selection
 from .io.files import open_fits
 from .io.healpix import Scheme, read_scheme
-from .io.wcs import celestial_wcs, turn_pixels
+from .io.wcs import celestial_wcs, check_energy_axis, turn_pixels
 from .selection import Selection
 from .units import column, factor
 
@@ -245,6 +245,8 @@ def read_map(path: str | Path, kind: str, unit: str, unnamed: str = "GAL") -> En
         grid: HealpixGrid | WcsGrid
         if hdu.is_image:
             planes = np.asarray(hdu.data)
+            if "ENERGIES" in hdus:  # not the middles of channels, of which an axis may state edges
+                check_energy_axis(path, hdu.header, energies, "ENERGIES")
             grid = WcsGrid(celestial_wcs(path, hdu.header), planes.shape[1:])
         else:
             planes, grid = _healpix_planes(path, hdu, len(energies), unnamed)

@@ -8,12 +8,14 @@ have it: mev is a million electronvolts.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import Angle
 from astropy.io import fits
+from astropy.table import Table
 
 from ..errors import InputError
 
@@ -22,7 +24,8 @@ INTENSITY = "cm-2 s-1 sr-1 MeV-1"
 
 _ENERGY = {"ev": "eV", "kev": "keV", "mev": "MeV", "gev": "GeV", "tev": "TeV", "erg": "erg"}
 _WORDS = _ENERGY | {
-    **dict.fromkeys(("ph", "photon", "photons", "count", "counts", "ct", "cts"), "1"),
+    **dict.fromkeys(("ph", "photon", "photons", "count", "counts", "ct", "cts"), "ph"),
+    **dict.fromkeys(("sigma", "sigmas", "none", "unitless", "dimensionless"), "1"),
     **dict.fromkeys(("deg", "degree", "degrees", "degs"), "deg"),
     **dict.fromkeys(("arcmin", "arcmins", "amin", "arcminute", "arcminutes"), "arcmin"),
     **dict.fromkeys(("arcsec", "arcsecs", "asec", "arcsecond", "arcseconds"), "arcsec"),
@@ -59,16 +62,52 @@ def factor(stated: object, unit: str, where: str, default: str | None = None) ->
         if default is None:
             raise InputError(f"{where}: has no unit, expected {unit} or the like")
         text = default
+    if text.lower() in _HOURS and u.Unit(unit).is_equivalent("deg"):
+        text = "hourangle"
+    try:
+        return float(_parsed(text).to(_parsed(unit)))
+    except (ValueError, TypeError, u.UnitConversionError):
+        wanted = unit or "a plain number"
+        raise InputError(f"{where}: unit {text!r} cannot be brought to {wanted}") from None
+
+
+def _parsed(text: str) -> u.UnitBase:
+    """A unit without its photons: 4FGL has ``ph cm-2 s-1``, others ``cm-2 s-1``."""
     words = re.sub(r"[A-Za-z]+", lambda word: _WORDS.get(word[0].lower(), word[0].lower()), text)
-    if u.Unit(unit).is_equivalent("deg") and words in _HOURS:
-        words = "hourangle"
     above, *below = words.split("/")
     if len(below) > 1 and "(" not in words:  # 1/cm2/s, which astropy refuses
         words = f"{above or 1}/({' '.join(below)})"
-    try:
-        return float(u.Unit(words).to(unit))
-    except (ValueError, TypeError, u.UnitConversionError):
-        raise InputError(f"{where}: unit {text!r} cannot be brought to {unit}") from None
+    unit = u.Unit(words)
+    photons = dict(zip(unit.bases, unit.powers, strict=True)).get(u.ph, 0)
+    return unit / u.ph**photons if photons else unit
+
+
+def bring_columns(table: Table, units: Mapping[str, str | None], where: str) -> None:
+    """Columns of numbers that state a unit brought to another, in place; see `factor`.
+
+    Parameters
+    ----------
+    table : astropy Table
+    units : mapping
+        By name of column; None and blank for plain numbers. Columns that are not in it stay.
+    where : str
+        File, for the error.
+
+    Raises
+    ------
+    InputError
+        A unit of another kind, or not known.
+    """
+    for name in set(units) & set(table.colnames):
+        stated, unit = table[name].unit, units[name] or ""
+        if stated in (None, "") or table[name].dtype.kind not in "iuf":
+            continue
+        scale = factor(stated, unit, f"{where}: column {name}")
+        if scale != 1.0:
+            values = np.asarray(table[name])
+            kind = values.dtype if values.dtype.kind == "f" else float
+            table[name] = (values * scale).astype(kind)
+        table[name].unit = unit or None
 
 
 def column(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
@@ -13,6 +14,7 @@ from astropy.io import fits
 from ...errors import InputError
 from ..bins import ENERGY_EDGES_MEV, N_BINS, NATIVE_ORDERS, native_order
 from ..geometry.coverage import icrs_circles_coverage, inside_circle, intersect
+from ..units import factor
 from .channels import (
     check_cube_cuts,
     cube_event_type,
@@ -26,10 +28,12 @@ from .healpix import HealpixCells
 from .parts import CENTERED_MEV, PixelCounts, PixelSum, SkyPart
 from .photons import PhotonCuts
 from .rebin import warn_moved
-from .wcs import WcsCells
+from .wcs import WcsCells, check_energy_axis
 
 _LOWEST_MEV, _HIGHEST_MEV = 0.9 * ENERGY_EDGES_MEV[0], 1.1 * ENERGY_EDGES_MEV[-1]
 """Narrow bins that reach further lack a part of their response."""
+
+_PER_PIXEL = re.compile(r"(?i)[/* ]*(pix|pixel|bin)s?((\^|\*\*)?-1)?\s*$")
 
 
 def read_cube(
@@ -58,6 +62,10 @@ def read_cube(
     check_cube_cuts(path, selection, cuts)
     cells = WcsCells(path, hdu) if hdu.is_image else HealpixCells(path, hdus, index)
     plan = read_channels(path, hdus, index, cells.n_channels, selection)
+    if hdu.is_image:
+        check_energy_axis(path, hdu.header, plan.edges_mev, "EBOUNDS")
+        unit = _PER_PIXEL.sub("", str(hdu.header.get("BUNIT", "")))
+        factor(unit, "", f"{path}: BUNIT of counts", "")
     event_type = cube_event_type(path, selection, cuts)
     sums = [PixelSum() for _ in range(N_BINS)]
     narrow = [PixelSum() for _ in plan.edges_mev]

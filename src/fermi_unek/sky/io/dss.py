@@ -107,6 +107,8 @@ def _apply(
         return replace(selection, zenith_deg=_both(selection.zenith_deg, cut, scale))
     if kind.endswith("PHASE"):
         kept = sum(stop - start for start, stop in merged_spans(_ranges(value, where)))
+        if not kept:
+            raise InputError(f"{where}: {value} is no part of the phase, expected a range")
         return replace(selection, phase=kept if kept < _WHOLE_PHASE else 1.0)
     if kind not in _NO_CUTS:
         _tell_ignored(f"{where}: {value}")

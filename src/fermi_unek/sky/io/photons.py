@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -243,7 +244,7 @@ class _Tally:
 
     def __init__(self, path: Path, stated: Selection) -> None:
         self._path, self._stated = path, stated
-        self._outside = {"ENERGY": 0, "TIME": 0, "RA, DEC": 0}
+        self._outside = Counter[str]()
         self._places = self._astray = 0
         self._total = self.kept = self.bad_times = 0
         self.lowest, self.highest = np.inf, 0.0
@@ -262,6 +263,9 @@ class _Tally:
         if stated.spans_met and "TIME" in rows:
             first, last = stated.spans_met[0][0], stated.spans_met[-1][1]
             self._outside["TIME"] += int(np.sum((rows["TIME"] < first) | (rows["TIME"] > last)))
+        if stated.zenith_deg is not None and "ZENITH_ANGLE" in rows:
+            beyond = rows["ZENITH_ANGLE"] > stated.zenith_deg[1] + 0.5
+            self._outside["ZENITH_ANGLE"] += int(np.sum(beyond))
         for ra, dec, radius in stated.circles:
             center = icrs_to_galactic() @ lonlat_to_vectors(np.asarray(ra), np.asarray(dec))
             away = vectors @ center < np.cos(np.radians(min(radius + 0.5, 180.0)))
@@ -385,6 +389,8 @@ def _physical(
         elif name in ("EVENT_CLASS", "EVENT_TYPE"):
             rows[name] = _bits(values, table.columns[name].format)
         elif name in _UNITS:
+            if values.dtype.kind not in "iuf":
+                raise InputError(f"{where} holds no numbers")
             scale = factor(unit, _UNITS[name], where, _UNITS[name])
             rows[name] = values if scale == 1.0 else values * scale
             low, high = _POSSIBLE[name]

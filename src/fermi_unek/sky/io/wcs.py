@@ -19,9 +19,11 @@ from ..counts import Pixels
 from ..geometry.coverage import N_COVERAGE, coverage_vectors, icrs_to_galactic
 from ..geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 from ..geometry.resample import repeat_pixels
+from ..units import factor
 from .channels import unobserved
 from .parts import PixelCounts
 
+_ENERGY_TOLERANCE = 0.02  # of keywords that were rounded
 _NUMBER = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]")
 
 
@@ -126,6 +128,53 @@ def celestial_wcs(path: Path, header: fits.Header) -> WCS:
         # columns more than 180 degrees from the reference point are still on the sky
         wcs.wcs.bounds_check(False, True)
     return wcs
+
+
+def check_energy_axis(path: Path, header: fits.Header, energies: np.ndarray, table: str) -> None:
+    """InputError where the third axis of an image states other energies than its table.
+
+    Programs write the first energy or its logarithm, and one step of either, both often not
+    CTYPE3's; 0 and 1 stand for nothing.
+
+    Parameters
+    ----------
+    path : Path
+    header : Header
+    energies : array (K,) or (K, 2)
+        MeV, rising; of channels the lower and upper edge.
+    table : str
+        Where they are from.
+    """
+    name, unit = (str(header.get(key, "") or "") for key in ("CTYPE3", "CUNIT3"))
+    if name.strip() and "energ" not in name.lower():
+        return
+    scale = factor(re.sub(r"(?i)log(10)?[ _(]*|\)", "", unit), "MeV", f"{path}: CUNIT3", "MeV")
+    edges = energies.reshape(len(energies), -1)
+    firsts = [edges[0, 0], np.sqrt(edges[0, 0] * edges[0, -1])]
+    lasts = edges[1, :1] if len(edges) > 1 else edges[0, 1:]
+    steps = [last - edges[0, 0] for last in lasts]
+    ratios = [last / edges[0, 0] for last in lasts]
+    for key, linear, growth in (("CRVAL3", firsts, firsts), ("CDELT3", steps, ratios)):
+        value = header.get(key)
+        if not isinstance(value, int | float) or value in (0, 1) or not growth:
+            continue
+        if key == "CRVAL3" and header.get("CRPIX3", 1) != 1:
+            return
+        with np.errstate(all="ignore"):
+            # a logarithm is of the energy in its unit, its step has none
+            per = scale if key == "CRVAL3" else 1.0
+            meant = [value * scale / right for right in linear]
+            meant += [
+                np.power(base, float(value)) * per / right
+                for base in (np.e, 10.0)
+                for right in growth
+            ]
+        if not np.any(np.abs(np.array(meant) - 1.0) < _ENERGY_TOLERANCE):
+            raise InputError(
+                f"{path}: {key} {value:g} {unit or 'MeV'} and the energies in {table} (from "
+                f"{edges[0, 0]:g} MeV, then {edges.flat[min(1, edges.size - 1)]:g}) contradict "
+                "each other"
+            )
 
 
 def turn_pixels(wcs: WCS) -> float:
