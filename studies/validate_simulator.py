@@ -16,15 +16,12 @@ from functools import cached_property
 from pathlib import Path
 
 import healpy as hp
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from astropy.coordinates import SkyCoord, get_sun
 from astropy.io import fits
 from astropy.table import Table, vstack
 from astropy.time import Time
+from matplotlib.axes import Axes
 
 from fermi_unek.catalog import load_release
 from fermi_unek.diffuse.named import DiffuseModel, by_name, read_isotropic
@@ -32,7 +29,7 @@ from fermi_unek.irf import caldb
 from fermi_unek.irf.caldb import instrument_from_caldb
 from fermi_unek.irf.exposure import read_exposure
 from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, Instrument, load_instrument
-from fermi_unek.plots import BLACK, VERMILION
+from fermi_unek.plots import BLACK, VERMILION, legend_below, panels, save, style
 from fermi_unek.simulate.extended import extended_model, extended_table, split_compact
 from fermi_unek.simulate.mock import CLASSES, dr2_classes, mock_population
 from fermi_unek.simulate.population import dr2_population, select_columns
@@ -268,8 +265,8 @@ def compare_fields(
         "|---|---|---|---|---|---|---|---|",
     ]
     edges = ENERGY_EDGES_MEV[2:]
-    figure, panels = plt.subplots(3, 3, figsize=(12, 9.5), layout="constrained")
-    for real, row in zip(reals, panels, strict=True):
+    figure, axes = panels(3, 3)
+    for k, real in enumerate(reals):
         field, events = real.field, real.events
         left = 1.0 - part_near_sun(field, real.years, sky.rng)
         draws = [
@@ -299,10 +296,10 @@ def compare_fields(
             )
         draws = [join([one, residual.drawn(real, left, sky.rng)]) for one in draws]
         mean = np.mean([one.counts(edges) for one in draws], axis=0)
-        draw_field(row, field, calm, draws, mean)
+        draw_field(axes[3 * k : 3 * k + 3], field, calm, draws, mean)
     if figures is not None:
-        figure.savefig(figures / "validation_fields.png", dpi=80)
-    plt.close(figure)
+        legend_below(figure)
+        save(figure, figures / "validation_fields.png")
     return lines
 
 
@@ -445,13 +442,14 @@ def centre_of(field: Field) -> np.ndarray:
 
 
 def draw_field(
-    row: Sequence[plt.Axes], field: Field, real: Events, draws: list[Events], mean: np.ndarray
+    row: Sequence[Axes], field: Field, real: Events, draws: list[Events], mean: np.ndarray
 ) -> None:
     """Spectrum, latitude profile and one-point histogram of a field."""
     edges = ENERGY_EDGES_MEV[2:]
     counts = real.counts(edges)
-    row[0].errorbar(np.sqrt(edges[1:] * edges[:-1]), counts, np.sqrt(counts), fmt=".", color=REAL)
-    row[0].stairs(mean, edges, color=SIMULATED)
+    middle = np.sqrt(edges[1:] * edges[:-1])
+    row[0].errorbar(middle, counts, np.sqrt(counts), fmt=".", color=REAL, label="real")
+    row[0].stairs(mean, edges, color=SIMULATED, label="simulated")
     row[0].set(xscale="log", yscale="log", xlabel="energy [MeV]", ylabel=f"{field.name}: photons")
     soft = lambda events: events.cut(events.energies_mev < 7e3)  # noqa: E731
     lat, radius = field.region[1:]
@@ -468,11 +466,11 @@ def draw_field(
 
     bins = np.unique(np.round(np.geomspace(1, 200, 25))) - 0.5
     compare_steps(row[2], np.concatenate([[-0.5], bins]), in_pixels(real), map(in_pixels, draws))
-    row[2].set(xlabel="photons in pixels of 0.46 deg, 1 to 7 GeV", ylabel="pixels", yscale="log",
+    row[2].set(xlabel="photons in a pixel of 0.46 deg", ylabel="pixels", yscale="log",
                ylim=(0.3, None), xlim=(0, None), xscale="symlog")  # fmt: skip
 
 
-def compare_steps(panel: plt.Axes, bins: np.ndarray, real: np.ndarray, draws: object) -> None:
+def compare_steps(panel: Axes, bins: np.ndarray, real: np.ndarray, draws: object) -> None:
     """Histograms of the real field and of the mean of the simulated ones."""
     counts = np.histogram(real, bins)[0]
     middle = 0.5 * (bins[1:] + bins[:-1])
@@ -529,19 +527,21 @@ def compare_whole_sky(sky: Sky, figures: Path) -> list[str]:
         seen = weight @ response.exposure_at(vectors) / weight.sum() * 10.0
         mine += np.bincount(ring, one.counts, minlength=counts.size) / seen / area
     lon, lat = hp.pix2ang(128, np.arange(counts.size), lonlat=True)
-    figure, panels = plt.subplots(1, 3, figsize=(14, 4.2), layout="constrained")
-    profile(panels[0], lat, np.arange(-90, 90.1, 3.0), real, mine, "latitude [deg]")
+    figure, axes = panels(2, 2)
+    profile(axes[0], lat, np.arange(-90, 90.1, 3.0), real, mine, "latitude [deg]")
     plane = np.abs(lat) < 5.0
     around = (lon[plane] + 180.0) % 360.0 - 180.0
-    profile(panels[1], around, np.arange(-180, 180.1, 5.0), real[plane], mine[plane],
+    profile(axes[1], around, np.arange(-180, 180.1, 5.0), real[plane], mine[plane],
             "longitude at abs(b) < 5 [deg]")  # fmt: skip
     coarse = [hp.ud_grade(one, 32) for one in (real, mine)]
     bins = np.geomspace(3e-7, 1e-4, 45)
-    panels[2].hist(coarse[0], bins, histtype="step", color=REAL)
-    panels[2].hist(coarse[1], bins, histtype="step", color=SIMULATED)
-    panels[2].set(xscale="log", yscale="log", xlabel="intensity in pixels of 1.8 deg",
-                  ylabel="pixels")  # fmt: skip
-    figure.savefig(figures / "validation_sky.png", dpi=80)
+    axes[2].hist(coarse[0], bins, histtype="step", color=REAL)
+    axes[2].hist(coarse[1], bins, histtype="step", color=SIMULATED)
+    axes[2].set(xscale="log", yscale="log", xlabel="intensity in pixels of 1.8 deg",
+                ylabel="pixels")  # fmt: skip
+    axes[3].remove()
+    legend_below(figure)
+    save(figure, figures / "validation_sky.png")
     lines = ["| abs(b) [deg] | real | simulated | real/simulated |", "|---|---|---|---|"]
     for low, high in ((0, 2), (2, 5), (5, 10), (10, 20), (20, 40), (40, 60), (60, 90)):
         band = (np.abs(lat) >= low) & (np.abs(lat) < high)
@@ -551,7 +551,7 @@ def compare_whole_sky(sky: Sky, figures: Path) -> list[str]:
 
 
 def profile(
-    panel: plt.Axes, where: np.ndarray, bins: np.ndarray, real: np.ndarray, mine: np.ndarray,
+    panel: Axes, where: np.ndarray, bins: np.ndarray, real: np.ndarray, mine: np.ndarray,
     label: str,
 ) -> None:  # fmt: skip
     """Mean intensity along a coordinate."""
@@ -560,7 +560,6 @@ def profile(
         panel.stairs(np.histogram(where, bins, weights=values)[0] / number, bins, color=color,
                      label=name)  # fmt: skip
     panel.set(yscale="log", xlabel=label, ylabel="2 to 20 GeV [ph cm$^{-2}$ s$^{-1}$ sr$^{-1}$]")
-    panel.legend()
 
 
 # the PSF ---------------------------------------------------------------------------------------
@@ -620,17 +619,19 @@ def compare_psf(
     )
     lines = ["| sources and energy | real r68 [deg] | simulated r68 [deg] | real/simulated |",
              "|---|---|---|---|"]  # fmt: skip
-    figure, panels = plt.subplots(1, 4, figsize=(15, 3.6), layout="constrained")
-    for panel, (stack, pair) in zip(panels, stacks, strict=True):
+    figure, axes = panels(2, 2)
+    for panel, (stack, pair) in zip(axes, stacks, strict=True):
         r68 = []
-        for events, color in zip(pair, (REAL, SIMULATED), strict=True):
+        looks = (REAL, "-", "real"), (SIMULATED, "--", "simulated")
+        for events, (color, line, name) in zip(pair, looks, strict=True):
             radii, part = stacked(events, stack)
-            panel.plot(radii, part, color=color)
+            panel.plot(radii, part, line, color=color, label=name)
             # the first crossing: the curve is noisy where it is flat
             r68.append(float(np.interp(0.68, np.maximum.accumulate(part), radii)))
         panel.set(title=stack.label, xlabel="radius [deg]", ylabel="part of the photons inside")
         lines.append(f"| {stack.label} | {r68[0]:.3f} | {r68[1]:.3f} | {r68[0] / r68[1]:.3f} |")
-    figure.savefig(figures / "validation_psf.png", dpi=80)
+    legend_below(figure)
+    save(figure, figures / "validation_psf.png")
     return lines
 
 
@@ -841,6 +842,7 @@ Against tables made from the CALDB files with an average over inclination four t
 """  # noqa: E501
 
 
+@style()
 def main() -> None:
     """Compare everything and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
