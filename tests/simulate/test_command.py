@@ -304,7 +304,7 @@ def test_the_truth_has_what_a_perfect_analysis_could_know(quick, tmp_path):
     np.testing.assert_allclose(table["Ideal_TS"], 2.0 * quick.ideal_ts[order].sum(axis=1))
     np.testing.assert_allclose(table["Ideal_TS_Bin"].sum(axis=1), table["Ideal_TS"])
     np.testing.assert_allclose(table["Npred"], 2.0 * quick.expected_counts[order], rtol=1e-6)
-    assert table["Flux1000"].unit == "cm-2 s-1"
+    assert table["Flux1000"].unit == "ph cm-2 s-1"
     header = fits.getheader(tmp_path / "out" / "truth.fits", 1)
     expected = {"SEED": 3, "POPUL": "mock", "YEARS": 2.0, "EVTYPE": "front", "REGION": "21,0,4"}
     expected |= {"FORMAT": "healpix", "BACKGR": "plane", "TSMIN": LOWEST_TS}

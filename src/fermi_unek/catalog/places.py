@@ -22,6 +22,7 @@ def check_places(table: Table, where: object) -> None:
         lonlat_to_vectors(ra, dec) @ icrs_to_galactic().T - lonlat_to_vectors(lon, lat), axis=-1
     )
     apart = np.degrees(2.0 * np.arcsin(np.minimum(chord / 2.0, 1.0)))
+    apart[(np.abs(dec) > 90.0) | (np.abs(lat) > 90.0)] = np.nan  # is no place
     if np.any(apart > _MOST_APART_DEG):  # not where one of them is NaN
         row = int(np.nanargmax(apart))
         raise InputError(

@@ -21,7 +21,7 @@ from ..sky.bins import BAND_EDGES_MEV
 from . import flags, sed, shapes
 from .history import History
 from .region import Region
-from .state import SourceResult, SourceState, SpectrumFit
+from .state import SourceResult, SpectrumFit
 
 NEW_COLUMNS = (
     ("TS", None, "Likelihood test statistic of the refit"),
@@ -74,15 +74,15 @@ def refitted(
         _fill_position(table, result)
         _fill_spectrum(table, result)
         _fill_bands(table, result)
-        if result.history is not None and result.steady is not None:
-            _fill_history(table, result.row, result.history, result.steady)
-            _fill_peak(table, result.row, result.history, result.steady, edges)
+        if result.history is not None:
+            _fill_history(table, result, result.history)
+            _fill_peak(table, result, result.history, edges)
     if period_edges_met is not None:
         for column in blank_table(len(table), len(period_edges_met) - 1, PERIOD_COLUMNS).itercols():
             table[column.name] = column
         for result in results:
-            if result.periods is not None and result.steady is not None:
-                _fill_history(table, result.row, result.periods, result.steady, "2")
+            if result.periods is not None:
+                _fill_history(table, result, result.periods, "2")
     if any(result.ellipse_deg is not None for result in results):
         _name_neighbours_anew(table, catalog)
     if results:
@@ -212,14 +212,12 @@ def _fill_bands(table: Table, result: SourceResult) -> None:
         )
 
 
-def _fill_history(
-    table: Table, row: int, history: History, steady: SourceState, mark: str = ""
-) -> None:
+def _fill_history(table: Table, result: SourceResult, history: History, mark: str = "") -> None:
     """Fluxes of the years, 100 MeV to 100 GeV as in 4FGL; limits as in `_fill_bands`.
 
     The mark is what 4FGL puts into the names of a second light curve.
     """
-    flux = sed.photon_flux(steady.values(), 1e2, 1e5)
+    row, flux = result.row, _mean_flux(result)
     limit = history.ts < 1.0
     upper = np.where(limit, (history.upper_limit - history.norm) / _UL_SIGMA, history.upper)
     table[f"Flux{mark}_History"][row] = history.norm * flux
@@ -232,12 +230,15 @@ def _fill_history(
     table[f"Unc_Frac{mark}_Variability"][row] = error
 
 
-def _fill_peak(
-    table: Table, row: int, history: History, steady: SourceState, edges_met: np.ndarray
-) -> None:
+def _mean_flux(result: SourceResult) -> float:
+    """Flux of all years, 100 MeV to 100 GeV, of the spectrum that the row states."""
+    return sed.photon_flux(_chosen(result).values, 1e2, 1e5)
+
+
+def _fill_peak(table: Table, result: SourceResult, history: History, edges_met: np.ndarray) -> None:
     if not np.isfinite(history.norm).any():
         return
-    flux = sed.photon_flux(steady.values(), 1e2, 1e5)
+    row, flux = result.row, _mean_flux(result)
     peak = int(np.nanargmax(history.norm))
     table["Flux_Peak"][row] = history.norm[peak] * flux
     table["Unc_Flux_Peak"][row] = history.upper[peak] * flux

@@ -95,7 +95,6 @@ def fit_fully(
         npred=float(source.photons().sum()),
         history=history,
         periods=periods,
-        steady=state,
         extension=extension,
     )
 

@@ -149,9 +149,8 @@ class SourceResult:
     npred : float
         Photons of the source in the sky.
     history, periods : History or None
-        Fluxes of the years, and of other spans of time, over that of `steady`; None where times
-        are not known.
-    steady : SourceState or None
+        Fluxes of the years, and of other spans of time, over that of all; None where times are not
+        known.
     extension : Extension or None
         None where it was not asked for, or of a faint candidate.
     """
@@ -168,5 +167,4 @@ class SourceResult:
     npred: float
     history: History | None = None
     periods: History | None = None
-    steady: SourceState | None = None
     extension: Extension | None = None
