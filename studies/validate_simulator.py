@@ -793,7 +793,7 @@ over a simulation that knows only gamma rays is smooth, and the clean photons do
 and the Sun, not sources. What is left is a few percent in all three fields, about what the particles are
 uncertain by. Above 20 GeV the isotropic spectrum of P8R2 is too bright over v07.
 
-![spectrum, latitude profile and one-point counts of the fields, black real and red simulated with the particles](figures/validation_fields.png)
+![spectrum, latitude profile and one-point counts of the fields, black real and orange simulated with the particles](figures/validation_fields.png)
 
 ## Two fields above 10 GeV
 
