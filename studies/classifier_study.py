@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """The classifier's table of results: each step's gain, its rivals and the ceiling, on one sky.
 
-    studies/classifier_study.py BANK TEST.npz --weights classifier-v4 -o FOLDER [--only gains]
+    studies/classifier_study.py BANK TEST.npz --weights classifier-v5 -o FOLDER [--only gains]
 
 BANK holds what one localizer finds on training skies (`fermi-unek train classifier` makes a folder
 for each localizer in its bank), TEST the candidates
@@ -461,7 +461,7 @@ def main() -> None:
     parser.add_argument("bank", type=Path)
     parser.add_argument("test", type=Path)
     parser.add_argument("--more", type=Path, nargs="*", default=[], help="test skies beside TEST")
-    parser.add_argument("--weights", default="classifier-v4")
+    parser.add_argument("--weights", default="classifier-v5")
     parser.add_argument("-o", "--output", type=Path, default=Path("classifier-study"))
     parser.add_argument("--only", choices=["shipped", "gains", "rivals"])
     parser.add_argument("--epochs", type=int, default=4, help="of the short runs")

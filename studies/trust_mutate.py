@@ -279,7 +279,7 @@ KINDS = {
         "net.safetensors", _of_package("models", "localizer-v7.safetensors"), load_localizer
     ),
     "classifier": Kind(
-        "cls.safetensors", _of_package("models", "classifier-v4.safetensors"), load_classifier
+        "cls.safetensors", _of_package("models", "classifier-v5.safetensors"), load_classifier
     ),
     "info": Kind("what.fits", lambda _: _release(_), lambda path: describe(str(path))),
 }

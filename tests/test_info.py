@@ -56,7 +56,7 @@ def test_the_truth_of_a_simulation_goes_to_evaluate():
 
 
 def test_a_model_is_told_by_its_history_without_the_folders_of_its_training():
-    told = describe("classifier-v4")
+    told = describe("classifier-v5")
     assert told.startswith("classifier; --classifier of find\n")
     assert "sha256: " in told
     assert "/work/" not in told

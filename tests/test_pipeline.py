@@ -310,7 +310,7 @@ def test_the_catalog_says_how_it_was_made(field_catalog):
     assert header["setting threshold"] == 0.2
     assert re.fullmatch("[0-9a-f]{64}", header["model sha256"])
     assert header["model model"] == "localizer-v7"
-    assert header["class model"] == "classifier-v4"
+    assert header["class model"] == "classifier-v5"
     assert header["years of photons"] == "no times"
     assert header["event type"] == "front"
     assert header["photons bin 5"] > 0

@@ -10,7 +10,7 @@ from .classifier import Classifier, ClassifierShape
 from .tables import from_header
 from .weights import find_model, read_weights, write_weights
 
-DEFAULT_CLASSIFIER = "classifier-v4"
+DEFAULT_CLASSIFIER = "classifier-v5"
 
 
 @dataclass(frozen=True)
