@@ -38,7 +38,6 @@ from fermi_unek.sky.geometry.latitude import latitude_masks
 from fermi_unek.training.classifier.augment import UNCHANGED, Changes
 from fermi_unek.training.classifier.calibrate import (
     LISTED,
-    fit_class_calibration,
     held_out_logits,
 )
 from fermi_unek.training.classifier.dataset import (
@@ -435,13 +434,19 @@ def rivals(train: Examples, test: Examples, skies: Path, epochs: int) -> list[st
     return lines
 
 
-def shipped(weights: str, test: Examples, folder: Path, recalibrate: Examples | None) -> list[str]:
-    """The shipped network: full scores into FOLDER, and its row of the table."""
+def shipped(weights: str, bank: Path, test: Examples, folder: Path) -> list[str]:
+    """A weights file: full scores into FOLDER, and its row of the table.
+
+    As in `classify`, a network that was made with another localizer than that of the BANK (whose
+    folder ends with the checksum) is not shown the numbers of the mask.
+    """
     file = load_classifier(weights)
+    if file.provenance.get("localizer sha256", "")[:8] != bank.resolve().name.rpartition("-")[2]:
+        features = test.features
+        withheld = np.full_like(features.mask, np.nan)
+        test = replace(test, features=replace(features, mask=withheld))
     logits = held_out_logits(file.network, test)
     calibration = ClassCalibration.from_mapping(file.calibration)
-    if recalibrate is not None:
-        calibration = fit_class_calibration(held_out_logits(file.network, recalibrate), recalibrate)
     chances = calibration.probabilities(logits, test.features.probability, test.lat_deg)
     against = calibration.against_bright(chances, logits, test.features.probability)
     fake = calibration.fake(against, test.lat_deg, test.bins, test.layers)
@@ -485,11 +490,10 @@ def main() -> None:
     test = load_examples([args.test, *args.more])
     lines = ["| | " + " | ".join(SHOWN) + " |", "|---" * (len(SHOWN) + 1) + "|"]
     if args.only in (None, "shipped"):
-        lines += shipped(args.weights, test, args.output, None)
+        lines += shipped(args.weights, args.bank, test, args.output)
     if args.only in (None, "gains", "rivals"):
         train = load_examples(sorted(args.bank.glob("class*-boosted-*-front-????????.npz")))
         train = train.select(np.random.default_rng(0).permutation(len(train))[: args.most])
-        train = replace(train)
         if args.only in (None, "rivals"):
             lines += rivals(train, test, args.skies, args.epochs)
         if args.only in (None, "gains"):
