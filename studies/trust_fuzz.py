@@ -17,17 +17,24 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
+try:
+    import atheris
+except ImportError:
+    atheris = None
+
+# what is imported here is followed line by line
+with atheris.instrument_imports(include=["fermi_unek"]) if atheris else nullcontext():
+    from fermi_unek.config import TrainConfig, load_yaml
+    from fermi_unek.config.region import read_region
+    from fermi_unek.errors import UnekError
+    from fermi_unek.simulate.userlist import read_user_list
+    from fermi_unek.sky.io.dss import read_selection
+    from fermi_unek.sky.io.files import open_fits, resolve_inputs
 from astropy.io import fits
 from trust_mutate import MODELS, XML
-
-from fermi_unek.config import TrainConfig, load_yaml
-from fermi_unek.config.region import read_region
-from fermi_unek.errors import UnekError
-from fermi_unek.simulate.userlist import read_user_list
-from fermi_unek.sky.io.dss import read_selection
-from fermi_unek.sky.io.files import open_fits, resolve_inputs
 
 FOLDER = Path(tempfile.mkdtemp())
 CUTS = (
@@ -101,12 +108,12 @@ TARGETS: dict[str, tuple[Callable[[bytes], object], list[bytes]]] = {
 
 def main() -> None:
     """Feed one reader for so many seconds; the faults by the line they were raised in."""
-    import atheris  # only here: the package does without
-
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("target", choices=list(TARGETS))
     parser.add_argument("--seconds", type=int, default=120)
     options = parser.parse_args()
+    if atheris is None:
+        raise SystemExit("pip install atheris")
     warnings.simplefilter("ignore")
     read, seeds = TARGETS[options.target]
     corpus = FOLDER / "corpus"
@@ -137,7 +144,6 @@ def main() -> None:
             sys.stdout.flush()
             os._exit(0)  # libFuzzer takes an exit for a crash
 
-    atheris.instrument_all()
     begun = time.monotonic()
     atheris.Setup([sys.argv[0], str(corpus), "-max_len=20000", "-verbosity=0"], once)
     atheris.Fuzz()

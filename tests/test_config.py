@@ -183,6 +183,7 @@ def test_names_that_are_none_or_of_several_places_are_refused():
         ("10,", "a part is missing"),
         ("", "a part is missing"),
         ("cel:10,20,5", "'cel' is no frame, expected one of gal, "),
+        ("5S,5,5", "Longitude angle cannot be created from a Latitude"),
         ("SMC,far", "invalid character"),
         ("icrs:13.2,-172.8,5", "must be within -90 deg <= angle <= 90 deg"),
         ("10,95,3", "must be within -90 deg <= angle <= 90 deg"),

@@ -222,6 +222,8 @@ def test_a_written_file_has_the_rights_of_any_new_file(tmp_path):
 def test_a_missing_file_a_directory_and_no_input_are_errors(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.fits: no such file"):
         read(tmp_path / "nothing.fits")
+    with pytest.raises(InputError, match="no such file"):
+        read("x" * 300)  # longer than a name can be
     with pytest.raises(InputError, match="is a directory"):
         read(tmp_path)
     with pytest.raises(InputError, match="no input file"):
@@ -412,6 +414,7 @@ def test_odd_keywords_are_passed_over():
     with pytest.raises(InputError, match="its value is 'TABLE', expected rising ranges"):
         selection_of(("ENERGY", "TABLE"))
     assert selection_of(("POS(RA,DEC)", "BOX(1,2,3,4)")).circles == ()
+    assert selection_of(("POS(RA,DEC)", "CIRCLE(83.60.2,1,25)")).circles == ()
     assert selection_of(("POS(RA,DEC)", "CIRCLE(0,0,180)")).whole_sky
     assert selection_of().label == "unknown"
 

@@ -56,6 +56,8 @@ def test_spellings_of_other_programs_are_known(text, unit, expected):
         ("cm-2 s-1", INTENSITY, "cannot be brought"),
         ("hours", "s", "unit 'hours' cannot be brought to s"),
         ("((", "deg", "cannot be brought"),
+        ("1,eV", "MeV", "unit '1,eV' cannot be brought to MeV"),
+        ("mag", "MeV", "cannot be brought"),
     ],
 )
 def test_what_is_no_unit_of_the_kind_is_refused(text, unit, told):

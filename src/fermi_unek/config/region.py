@@ -68,7 +68,11 @@ def _from_text(text: str) -> Circle:
         raise ValueError(f"has {count}, expected {FORMS}, without blanks")
     if frame is None:
         raise ValueError(f"{prefix!r} is no frame, expected one of {', '.join(FRAMES)}")
-    return _around(SkyCoord(*parts[:2], unit="deg", frame=frame), parts[2])
+    try:
+        place = SkyCoord(*parts[:2], unit="deg", frame=frame)
+    except TypeError as error:  # a latitude such as 5S where the longitude stands
+        raise ValueError(str(error)) from None
+    return _around(place, parts[2])
 
 
 def _place_of(name: str) -> SkyCoord:

@@ -78,6 +78,8 @@ def _parsed(text: str) -> u.UnitBase:
     if len(below) > 1 and "(" not in words:  # 1/cm2/s, which astropy refuses
         words = f"{above or 1}/({' '.join(below)})"
     unit = u.Unit(words)
+    if not isinstance(unit, u.UnitBase):  # of a logarithm, or of several columns
+        raise ValueError(text)
     photons = dict(zip(unit.bases, unit.powers, strict=True)).get(u.ph, 0)
     return unit / u.ph**photons if photons else unit
 

@@ -125,7 +125,7 @@ def _tell_ignored(what: str) -> None:
 
 
 def _apply_circle(selection: Selection, value: str, unit: str, where: str) -> Selection:
-    number = r"\s*([-+]?[\d.]+(?:E[-+]?\d+)?)\s*"
+    number = r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:E[-+]?\d+)?)\s*"
     circle = re.fullmatch(rf"(?:CIRCLE|ACCEPTCONE)\({number},{number},{number}\)", value.upper())
     if not circle:
         _tell_ignored(f"{where}: {value}")

@@ -81,7 +81,7 @@ def _find(name: str, folder: Path = Path()) -> Path:
     spellings += [os.path.expanduser(os.path.expandvars(spelling)) for spelling in spellings]
     for spelling in filter(None, spellings):
         for path in (Path(spelling), folder / spelling):
-            if path.exists():
+            if os.path.exists(path):  # Path.exists raises where a name is too long
                 return path
     return Path(plain)
 
@@ -118,12 +118,12 @@ def _read_list(path: Path) -> list[Path]:
 
 
 def _check_file(path: Path) -> None:
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(
             f"{path}: is a directory, expected a FITS file; name those in it, {path}/*.fits, or an "
             "@list of them"
         )
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"{path}: no such file")
 
 
