@@ -147,12 +147,18 @@ def draw_candidates(settings: Path, folder: Path) -> None:
     from fermi_unek.nets.weights import load_localizer
     from fermi_unek.training.classifier.dataset import examples_path, save_examples
     from fermi_unek.training.classifier.train import calibration_skies, training_skies
+    from fermi_unek.training.classifier.views import views_to_calibrate, views_to_train
 
     config = load_yaml(settings, TrainClassifierConfig)
-    for sky in (*training_skies(config), *calibration_skies(config)):
-        path = examples_path(folder, sky, load_localizer())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_examples(examples(), path)
+    for skies, views_of in (
+        (training_skies(config), views_to_train),
+        (calibration_skies(config), views_to_calibrate),
+    ):
+        for number, sky in enumerate(skies):
+            for view in views_of(number):
+                path = examples_path(folder, sky, view, load_localizer())
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_examples(examples(), path)
 
 
 def run(arguments: list[str]) -> str:
