@@ -62,6 +62,12 @@ class RefitConfig(Sky, Cluster, BinConfig):
         "bits 1 to 3 of Flags.",
         metavar="NAME|FILE",
     )
+    surroundings: str = setting(
+        "4FGL-DR2",
+        "4FGL release or list: what of it lies where no photons were taken shines into the field "
+        "as it is listed; 'none' for nothing. Of simulated photons nothing unless given.",
+        metavar="NAME|FILE",
+    )
     years: float | None = LIVE_YEARS
     localize: bool = setting(True, "Fit positions too; else they stay where they are.")
     index_prior: float | None = setting(

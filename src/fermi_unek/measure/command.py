@@ -16,6 +16,7 @@ from .. import __version__
 from ..catalog import Catalog, write_catalog
 from ..catalog.io import check_catalog, read_source_list
 from ..catalog.provenance import below_one_folder, without_folders
+from ..catalog.releases import release_path
 from ..config import RefitConfig
 from ..diffuse.named import DiffuseModel, choose, official
 from ..errors import ConfigError, InputError, UnekWarning
@@ -31,7 +32,7 @@ from .kept import KeptRegions, forget_regions
 from .region import Region, RegionTask, divide, make_task, try_region
 from .response import Response, build_response
 from .spectra import INDEX_MEAN
-from .start import start_states
+from .start import start_states, states_beyond
 from .state import SourceResult
 
 _BATCH = 64
@@ -70,7 +71,9 @@ def refit_to_file(
     output = check_catalog(output, overwrite)
     config = config or RefitConfig()
     before = read_source_list(catalog)
-    chosen_rows(before, config.rows)  # a name that is wrong is told at once
+    # a name that is wrong is told at once
+    chosen_rows(before, config.rows)
+    _surroundings_path(config)
     read = partial(
         read_sky,
         list(inputs),
@@ -168,7 +171,15 @@ def _fitted(
     responses = find_responses(sky, config, middle)
     dated = () if periods is None else find_responses(periods, config, middle)
     states = start_states(catalog, responses, diffuse)
-    regions = divide(vectors, np.array([state.amplitude for state in states]), inside)
+    around = _surroundings(config, sky)
+    beyond = [] if around is None else states_beyond(around, sky, vectors)
+    states += beyond
+    vectors = np.concatenate([vectors, [state.vector for state in beyond]]) if beyond else vectors
+    regions = divide(
+        vectors,
+        np.array([state.amplitude for state in states]),
+        np.concatenate([inside, np.zeros(len(beyond), bool)]),
+    )
     settings: dict[str, Any] = {
         "states": states,
         "responses": responses,
@@ -193,6 +204,22 @@ def _fitted(
         period_edges_met=None if periods is None else _year_edges(periods, config.period_s),
         fake_ts=config.fake_ts,
     )
+
+
+def _surroundings(config: RefitConfig, sky: SkyCounts) -> Catalog | None:
+    """Sources that may shine into the field; of simulated photons only where they are named."""
+    asked = "surroundings" in config.model_fields_set
+    path = _surroundings_path(config)
+    if path is None or (sky.selection.simulated and not asked):
+        return None
+    return read_source_list(path)
+
+
+def _surroundings_path(config: RefitConfig) -> Path | None:
+    name = config.surroundings
+    if name == "none":
+        return None
+    return Path(name) if Path(name).is_file() else release_path(name)
 
 
 def chosen_rows(catalog: Catalog, names: Sequence[str]) -> list[int]:

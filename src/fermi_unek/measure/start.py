@@ -7,13 +7,17 @@ from collections.abc import Sequence
 import healpy as hp
 import numpy as np
 from astropy.table import Table
+from scipy.spatial import KDTree
 
 from ..catalog import Catalog
 from ..diffuse.named import DiffuseModel
 from ..irf.instrument import FINE_EDGES_MEV, FINE_ENERGIES_MEV
+from ..sky.bins import COVERAGE_ORDER
+from ..sky.counts import SkyCounts
 from ..sky.geometry.frame import lonlat_to_vectors
 from .response import Response
 from .shapes import extents_of
+from .source import POSITION_SLACK_DEG
 from .state import SourceState
 
 _LOWEST_MEV = 900.0
@@ -55,17 +59,35 @@ def start_states(
     return states
 
 
+def states_beyond(known: Catalog, sky: SkyCounts, vectors: np.ndarray) -> list[SourceState]:
+    """Sources of a list that lie where no photons were taken, as the list has them.
+
+    Their light falls into the field all the same. Those that are no further than
+    `POSITION_SLACK_DEG` from a candidate (N, 3) are it.
+    """
+    if sky.coverage is None or not len(known) or not len(vectors):
+        return []
+    table = known.table
+    lon, lat = (np.asarray(table[name], float) for name in ("GLON", "GLAT"))
+    places = lonlat_to_vectors(lon, lat).reshape(-1, 3)
+    outside = ~sky.coverage[hp.vec2pix(2**COVERAGE_ORDER, *places.T, nest=True)]
+    near, _ = KDTree(vectors).query(places)
+    outside &= near > 2.0 * np.sin(np.radians(POSITION_SLACK_DEG) / 2.0)
+    extents = extents_of(table, known.extended)
+    found = [
+        (_of_row((lon[row], lat[row]), table[row]), extents[row]) for row in np.flatnonzero(outside)
+    ]
+    return [state.changed(extent=extent) for state, extent in found if state is not None]
+
+
 def _of_row(place: tuple[float, float], row: Table.Row) -> SourceState | None:
-    """The spectrum of a row as the list has it; None where it has none, or one with a cutoff."""
-    forms = (("LP", "LogParabola"), ("PL", "PowerLaw"))
-    for prefix, form in forms:
-        if str(row["SpectrumType"]).strip() != form:
-            continue
-        density, index = (float(row[f"{prefix}_{name}"]) for name in ("Flux_Density", "Index"))
-        beta = float(row["LP_beta"]) if prefix == "LP" else 0.0
-        pivot = float(row["Pivot_Energy"])
-        if density > 0 and np.isfinite([density, index, beta, pivot]).all():
-            return SourceState(*place, density, index, beta, pivot)
+    """The spectrum of a row as the list has it, of a cutoff the log parabola; None of none."""
+    prefix = "PL" if str(row["SpectrumType"]).strip() == "PowerLaw" else "LP"
+    density, index = (float(row[f"{prefix}_{name}"]) for name in ("Flux_Density", "Index"))
+    beta = float(row["LP_beta"]) if prefix == "LP" else 0.0
+    pivot = float(row["Pivot_Energy"])
+    if density > 0 and np.isfinite([density, index, beta, pivot]).all():
+        return SourceState(*place, density, index, beta, pivot)
     return None
 
 

@@ -148,16 +148,18 @@ def search(
     from ..measure import refit_catalog
 
     with stage(f"measuring {len(catalog)} candidates"):
-        return refit_catalog(catalog, sky, _refit_config(config), output=output, progress=progress)
+        settings = _refit_config(config, models.reference is not None)
+        return refit_catalog(catalog, sky, settings, output=output, progress=progress)
 
 
-def _refit_config(config: FindConfig) -> RefitConfig:
+def _refit_config(config: FindConfig, looked_up: bool) -> RefitConfig:
     """What a search's settings say of the fit at its end."""
     return RefitConfig(
         exposure=() if config.exposure is None else (config.exposure,),
         diffuse=Path(config.diffuse) if Path(config.diffuse).is_file() else None,
         iso=config.iso,
         extension=config.extension,
+        surroundings=config.reference if looked_up else "none",
     )
 
 
