@@ -17,9 +17,9 @@ SKIES, YEARS = 24, 1.0
 PLACE, SMALL = PLACES[0], (200.0, 50.0, 4.0)
 
 
-def placed(rng, start):
+def placed(rng, start, circle=SMALL):
     """Offset (2,) of the place from the true one, degrees, its ellipse and the gain of the move."""
-    sky = simulate_counts(sky_model(), YEARS, rng, SMALL)
+    sky = simulate_counts(sky_model(), YEARS, rng, circle)
     states = [
         SourceState(*place, 1e-4 * flux) for place, flux in ((start, 2e-9), (PLACES[1], 1e-9))
     ]
@@ -44,6 +44,19 @@ def test_ellipses_hold_as_many_true_places_as_they_say():
     square = (away / radius * RADIUS_68) ** 2
     assert abs(square.mean() - 2.0) < 4.0 * 2.0 / np.sqrt(SKIES)
     assert 0.45 < np.mean(away < radius) < 0.9
+
+
+def test_near_the_rim_places_are_not_drawn_into_the_field():
+    """Towards the middle more of a source's light is inside, for which it has to pay."""
+    rng = np.random.default_rng(4)
+    found = [placed(rng, PLACE, (PLACE[0], PLACE[1] - 3.5, 4.0)) for _ in range(SKIES)]
+    pulls = [
+        offset[1] / np.sqrt(ellipse[0] * ellipse[1]) * RADIUS_68
+        for offset, ellipse, _ in found
+        if ellipse is not None
+    ]
+    assert len(pulls) > 0.8 * SKIES
+    assert abs(np.mean(pulls)) < 3.0 / np.sqrt(len(pulls))
 
 
 def test_the_fit_finds_its_way_and_a_place_too_far_off_stays_where_it_is():

@@ -77,7 +77,9 @@ class RefitConfig(Sky, Cluster, BinConfig):
         gt=0.0,
     )
     scatter: bool = setting(
-        True, "Errors hold how much the residuals of a region scatter beyond the photons' noise."
+        True,
+        "Errors hold how much the residuals of a region scatter beyond the noise of photons, and "
+        "that of Flux1000 that a power law may be curved.",
     )
     history: Cadence = setting(
         "year",

@@ -161,7 +161,7 @@ def _fill_spectrum(table: Table, result: SourceResult) -> None:
     table["SpectrumType"][row] = "LogParabola" if result.state.beta else "PowerLaw"
     table["Pivot_Energy"][row] = result.power_law.values["reference"]
     table["Npred"][row] = result.npred
-    flux, error = sed.with_error(chosen, lambda v: sed.photon_flux(v, 1e3, 1e5))
+    flux, error = sed.with_error(result.loose or chosen, lambda v: sed.photon_flux(v, 1e3, 1e5))
     table["Flux1000"][row], table["Unc_Flux1000"][row] = flux, error
     table["Flux1000_UL95"][row] = flux * result.upper_limit
     energy = sed.with_error(chosen, lambda v: sed.energy_flux(v, 1e2, 1e5))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -43,6 +43,7 @@ def fit_fully(
     expected: np.ndarray,
     information: np.ndarray,
     ellipse: Ellipse | None,
+    usual_beta: float | None = None,
     history: History | None = None,
     periods: History | None = None,
     extension: Extension | None = None,
@@ -62,6 +63,9 @@ def fit_fully(
     information : array (C, C)
         What is known of the photons of the source; see `RegionModel.information`.
     ellipse : Ellipse or None
+    usual_beta : float, optional
+        How curved spectra usually are, standard deviation of LP_beta: a power law's error of
+        Flux1000 holds that it may be as curved.
     history, periods : History, optional
         Of years and of other spans of time.
     extension : Extension, optional
@@ -77,10 +81,13 @@ def fit_fully(
         curved = _fit_curved(source, log_parabola, 0.05, power, information)
         if curved is not None and power.stat - curved.stat > TS_CURVED:
             chosen = curved
+    loose = None
     if chosen is power:
-        source.set_spectrum(
-            power_law(*(power.values[n] for n in ("amplitude", "index", "reference")))
-        )
+        plain = [power.values[name] for name in ("amplitude", "index", "reference")]
+        if usual_beta is not None and not faint:
+            source.set_spectrum(log_parabola(plain[0], plain[1], 0.0, plain[2]))
+            loose = spectrum_fit(source, information, {"beta": usual_beta})
+        source.set_spectrum(power_law(plain[0], plain[1], plain[2]))
     ts = max(-chosen.stat, 0.0)
     return SourceResult(
         row=row,
@@ -89,6 +96,7 @@ def fit_fully(
         power_law=power,
         log_parabola=curved,
         cutoff=cutoff,
+        loose=loose,
         ellipse_deg=ellipse,
         bands=fit_bands(model, number, source, expected),
         upper_limit=_upper_limit(source) if ts < TS_LIMIT else np.nan,
@@ -157,11 +165,13 @@ def _fit_curved(
     return None
 
 
-def spectrum_fit(source: SourceLikelihood, information: np.ndarray) -> SpectrumFit:
+def spectrum_fit(
+    source: SourceLikelihood, information: np.ndarray, spreads: Mapping[str, float] | None = None
+) -> SpectrumFit:
     """The present spectrum of a source with its errors, all else free.
 
     What is known of its photons, by the change of the photons with its parameters, is what is
-    known of these.
+    known of these; spreads are standard deviations of parameters that are known beforehand.
     """
     parameters = list(source.spectral.parameters)
     free = [p for p in parameters if not p.frozen]
@@ -177,10 +187,9 @@ def spectrum_fit(source: SourceLikelihood, information: np.ndarray) -> SpectrumF
         parameter.value = kept
         slopes.append((sides[0] - sides[1]) / (2.0 * step))
     matrix = np.array(slopes) @ information @ np.array(slopes).T
-    prior = source.prior
+    spreads = spreads or ({} if source.prior is None else {"index": source.prior[1]})
     for k, parameter in enumerate(free):
-        if parameter.name == "index" and prior is not None:
-            matrix[k, k] += prior[1] ** -2.0
+        matrix[k, k] += spreads.get(parameter.name, np.inf) ** -2.0
     scale = 1.0 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
     scaled = matrix * np.outer(scale, scale)
     known = bool(np.isfinite(scaled).all())  # a fit that ran away has no second derivatives

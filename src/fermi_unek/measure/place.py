@@ -24,6 +24,7 @@ Ellipse = tuple[float, float, float]
 _STEPS, _HALVINGS = 20, 6
 _CONVERGED_SIGMA = 0.05
 _DIFFERENCE_DEG = 0.01
+_COST_STEP_DEG = 0.1
 
 
 def localise(
@@ -58,7 +59,14 @@ class _LightAround:
         self._east = np.array([-np.sin(lon), np.cos(lon), 0.0])
         self._north = np.cross(self._here, self._east)
         self._source, self._profiles = source, source.profiles()
-        self._photons = source.photons()[source.channel]
+        photons = source.photons()
+        self._photons = photons[source.channel]
+        around = [
+            photons @ source.cost_at(self.vector(side), self._profiles)
+            for side in _COST_STEP_DEG * np.concatenate([np.eye(3)[:2], -np.eye(3)[:2]])
+        ]
+        self._cost = float(photons @ source.cost)
+        self._cost_slopes = (np.array(around[:2]) - around[2:]) / (2.0 * _COST_STEP_DEG)
 
     def vector(self, place: np.ndarray) -> np.ndarray:
         """Galactic unit vector (3,) so many degrees east and north."""
@@ -71,6 +79,14 @@ class _LightAround:
         image = self._source.image_at(self.vector(place), self._profiles)
         return np.asarray(place[2] * self._photons * image)
 
+    def cost(self, place: np.ndarray) -> float:
+        """Photons that are expected inside of the data, less what faint pixels make up for."""
+        return float(place[2] * (self._cost + self._cost_slopes @ place[:2]))
+
+    def cost_slopes(self, place: np.ndarray) -> np.ndarray:
+        """Change (3,) of the cost with each part of a place."""
+        return np.array([*(place[2] * self._cost_slopes), self.cost(place) / place[2]])
+
     def slopes(self, place: np.ndarray) -> np.ndarray:
         """Change (3, n) of the photons with each part of a place."""
         sides = _DIFFERENCE_DEG * np.eye(3)[:2]
@@ -82,11 +98,10 @@ class _LightAround:
 
 def _best(source: SourceLikelihood, light: _LightAround) -> tuple[np.ndarray, np.ndarray]:
     """Degrees east and north and factor of the flux (3,); covariance (2, 2) of the first two."""
-    cost = np.array([0.0, 0.0, float(source.photons() @ source.cost)])
 
     def gain(place: np.ndarray) -> float:
         """Logarithm of the likelihood, up to a constant."""
-        return float(source.counts @ np.log(source.others + light(place)) - cost @ place)
+        return float(source.counts @ np.log(source.others + light(place))) - light.cost(place)
 
     place = np.array([0.0, 0.0, 1.0])
     value = gain(place)
@@ -95,7 +110,7 @@ def _best(source: SourceLikelihood, light: _LightAround) -> tuple[np.ndarray, np
         ratio = source.counts / (source.others + light(place))
         information = (slopes * ratio**2 / np.maximum(source.counts, 1.0)) @ slopes.T
         covariance = np.linalg.pinv(information)
-        step = covariance @ (slopes @ ratio - cost)
+        step = covariance @ (slopes @ ratio - light.cost_slopes(place))
         step[:2] *= min(1.0, 0.5 * POSITION_SLACK_DEG / max(np.hypot(*step[:2]), 1e-12))
         for _ in range(_HALVINGS):
             new = place + step

@@ -38,6 +38,9 @@ TS_SHAPED = 100.0
 The light of a pulsar that is taken for a power law is wrong at both ends of the spectrum, which
 moves its neighbours and the place where it is seen itself."""
 
+USUAL_BETA = 0.28
+"""Root mean square of LP_beta in 4FGL-DR2, its bound of 1 apart."""
+
 
 @dataclass(frozen=True)
 class Region:
@@ -83,7 +86,8 @@ class RegionTask:
     moving : bool
         Whether positions are fitted.
     scatter : bool
-        Whether errors hold how much the residuals of the region scatter.
+        Whether errors hold how much the residuals of the region scatter, and that a power law
+        may be curved.
     widened, dated : frozenset of int
         Rows of which the extension is fitted, and those with light curves of other periods.
     """
@@ -229,6 +233,7 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
                 expected=expected,
                 information=information,
                 ellipse=ellipses[number],
+                usual_beta=USUAL_BETA if task.scatter else None,
                 history=yearly.get(number),
                 periods=periods.get(number),
                 extension=extensions.get(number),

@@ -74,11 +74,9 @@ class SourceLikelihood:
         self.counts = data.counts[self.rows]
         self.others = others[self.rows]
         self.image = model.images[number][self.rows]
-        rest = ~seen
-        faint = data.counts[rest] / others[rest] * model.images[number][rest]
-        # a straight line: what a photon of the source more changes, but for the pixels gone through
-        self._line = np.bincount(data.channel[rest], faint, data.n_channels)
-        self.cost = model.contained[number] - self._line
+        self._rest = np.flatnonzero(~seen)
+        self._ratio = data.counts[self._rest] / others[self._rest]
+        self.cost = self._cost(model.contained[number], model.images[number][self._rest])
         self.base = float(self.counts @ np.log(self.others))
         self.per_flux = model.per_flux(number)
         self.prior = model.prior
@@ -116,13 +114,26 @@ class SourceLikelihood:
         """The image (n,) as it were somewhere else."""
         return self._model.data.image(vector, profiles, self.rows, self._size_deg)
 
+    def _cost(self, contained: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """What a photon more in each channel (C,) costs, but for the pixels gone through.
+
+        In all others the likelihood is a straight line in the photons.
+        """
+        channel = self._model.data.channel[self._rest]
+        return contained - np.bincount(channel, self._ratio * image, len(contained))
+
+    def cost_at(self, vector: np.ndarray, profiles: np.ndarray) -> np.ndarray:
+        """`cost` as it were somewhere else: nearer to the rim less of the light is inside."""
+        data, size = self._model.data, self._size_deg
+        image = data.image(vector, profiles, self._rest, size)
+        return self._cost(data.contained(vector, profiles, size), image)
+
     def set_extent(self, extent: Extent | None) -> None:
         """Take another extent."""
         self._extent = extent
         profiles = self.profiles()
         self.image = self.image_at(self.vector, profiles)
-        contained = self._model.data.contained(self.vector, profiles, self._size_deg)
-        self.cost = contained - self._line
+        self.cost = self.cost_at(self.vector, profiles)
 
     @property
     def _size_deg(self) -> float:

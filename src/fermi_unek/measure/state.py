@@ -140,6 +140,9 @@ class SourceResult:
     power_law : SpectrumFit
     log_parabola, cutoff : SpectrumFit or None
         Position and neighbours' spectra as with the power law; None for faint candidates.
+    loose : SpectrumFit or None
+        The power law that was chosen as a log parabola without curvature, of which as much is
+        unknown as is usual: for the error of Flux1000. None where that is of photons alone.
     ellipse_deg : tuple of three floats or None
         68% semimajor and semiminor axis and position angle from celestial north, degrees; None
         where the position was not refined.
@@ -161,6 +164,7 @@ class SourceResult:
     power_law: SpectrumFit
     log_parabola: SpectrumFit | None
     cutoff: SpectrumFit | None
+    loose: SpectrumFit | None
     ellipse_deg: tuple[float, float, float] | None
     bands: tuple[BandFit, ...]
     upper_limit: float
