@@ -46,6 +46,9 @@ class RegionModel:
         Free parameters of the spectrum of each free source: 1 (flux), 2 (and index), 3 (and beta).
     background : array (3,)
         Norm and tilt of the Galactic emission, norm of the isotropic.
+    light, inside : arrays (K, P), (K, C)
+        Of each component, the free sources, the Galactic and the isotropic emission, what falls
+        into each pixel and into all: parts of the photons of a source, photons of the diffuse.
     """
 
     def __init__(
@@ -59,8 +62,9 @@ class RegionModel:
         self.shapes = [1] * free
         self.background = np.array([1.0, 0.0, 1.0])
         self.background_free = True
-        self.images = np.zeros((free, len(data.counts)))
-        self.contained = np.zeros((free, data.n_channels))
+        self.light = np.concatenate([np.zeros((free, len(data.counts))), data.diffuse])
+        self.inside = np.concatenate([np.zeros((free, data.n_channels)), data.diffuse_total])
+        self.images, self.contained = self.light[:free], self.inside[:free]
         self.frozen = np.zeros(len(data.counts))
         self.frozen_total = np.zeros(data.n_channels)
         vectors = np.array([state.vector for state in states]).reshape(-1, 3)
@@ -115,19 +119,20 @@ class RegionModel:
 
     def expected(self) -> np.ndarray:
         """Photons (P,) of everything in each pixel."""
-        channel = self.data.channel
-        total = self.frozen.copy()
-        for factor, image in zip(self.diffuse_factors(), self.data.diffuse, strict=True):
-            total += factor[channel] * image
-        for photons, image in zip(self.photons, self.images, strict=True):
-            total += photons[channel] * image
+        total, factors = self.frozen.copy(), self._factors()
+        for c in range(self.data.n_channels):
+            part = slice(*self.data.edges[c : c + 2])
+            total[part] += factors[:, c] @ self.light[:, part]
         return np.maximum(total, _LEAST)
+
+    def _factors(self) -> np.ndarray:
+        """Factors (K, C) on the light of each component."""
+        return np.concatenate([self.photons.reshape(self.free, self.data.n_channels), self.diffuse_factors()])
 
     def stat(self, expected: np.ndarray | None = None) -> float:
         """Twice the negative log-likelihood, up to a constant."""
         expected = self.expected() if expected is None else expected
-        total = self.frozen_total.sum() + (self.diffuse_factors() * self.data.diffuse_total).sum()
-        total += (self.photons * self.contained).sum()
+        total = self.frozen_total.sum() + (self._factors() * self.inside).sum()
         return float(2.0 * (total - self.data.counts @ np.log(expected)))
 
     def penalty(self) -> float:
@@ -152,10 +157,6 @@ class RegionModel:
             result[s] = -2.0 * (counts @ lost + self.photons[s] @ self.contained[s])
         return result
 
-    def _components(self) -> tuple[np.ndarray, np.ndarray]:
-        images = np.concatenate([self.images, self.data.diffuse])
-        return images, np.concatenate([self.contained, self.data.diffuse_total])
-
     def grams(self, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Second and first derivatives for the photons of each component in each channel.
 
@@ -163,18 +164,17 @@ class RegionModel:
         -------
         curvature : array (C, K, K)
         slope : array (C, K)
-            K are the free sources, the Galactic and the isotropic emission.
+            K are the components.
         """
-        images, totals = self._components()
         ratio = self.data.counts / expected
         weight = ratio / expected
-        curvature = np.empty((self.data.n_channels, len(images), len(images)))
-        slope = np.empty((self.data.n_channels, len(images)))
+        curvature = np.empty((self.data.n_channels, len(self.light), len(self.light)))
+        slope = np.empty((self.data.n_channels, len(self.light)))
         for c in range(self.data.n_channels):
             part = slice(*self.data.edges[c : c + 2])
-            block = images[:, part]
+            block = self.light[:, part]
             curvature[c] = (block * weight[part]) @ block.T
-            slope[c] = block @ ratio[part] - totals[:, c]
+            slope[c] = block @ ratio[part] - self.inside[:, c]
         return curvature, slope
 
     def derivatives(self) -> tuple[list[int], np.ndarray]:

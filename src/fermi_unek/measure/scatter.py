@@ -26,6 +26,7 @@ PLACES = 100
 """Places at which the residuals of a region are looked at, up to twice as many."""
 
 _NSIDE = 64
+_AT_ONCE = 25  # places, of which all pixels are held
 _LEAST_PLACES = 10
 _MOST_USUAL = 0.5
 _LEAST_KNOWN = 0.3  # of what is known of a flux when all others are
@@ -71,44 +72,46 @@ def scatter_of(model: RegionModel, radius_deg: float, expected: np.ndarray) -> S
     vectors = np.stack(hp.pix2vec(_NSIDE, places, nest=True), axis=-1)
     curvature, _ = model.grams(expected)
     covariance = inverse(model.system(curvature))
-    found = [residual(model, v, profiles, templates, covariance, expected) for v in vectors]
-    return Scatter(templates, covariance_beyond_noise([f for f in found if f is not None]))
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for some in np.array_split(vectors, -(-len(vectors) // _AT_ONCE)):
+        found += residuals(model, some, profiles, templates, covariance, expected)
+    return Scatter(templates, covariance_beyond_noise(found))
 
 
-def residual(
+def residuals(
     model: RegionModel,
-    vector: np.ndarray,
+    vectors: np.ndarray,
     profiles: np.ndarray,
     templates: np.ndarray,
     covariance: np.ndarray,
     expected: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Factors (G,) on the templates at some place, and what is known of them (G, G).
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Factors (G,) on the templates at places (N, 3), and what is known of them (G, G).
 
-    Everything else is free at the same time, to first order. None where the data do not tell
-    them from what is known.
+    Everything else is free at the same time, to first order. Places at which the data do not tell
+    them from what is known are left out.
     """
     data = model.data
-    image = data.image(vector, profiles)
-    lit = np.flatnonzero(image)
-    channel, image = data.channel[lit], image[lit]
-    ratio = data.counts[lit] / expected[lit]
-    contained = data.contained(vector, profiles)
-    slope = np.bincount(channel, ratio * image, data.n_channels) - contained
-    weight = ratio / expected[lit] * image
-    own = np.bincount(channel, weight * image, data.n_channels)
+    ratio = data.counts / expected
+    images = np.stack([data.image(vector, profiles) for vector in vectors])
+    contained = np.stack([data.contained(vector, profiles) for vector in vectors])
     owners, slopes = model.derivatives()
-    components = np.concatenate([model.images[:, lit], data.diffuse[:, lit]]) * weight
-    starts = np.searchsorted(channel, np.arange(data.n_channels + 1))
-    across = np.stack(
-        [components[:, a:z].sum(axis=1) for a, z in zip(starts[:-1], starts[1:], strict=True)]
-    )
-    cross = templates.T @ (across[:, owners] * slopes)
-    alone = np.diag(own @ templates**2)
-    known = alone - cross @ covariance @ cross.T
-    if not np.all(np.diag(known) > _LEAST_KNOWN * np.diag(alone)):
-        return None
-    return np.linalg.solve(known, templates.T @ slope), known
+    found = []
+    size = len(vectors), data.n_channels
+    slope, own, across = np.zeros(size), np.zeros(size), np.zeros((*size, len(model.light)))
+    for c in range(data.n_channels):
+        part = slice(*data.edges[c : c + 2])
+        image, weight = images[:, part], ratio[part] / expected[part]
+        slope[:, c] = image @ ratio[part] - contained[:, c]
+        own[:, c] = image**2 @ weight
+        across[:, c] = (image * weight) @ model.light[:, part].T
+    for steepness, curvature, shared in zip(slope, own, across, strict=True):
+        cross = templates.T @ (shared[:, owners] * slopes)
+        alone = np.diag(curvature @ templates**2)
+        known = alone - cross @ covariance @ cross.T
+        if np.all(np.diag(known) > _LEAST_KNOWN * np.diag(alone)):
+            found.append((np.linalg.solve(known, templates.T @ steepness), known))
+    return found
 
 
 def covariance_beyond_noise(found: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
