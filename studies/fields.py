@@ -22,14 +22,14 @@ ERROR_DEG = 0.03
 def photons_of(
     model: SkyModel,
     years: float,
-    region: tuple[float, float, float],
+    region: tuple[float, float, float] | None,
     rng: np.random.Generator,
     folder: Path,
     *,
     factors: np.ndarray | None = None,
     yearly: bool = False,
 ) -> SkyCounts:
-    """Photons of a circle (Galactic degrees) as they are read from a photon file."""
+    """Photons of a circle (Galactic degrees), or of the sky, as they are read from a file."""
     photons = simulate_photons(model, years, rng, region, factors=factors)
     path = write_ft1(photons, folder / "photons.fits", rng)
     return read_sky(path, rng=rng, yearly=yearly, fine=True)

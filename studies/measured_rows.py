@@ -1,13 +1,13 @@
 """What `refit` says of sources whose truth is known: fluxes, ellipses, steadiness.
 
     PYTHONPATH=src python studies/measured_rows.py [--off 4] [--plane 2] [--seed 1] [--margin 2]
-        [--output FILE]
+        [--sky] [--workers 2] [--output FILE]
 
 Fields of ten years of FRONT photons, circles of 8 degrees off the plane and on it: 4FGL-DR2 with
 its faint tail over v07, all of it steady. The fit starts from the sources of ideal TS above 25 at
 their true places, has the diffuse model that the field was made with, and holds such sources beyond
 the rim as they are, which shine into the field. Sources within ``--margin`` degrees of the rim are
-not counted.
+not counted. With ``--sky`` it is the whole sky at once, and what the fit took is printed.
 Printed are, off the plane and at |b| < 5, the pulls of Flux1000 by ideal TS, the share of true
 places inside of the ellipses that the fit made, TS over the ideal one, of Variability_Index the
 probability (Kolmogorov-Smirnov) of a chi-square of one degree less than there are years, and
@@ -17,6 +17,7 @@ fluxes of bands and years without an upper error.
 from __future__ import annotations
 
 import argparse
+import resource
 import tempfile
 import time
 import warnings
@@ -28,14 +29,17 @@ from astropy.table import Table, hstack, vstack
 from fields import ERROR_DEG, listed, photons_of, separation_deg
 from scipy.stats import chi2, kstest
 
+from fermi_unek.catalog import Catalog
 from fermi_unek.config import RefitConfig
 from fermi_unek.diffuse.named import choose
 from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.measure import refit_catalog
+from fermi_unek.progress import bar
 from fermi_unek.simulate.population import dr2_population
-from fermi_unek.simulate.skymodel import build_sky_model
+from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
 from fermi_unek.simulate.truth import truth_table
 
+WHO = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 YEARS, RADIUS_DEG, BACKGROUND = 10.0, 8.0, "v07"
 LEAST_TS = 25.0
 PLANE_DEG = 5.0
@@ -52,19 +56,15 @@ def main() -> None:
     parser.add_argument("--plane", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--margin", type=float, default=2.0)
+    parser.add_argument("--sky", action="store_true")
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--output", type=Path, help="table of the rows beside the truth (.ecsv)")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    found, start = [], time.process_time()
-    for number in range(options.off + options.plane):
-        rng = np.random.default_rng([options.seed, number])
-        lat = rng.choice([-1.0, 1.0]) * rng.uniform(25.0, 75.0)
-        if number >= options.off:
-            lat = rng.uniform(-1.0, 1.0)
-        found.append(fit_field(rng, (rng.uniform(0.0, 360.0), lat), options.margin))
-        print(f"field {number} at b = {lat:.0f}: {len(found[-1])} sources", flush=True)
-    rows = vstack(found)
-    print(f"{(time.process_time() - start) / len(rows):.1f} core-seconds a source, simulation too")
+    if options.sky:
+        rows = fit_sky(np.random.default_rng([options.seed, 10**6]), options.workers)
+    else:
+        rows = fit_fields(options)
     if options.output is not None:
         rows.write(options.output, overwrite=True)
     on_plane = np.abs(rows["true_GLAT"]) < PLANE_DEG
@@ -72,29 +72,83 @@ def main() -> None:
     report(f"|b| < {PLANE_DEG:g}", rows[on_plane])
 
 
+def fit_fields(options: argparse.Namespace) -> Table:
+    """What was measured of the sources of all fields beside what is true."""
+    found = []
+    for number in range(options.off + options.plane):
+        rng = np.random.default_rng([options.seed, number])
+        lat = rng.choice([-1.0, 1.0]) * rng.uniform(25.0, 75.0)
+        if number >= options.off:
+            lat = rng.uniform(-1.0, 1.0)
+        found.append(fit_field(rng, (rng.uniform(0.0, 360.0), lat), options.margin))
+        print(f"field {number} at b = {lat:.0f}: {len(found[-1])} sources", flush=True)
+    return vstack(found)
+
+
+def fit_sky(rng: np.random.Generator, workers: int) -> Table:
+    """The same of a whole sky; prints what the fit took."""
+    diffuse = choose(BACKGROUND)
+    model = build_sky_model(dr2_population(rng), diffuse, load_instrument())
+    truth = true_sources(model)
+    catalog = listed(places_of(truth))
+    with tempfile.TemporaryDirectory() as folder:
+        sky = photons_of(model, YEARS, None, rng, Path(folder), yearly=True)
+    config = RefitConfig(background=BACKGROUND, workers=workers)
+    start, used = time.time(), core_seconds()
+    after = refit_catalog(catalog, sky, config, diffuse=diffuse, progress=bar)
+    used = core_seconds() - used
+    peak = sum(resource.getrusage(who).ru_maxrss for who in WHO) / 2**20
+    print(
+        f"{len(truth)} sources, {workers} workers: {(time.time() - start) / 60:.1f} minutes, "
+        f"{used / len(truth):.2f} core-seconds a source, at most {peak:.1f} GB (largest worker and "
+        "this process, with the photons)"
+    )
+    return beside_truth(after, truth, catalog)
+
+
 def fit_field(rng: np.random.Generator, centre: tuple[float, float], margin_deg: float) -> Table:
     """What was measured of the sources of one field beside what is true."""
     diffuse = choose(BACKGROUND)
     model = build_sky_model(dr2_population(rng), diffuse, load_instrument())
-    truth = truth_table(model, YEARS)
-    truth = truth[truth["Ideal_TS"] > LEAST_TS]
-    truth.meta.clear()
+    truth = true_sources(model)
     away = separation_deg(truth, centre)
     around, truth = truth[(away > RADIUS_DEG) & (away < 3.0 * RADIUS_DEG)], truth[away < RADIUS_DEG]
-    places = list(zip(truth["GLON"].tolist(), truth["GLAT"].tolist(), strict=True))
-    catalog = listed(places)
-    order = [int(np.argmin(separation_deg(catalog.table, place))) for place in places]
+    catalog = listed(places_of(truth))
     with tempfile.TemporaryDirectory() as folder:
         sky = photons_of(model, YEARS, (*centre, RADIUS_DEG), rng, Path(folder), yearly=True)
         beyond = Path(folder) / "around.fits"
         around.write(beyond)
         config = RefitConfig(background=BACKGROUND, surroundings=str(beyond))
         after = refit_catalog(catalog, sky, config, diffuse=diffuse)
+    rows = beside_truth(after, truth, catalog)
+    return rows[separation_deg(truth, centre) < RADIUS_DEG - margin_deg]
+
+
+def true_sources(model: SkyModel) -> Table:
+    """Those of a sky that are listed."""
+    truth = truth_table(model, YEARS)
+    truth.meta.clear()
+    return truth[truth["Ideal_TS"] > LEAST_TS]
+
+
+def places_of(truth: Table) -> list[tuple[float, float]]:
+    """Galactic degrees of true sources."""
+    return list(zip(truth["GLON"].tolist(), truth["GLAT"].tolist(), strict=True))
+
+
+def beside_truth(after: Catalog, truth: Table, before: Catalog) -> Table:
+    """Measured rows and true ones in columns ``true_*``, in the order of the truth."""
+    order = [int(np.argmin(separation_deg(before.table, place))) for place in places_of(truth)]
     true = truth[["GLON", "GLAT", "RAJ2000", "DEJ2000", "Flux1000", "Ideal_TS"]]
     for name in true.colnames:
         true.rename_column(name, f"true_{name}")
-    rows = hstack([after.table[list(COLUMNS)][order], true])
-    return rows[separation_deg(truth, centre) < RADIUS_DEG - margin_deg]
+    return hstack([after.table[list(COLUMNS)][order], true])
+
+
+def core_seconds() -> float:
+    """Of this process and its workers so far."""
+    used = [resource.getrusage(who) for who in WHO]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def report(name: str, rows: Table) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..irf.instrument import FINE_ENERGIES_MEV
 from .data import RegionData
-from .spectra import MAX_CURVATURE, MAX_INDEX
+from .spectra import MAX_CURVATURE, MAX_INDEX, USUAL_BETA
 from .state import SourceState
 
 BACKGROUND_MEV = 1000.0
@@ -127,7 +127,9 @@ class RegionModel:
 
     def _factors(self) -> np.ndarray:
         """Factors (K, C) on the light of each component."""
-        return np.concatenate([self.photons.reshape(self.free, self.data.n_channels), self.diffuse_factors()])
+        return np.concatenate(
+            [self.photons.reshape(self.free, self.data.n_channels), self.diffuse_factors()]
+        )
 
     def stat(self, expected: np.ndarray | None = None) -> float:
         """Twice the negative log-likelihood, up to a constant."""
@@ -136,15 +138,20 @@ class RegionModel:
         return float(2.0 * (total - self.data.counts @ np.log(expected)))
 
     def penalty(self) -> float:
-        """What free indices pay for being unusual; see `config.RefitConfig`."""
-        if self.prior is None:
-            return 0.0
-        mean, spread = self.prior
-        return sum(
-            ((state.index - mean) / spread) ** 2
-            for state, shape in zip(self.states, self.shapes, strict=False)
-            if shape == 2
-        )
+        """What free spectra pay for being unusual; see `config.RefitConfig`."""
+        away, weight = self._priors()
+        return float(away**2 @ weight)
+
+    def _priors(self) -> tuple[np.ndarray, np.ndarray]:
+        """How far each free parameter (J,) is from what is usual, and what is known of it."""
+        away, weight = np.zeros((2, len(self.names())))
+        for k, (s, name) in enumerate(self.names()):
+            if name == "index" and self.prior is not None:
+                away[k] = self.states[s].index - self.prior[0]
+                weight[k] = self.prior[1] ** -2.0
+            elif name == "beta":
+                away[k], weight[k] = self.states[s].beta, USUAL_BETA**-2.0
+        return away, weight
 
     def gains(self, expected: np.ndarray | None = None) -> np.ndarray:
         """TS (free,) of each source, all else as it is."""
@@ -261,20 +268,13 @@ class RegionModel:
         matrix = np.einsum(
             "cij,ci,cj->ij", curvature[:, owners][:, :, owners], slopes, slopes, optimize=True
         )
-        for k, (s, name) in enumerate(self.names()):
-            if name == "index" and self.shapes[s] == 2 and self.prior is not None:
-                matrix[k, k] += self.prior[1] ** -2.0
         # a source that is not there has no slope to fit
-        return matrix + np.diag(np.full(len(matrix), 1e-12 * np.abs(matrix).max()))
+        return matrix + np.diag(self._priors()[1] + 1e-12 * np.abs(matrix).max())
 
     def _gradient(self, slope: np.ndarray) -> np.ndarray:
         owners, slopes = self.derivatives()
-        gradient = np.einsum("ci,ci->i", slope[:, owners], slopes)
-        for k, (s, name) in enumerate(self.names()):
-            if name == "index" and self.shapes[s] == 2 and self.prior is not None:
-                mean, spread = self.prior
-                gradient[k] -= (self.states[s].index - mean) / spread**2
-        return gradient
+        away, weight = self._priors()
+        return np.asarray(np.einsum("ci,ci->i", slope[:, owners], slopes) - away * weight)
 
     def names(self) -> list[tuple[int, str]]:
         """Source and name of each free parameter."""

@@ -50,6 +50,29 @@ def localise(
     return moved, _ellipse(covariance, lon, lat)
 
 
+def widened(
+    ellipse: Ellipse, photons: np.ndarray, alone: np.ndarray, information: np.ndarray
+) -> Ellipse:
+    """An ellipse of the noise of photons, as large as neighbours and unlisted sources make it.
+
+    Their light is uneven on the scale of the PSF, to which a place is less sensitive than a flux:
+    of a Gaussian PSF, what is added to the variance by half as much.
+
+    Parameters
+    ----------
+    ellipse : Ellipse
+    photons : array (C,)
+        Of the source.
+    alone : array (C,)
+        What is known of them, all else held.
+    information : array (C, C)
+        The same with all that may be wrong; see `RegionModel.information`.
+    """
+    more = (alone @ photons**2) / max(float(photons @ information @ photons), 1e-300)
+    scale = float(np.sqrt(0.5 * (1.0 + max(more, 1.0))))
+    return ellipse[0] * scale, ellipse[1] * scale, ellipse[2]
+
+
 class _LightAround:
     """Photons of a source in the pixels around it, moved to the east and north of its place."""
 

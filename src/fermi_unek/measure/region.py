@@ -15,9 +15,10 @@ from .extent import Extension
 from .fit import TS_FREE_INDEX, fit_fully
 from .history import histories
 from .model import RegionModel
-from .place import TS_LOCALISE, Ellipse, localise
+from .place import TS_LOCALISE, Ellipse, localise, widened
 from .response import Response
 from .scatter import scatter_of
+from .spectra import USUAL_BETA
 from .state import SourceResult, SourceState
 
 REGION_NSIDE = 4
@@ -32,14 +33,12 @@ SURROUNDINGS_DEG = 9.0
 LEAST_RADIUS_DEG = 6.0
 """Of the part of the sky on which a region is fitted, however few candidates."""
 
-TS_SHAPED = 100.0
+TS_SHAPED = 25.0
 """A brighter candidate is a log parabola while all are fitted together.
 
 The light of a pulsar that is taken for a power law is wrong at both ends of the spectrum, which
-moves its neighbours and the place where it is seen itself."""
-
-USUAL_BETA = 0.28
-"""Root mean square of LP_beta in 4FGL-DR2, its bound of 1 apart."""
+moves its neighbours and the place where it is seen itself. Of the faint ones `USUAL_BETA` tells
+more than the photons."""
 
 
 @dataclass(frozen=True)
@@ -223,8 +222,11 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
     results = []
     for number, row in enumerate(region.own):
         information = model.information(number, curvature)
+        ellipse = ellipses[number]
         if scatter is not None:
             information = scatter.lowered(information)
+            alone = curvature[:, number, number]
+            ellipse = ellipse and widened(ellipse, model.photons[number], alone, information)
         results.append(
             fit_fully(
                 model,
@@ -232,7 +234,7 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
                 row,
                 expected=expected,
                 information=information,
-                ellipse=ellipses[number],
+                ellipse=ellipse,
                 usual_beta=USUAL_BETA if task.scatter else None,
                 history=yearly.get(number),
                 periods=periods.get(number),

@@ -22,6 +22,9 @@ MAX_INDEX, MAX_CURVATURE = 5.0, 1.0
 INDEX_MEAN = 2.3
 """Mean of PL_Index in 4FGL-DR2; its standard deviation is 0.3."""
 
+USUAL_BETA = 0.28
+"""Root mean square of LP_beta in 4FGL-DR2, that at its bound apart."""
+
 _POINTS = 5
 _WIDTH = np.diff(np.log(FINE_EDGES_MEV))
 _INSIDE_MEV = np.exp(
