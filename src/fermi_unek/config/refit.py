@@ -73,7 +73,8 @@ class RefitConfig(Sky, Cluster, BinConfig):
     index_prior: float | None = setting(
         0.3,
         "Standard deviation of the Gaussian prior around 2.3 of a power law's index; 0.3 is the "
-        "scatter in 4FGL-DR2.",
+        "scatter in 4FGL-DR2. With it the curvature of all is held by its own there, 0.28, while "
+        "they are fitted together.",
         gt=0.0,
     )
     scatter: bool = setting(

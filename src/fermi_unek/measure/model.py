@@ -37,7 +37,7 @@ class RegionModel:
     free : int
         The first so many of them are fitted; the others shine as they are.
     prior : (float, float) or None
-        Mean and standard deviation of a photon index.
+        Mean and standard deviation of a photon index. With it betas have one too, `USUAL_BETA`.
 
     Attributes
     ----------
@@ -144,11 +144,13 @@ class RegionModel:
 
     def _priors(self) -> tuple[np.ndarray, np.ndarray]:
         """How far each free parameter (J,) is from what is usual, and what is known of it."""
-        away, weight = np.zeros((2, len(self.names())))
-        for k, (s, name) in enumerate(self.names()):
-            if name == "index" and self.prior is not None:
-                away[k] = self.states[s].index - self.prior[0]
-                weight[k] = self.prior[1] ** -2.0
+        names = self.names()
+        away, weight = np.zeros((2, len(names)))
+        if self.prior is None:
+            return away, weight
+        for k, (s, name) in enumerate(names):
+            if name == "index":
+                away[k], weight[k] = self.states[s].index - self.prior[0], self.prior[1] ** -2.0
             elif name == "beta":
                 away[k], weight[k] = self.states[s].beta, USUAL_BETA**-2.0
         return away, weight

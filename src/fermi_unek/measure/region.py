@@ -33,12 +33,12 @@ SURROUNDINGS_DEG = 9.0
 LEAST_RADIUS_DEG = 6.0
 """Of the part of the sky on which a region is fitted, however few candidates."""
 
-TS_SHAPED = 25.0
+TS_SHAPED, TS_SHAPED_FREELY = 25.0, 100.0
 """A brighter candidate is a log parabola while all are fitted together.
 
 The light of a pulsar that is taken for a power law is wrong at both ends of the spectrum, which
-moves its neighbours and the place where it is seen itself. Of the faint ones `USUAL_BETA` tells
-more than the photons."""
+moves its neighbours and the place where it is seen itself. Of the curvature of a faint one the
+photons tell little: without a prior the second is the threshold."""
 
 
 @dataclass(frozen=True)
@@ -260,8 +260,9 @@ def _extensions(
 
 def _set_shapes(model: RegionModel) -> None:
     """Which parameters of the spectra are free, by the TS of the sources."""
+    shaped = TS_SHAPED_FREELY if model.prior is None else TS_SHAPED
     for number, ts in enumerate(model.gains()):
-        shape = 1 + int(ts > TS_FREE_INDEX) + int(ts > TS_SHAPED)
+        shape = 1 + int(ts > TS_FREE_INDEX) + int(ts > shaped)
         state = model.states[number]
         if shape < 3 and state.beta:
             state = state.changed(beta=0.0)
