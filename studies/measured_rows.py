@@ -38,6 +38,7 @@ from fermi_unek.progress import bar
 from fermi_unek.simulate.population import dr2_population
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
 from fermi_unek.simulate.truth import truth_table
+from fermi_unek.simulate.variability import dr2_yearly_factors
 
 WHO = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 YEARS, RADIUS_DEG, BACKGROUND = 10.0, 8.0, "v07"
@@ -106,16 +107,25 @@ def fit_sky(rng: np.random.Generator, workers: int) -> Table:
     return beside_truth(after, truth, catalog)
 
 
-def fit_field(rng: np.random.Generator, centre: tuple[float, float], margin_deg: float) -> Table:
+def fit_field(
+    rng: np.random.Generator,
+    centre: tuple[float, float],
+    margin_deg: float,
+    *,
+    event_type: str = "front",
+    variable: bool = False,
+) -> Table:
     """What was measured of the sources of one field beside what is true."""
     diffuse = choose(BACKGROUND)
-    model = build_sky_model(dr2_population(rng), diffuse, load_instrument())
+    model = build_sky_model(dr2_population(rng), diffuse, load_instrument(), event_type)
+    factors = dr2_yearly_factors(model.sources, round(YEARS), rng) if variable else None
     truth = true_sources(model)
     away = separation_deg(truth, centre)
     around, truth = truth[(away > RADIUS_DEG) & (away < 3.0 * RADIUS_DEG)], truth[away < RADIUS_DEG]
     catalog = listed(places_of(truth))
     with tempfile.TemporaryDirectory() as folder:
-        sky = photons_of(model, YEARS, (*centre, RADIUS_DEG), rng, Path(folder), yearly=True)
+        circle = (*centre, RADIUS_DEG)
+        sky = photons_of(model, YEARS, circle, rng, Path(folder), factors=factors, yearly=True)
         beyond = Path(folder) / "around.fits"
         around.write(beyond)
         config = RefitConfig(background=BACKGROUND, surroundings=str(beyond))
@@ -139,7 +149,7 @@ def places_of(truth: Table) -> list[tuple[float, float]]:
 def beside_truth(after: Catalog, truth: Table, before: Catalog) -> Table:
     """Measured rows and true ones in columns ``true_*``, in the order of the truth."""
     order = [int(np.argmin(separation_deg(before.table, place))) for place in places_of(truth)]
-    true = truth[["GLON", "GLAT", "RAJ2000", "DEJ2000", "Flux1000", "Ideal_TS"]]
+    true = truth[["Source_Name", "GLON", "GLAT", "RAJ2000", "DEJ2000", "Flux1000", "Ideal_TS"]]
     for name in true.colnames:
         true.rename_column(name, f"true_{name}")
     return hstack([after.table[list(COLUMNS)][order], true])
