@@ -34,7 +34,7 @@ def main() -> None:
         rng = np.random.default_rng([options.seed, number])
         lat = rng.choice([-1.0, 1.0]) * rng.uniform(25.0, 75.0)
         centre = rng.uniform(0.0, 360.0), lat
-        found.append(fit_field(rng, centre, 0.0, event_type="front+back", variable=True))
+        found.append(fit_field(rng, centre, 0.0, event_type="all", variable=True))
         print(f"field {number} at b = {lat:.0f}: {len(found[-1])} sources", flush=True)
     rows = vstack(found)
     release = load_release("4FGL-DR2")
@@ -50,8 +50,8 @@ def main() -> None:
         varies = here & (theirs > least)
         print(
             f"  Flux1000 {low:g} to {high:g}: {here.sum()} sources, {varies.sum()} variable in "
-            f"DR2, {(here & (ours > least)).sum()} here, {(varies & (ours > least)).sum()} in both; "
-            f"median index of those over DR2's {np.median((ours / theirs)[varies]):.2f}"
+            f"DR2, {(here & (ours > least)).sum()} here, {(varies & (ours > least)).sum()} in "
+            f"both; median index of those over DR2's {np.median((ours / theirs)[varies]):.2f}"
         )
 
 
