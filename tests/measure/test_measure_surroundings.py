@@ -10,12 +10,11 @@ from astropy.table import Table
 from measure_samples import REGION, catalog_of, flat_sky, source_table
 
 from fermi_unek.catalog.io import read_source_list
-from fermi_unek.catalog.releases import load_release
 from fermi_unek.config import RefitConfig
 from fermi_unek.errors import InputError
 from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.measure import refit_catalog, refit_to_file
-from fermi_unek.measure.command import _surroundings
+from fermi_unek.measure.command import _beyond
 from fermi_unek.measure.start import states_beyond
 from fermi_unek.simulate.sky import simulate_counts
 from fermi_unek.simulate.skymodel import build_sky_model
@@ -66,11 +65,20 @@ def test_what_a_list_has_close_to_a_candidate_is_the_candidate(sky, around):
 
 def test_a_release_is_asked_of_real_photons_unless_another_is_named(sky, around):
     real = replace(sky, selection=replace(sky.selection, simulated=False))
-    assert len(_surroundings(RefitConfig(), real)) == len(load_release("4FGL-DR2"))
-    assert _surroundings(RefitConfig(surroundings="none"), real) is None
     made = replace(sky, selection=replace(sky.selection, simulated=True))
-    assert _surroundings(RefitConfig(), made) is None
-    assert len(_surroundings(RefitConfig(surroundings=str(around)), made)) == 1
+    inside, both = catalog_of([INSIDE]), catalog_of([INSIDE, BEYOND])
+    named = RefitConfig(surroundings=str(around))
+
+    def number(catalog, photons, config):
+        return len(_beyond(catalog, photons, config))
+
+    assert number(inside, real, RefitConfig()) > 5000
+    assert number(inside, real, RefitConfig(surroundings="none")) == 0
+    assert number(inside, made, RefitConfig()) == 0
+    assert number(inside, made, named) == 1
+    # such a list says itself what is around
+    assert number(both, real, RefitConfig()) == 0
+    assert number(both, real, named) == 0  # BEYOND is in it already
 
 
 def test_a_list_that_is_not_there_is_told_before_photons_are_read(tmp_path, around):

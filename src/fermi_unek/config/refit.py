@@ -65,7 +65,8 @@ class RefitConfig(Sky, Cluster, BinConfig):
     surroundings: str = setting(
         "4FGL-DR2",
         "4FGL release or list: what of it lies where no photons were taken shines into the field "
-        "as it is listed; 'none' for nothing. Of simulated photons nothing unless given.",
+        "as it is listed; 'none' for nothing. Beside simulated photons, and beside a catalog that "
+        "has such sources itself, nothing unless given.",
         metavar="NAME|FILE",
     )
     years: float | None = LIVE_YEARS

@@ -33,7 +33,7 @@ from .region import Region, RegionTask, divide, make_task, try_region
 from .response import Response, build_response
 from .spectra import INDEX_MEAN
 from .start import start_states, states_beyond
-from .state import SourceResult
+from .state import SourceResult, SourceState
 
 _BATCH = 64
 
@@ -138,7 +138,8 @@ def refit_catalog(
     """
     config = config or RefitConfig()
     diffuse = diffuse or find_diffuse(config, sky.event_type)
-    after = _fitted(catalog, sky, config, diffuse, progress, periods, output)
+    beyond = _beyond(catalog, sky, config)
+    after = _fitted(catalog, sky, config, diffuse, progress, beyond, periods, output)
     if config.alternative_diffuse is not None:
         other = _fitted(
             catalog,
@@ -146,10 +147,13 @@ def refit_catalog(
             config,
             choose(config.alternative_diffuse, sky.event_type),
             progress,
+            beyond,
             output=output,
         )
         after.table["Flags"] |= flags.judge_change(after.table, other.table)
-    told = _provenance(config, sky, diffuse)
+    told = _provenance(config, sky, diffuse) | {
+        "refit surroundings": f"{len(beyond)} sources of {Path(config.surroundings).name}"
+    }
     return replace(after, header={**catalog.header, **told})
 
 
@@ -159,24 +163,20 @@ def _fitted(
     config: RefitConfig,
     diffuse: DiffuseModel,
     progress: Progress,
+    beyond: Sequence[SourceState],
     periods: SkyCounts | None = None,
     output: Path | None = None,
 ) -> Catalog:
     """The catalog refitted with one diffuse model."""
-    lon, lat = (np.asarray(catalog.table[name], float) for name in ("GLON", "GLAT"))
-    vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
+    vectors = _vectors(catalog)
     inside = _covered(sky, vectors)
     chosen = frozenset(chosen_rows(catalog, config.rows))
     middle = _middle(vectors)
     responses = find_responses(sky, config, middle)
     dated = () if periods is None else find_responses(periods, config, middle)
-    states = start_states(catalog, responses, diffuse)
-    around = _surroundings(config, sky)
-    beyond = [] if around is None else states_beyond(around, sky, vectors)
-    states += beyond
-    vectors = np.concatenate([vectors, [state.vector for state in beyond]]) if beyond else vectors
+    states = [*start_states(catalog, responses, diffuse), *beyond]
     regions = divide(
-        vectors,
+        np.array([*vectors, *(state.vector for state in beyond)]),
         np.array([state.amplitude for state in states]),
         np.concatenate([inside, np.zeros(len(beyond), bool)]),
     )
@@ -206,13 +206,22 @@ def _fitted(
     )
 
 
-def _surroundings(config: RefitConfig, sky: SkyCounts) -> Catalog | None:
-    """Sources that may shine into the field; of simulated photons only where they are named."""
-    asked = "surroundings" in config.model_fields_set
-    path = _surroundings_path(config)
-    if path is None or (sky.selection.simulated and not asked):
-        return None
-    return read_source_list(path)
+def _beyond(catalog: Catalog, sky: SkyCounts, config: RefitConfig) -> list[SourceState]:
+    """Sources that shine into the field from where no photons were taken.
+
+    Of simulated photons, and beside a catalog that has such sources itself, only where asked.
+    """
+    path, vectors = _surroundings_path(config), _vectors(catalog)
+    complete = sky.selection.simulated or not np.all(_inside(sky, vectors))
+    if path is None or (complete and "surroundings" not in config.model_fields_set):
+        return []
+    return states_beyond(read_source_list(path), sky, vectors)
+
+
+def _vectors(catalog: Catalog) -> np.ndarray:
+    """Galactic unit vectors (N, 3)."""
+    lon, lat = (np.asarray(catalog.table[name], float) for name in ("GLON", "GLAT"))
+    return lonlat_to_vectors(lon, lat).reshape(-1, 3)
 
 
 def _surroundings_path(config: RefitConfig) -> Path | None:
@@ -372,11 +381,8 @@ def _covered(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:
     UnekWarning
         Some do not.
     """
-    coverage = sky.coverage
-    if coverage is None or not len(vectors):
-        return np.ones(len(vectors), dtype=bool)
-    inside = coverage[hp.vec2pix(2**COVERAGE_ORDER, *vectors.T, nest=True)]
-    if not inside.any():
+    inside = _inside(sky, vectors)
+    if len(vectors) and not inside.any():
         raise InputError(
             f"the photons cover none of the {len(vectors)} sources of the catalog; expected the "
             "photons that it was found in"
@@ -389,6 +395,13 @@ def _covered(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:
             stacklevel=3,
         )
     return inside
+
+
+def _inside(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:
+    """Bool (N,): which directions (N, 3) lie where photons were taken."""
+    if sky.coverage is None:
+        return np.ones(len(vectors), dtype=bool)
+    return sky.coverage[hp.vec2pix(2**COVERAGE_ORDER, *vectors.T, nest=True)]
 
 
 def _middle(vectors: np.ndarray) -> np.ndarray | None:
