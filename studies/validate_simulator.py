@@ -539,7 +539,10 @@ def compare_whole_sky(sky: Sky, figures: Path) -> list[str]:
     axes[2].hist(coarse[1], bins, histtype="step", color=SIMULATED)
     axes[2].set(xscale="log", yscale="log", xlabel="intensity in pixels of 1.8 deg",
                 ylabel="pixels")  # fmt: skip
-    axes[3].remove()
+    ratio = [np.histogram(lat, np.arange(-90, 90.1, 3.0), weights=one)[0] for one in (real, mine)]
+    axes[3].stairs(ratio[0] / ratio[1], np.arange(-90, 90.1, 3.0), color=REAL)
+    axes[3].axhline(1.0, color=SIMULATED)
+    axes[3].set(xlabel="latitude [deg]", ylabel="real over simulated", ylim=(0.8, 1.2))
     legend_below(figure)
     save(figure, figures / "validation_sky.png")
     lines = ["| abs(b) [deg] | real | simulated | real/simulated |", "|---|---|---|---|"]
@@ -808,7 +811,7 @@ SOURCE events simulated: at high latitudes it must lie below.
 
 {sky}
 
-![profiles in latitude and longitude and the one-point distribution](figures/validation_sky.png)
+![profiles in latitude and longitude, distribution of intensities, ratio by latitude](figures/validation_sky.png)
 
 ## The PSF of bright sources
 
