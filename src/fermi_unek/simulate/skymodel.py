@@ -29,6 +29,7 @@ FAINT_FLUX = 2e-10
 
 _ANGLES_DEG = np.concatenate([[0.0], np.geomspace(0.004, 25.0, 56)])
 _NEIGHBOUR_DEG = 4.0
+_CHUNK_PIXELS = 16384
 
 
 @dataclass(frozen=True)
@@ -197,22 +198,28 @@ def _diffuse_counts(
 
     A model that has been blurred has been with the PSF of FRONT events.
     """
-    npix = 12 * DIFFUSE_NSIDE**2
-    places = np.array(hp.pix2vec(DIFFUSE_NSIDE, np.arange(npix), nest=True)).T
+    isotropic = diffuse.isotropic(FINE_EDGES_MEV)
+    isotropic = np.maximum(isotropic - resolved, 0.3 * isotropic).astype(np.float32)
+
+    def photons(pixels: np.ndarray) -> np.ndarray:
+        fine = integrate_power_laws(diffuse.energies_mev, diffuse.maps[:, pixels], FINE_EDGES_MEV)
+        fine = fine.astype(np.float32) + isotropic[:, None]
+        places = np.array(hp.pix2vec(DIFFUSE_NSIDE, pixels, nest=True)).T
+        return fine * response.exposure_at(places).astype(np.float32)
+
     theta, phi = hp.vec2ang(vectors)
     near, weights = hp.get_interp_weights(DIFFUSE_NSIDE, theta, phi, nest=True)
-    exposure = response.exposure_at(places).astype(np.float32)
+    pixels, row_of = np.unique(near, return_inverse=True)
     at_sources = np.empty((len(vectors), FINE_ENERGIES_MEV.size), np.float32)
-    maps = np.zeros((N_BINS, npix), np.float32)
-    for k in range(FINE_ENERGIES_MEV.size):
-        edges = FINE_EDGES_MEV[k : k + 2]
-        isotropic = diffuse.isotropic(edges)[0]
-        fine = diffuse.galactic(edges)[0]
-        fine += np.float32(max(isotropic - resolved[k], 0.3 * isotropic))
-        fine *= exposure[k]
-        at_sources[:, k] = (fine[near] * weights).sum(axis=0)
-        for b in np.flatnonzero(response.bin_fractions[k] > 1e-4):
-            maps[b] += fine * np.float32(response.bin_fractions[k, b])
+    for k, fine in enumerate(photons(pixels)):
+        at_sources[:, k] = (fine[row_of.reshape(near.shape)] * weights).sum(axis=0)
+    maps = np.zeros((N_BINS, 12 * DIFFUSE_NSIDE**2), np.float32)
+    # few pixels at a time stay in the processor's cache
+    for pixels in np.arange(maps.shape[1]).reshape(-1, _CHUNK_PIXELS):
+        part = maps[:, pixels[0] : pixels[-1] + 1]
+        for fractions, fine in zip(response.bin_fractions, photons(pixels), strict=True):
+            for b in np.flatnonzero(fractions > 1e-4):
+                part[b] += fine * np.float32(fractions[b])
     if response is not front or not diffuse.psf_included:
         before = [mean_psf(front, b) for b in range(N_BINS)] if diffuse.psf_included else []
         maps = smear(maps, [mean_psf(response, b) for b in range(N_BINS)], before)
