@@ -43,16 +43,13 @@ except ModuleNotFoundError:
 
 
 @pytest.mark.slow
-def test_simulate_find_and_compare_need_no_fermipy(tmp_path):
+def test_find_and_compare_need_no_fermipy(tmp_path):
+    """That nothing else does, tests/test_layers.py sees in the imports."""
     (tmp_path / "sitecustomize.py").write_text(HIDE)
     source = Path(fermi_unek.__file__).parents[1]
-    sky, found = tmp_path / "sky", tmp_path / "found.fits"
-    cubes, truth = demo_sample()
-    # the sources of the sample, since all of the sky take ten times as long
-    simulated = ["--region=80,18,2", f"--population={truth}", "--extended", "--background=own"]
+    found = tmp_path / "found.fits"
     commands = [
-        ["simulate", "-o", sky, "--seed=1", *simulated],
-        ["find", *cubes, "-o", found, "--region=81.6,15.3,1"],
+        ["find", *demo_sample()[0], "-o", found, "--region=81.6,15.3,1"],
         ["compare", found, "-o", tmp_path / "compared"],
     ]
     done = subprocess.run(
@@ -63,7 +60,7 @@ def test_simulate_find_and_compare_need_no_fermipy(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert len(fits.getdata(sky / "truth.fits", 1)) > 3
+    assert len(fits.getdata(found, 1)) > 0
     assert (tmp_path / "compared" / "summary.txt").is_file()
 
 
