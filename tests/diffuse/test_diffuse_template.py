@@ -13,7 +13,7 @@ from fermi_unek.diffuse.template import (
     SkyTemplate,
     expected_template,
     load_shape,
-    relative_exposure,
+    relative_exposures,
     save_shape,
     shape_of,
 )
@@ -162,8 +162,9 @@ def off_the_poles(nside: int) -> np.ndarray:
 def test_what_back_events_see_of_a_sharp_shape_is_smoothed_as_healpy_does():
     given, seen = shape(plane_and_cloud), shipped_observation("back")
     found = expected_template(given, seen).maps
+    exposures = relative_exposures(seen, COARSE.template_nsides)
     for b, nside in enumerate(COARSE.template_nsides):
-        bright = (given.galactic[b] + 0.5) * relative_exposure(seen, b, nside)
+        bright = (given.galactic[b] + 0.5) * exposures[b]
         angles, density = seen.psf(b)
         window = hp.beam2bl(density, angles, 3 * nside - 1)
         ring = hp.smoothing(hp.reorder(bright, n2r=True), beam_window=window / window[0])
@@ -212,7 +213,7 @@ def test_event_types_see_the_isotropic_part_of_their_own():
 @pytest.mark.parametrize("name", ["front", "back", "all", "psf3", "psf01"])
 def test_the_relative_exposure_follows_the_declination_as_the_tables_do(name):
     seen = shipped_observation(name)
-    exposure = relative_exposure(seen, 3, 64)
+    exposure = relative_exposures(seen, (64,) * N_BINS)[3]
     assert exposure.mean() == pytest.approx(1.0, rel=1e-4)
     vectors = np.array(hp.pix2vec(64, np.arange(exposure.size), nest=True)).T
     k = int(np.argmin(np.abs(FINE_ENERGIES_MEV - 3e3)))

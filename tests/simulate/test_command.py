@@ -126,9 +126,11 @@ def test_the_pixels_at_the_edge_are_as_full_as_those_inside(quick, tmp_path, mon
     monkeypatch.setattr(command, "build_sky_model", lambda *_, **__: model)
     files = simulate_to_dir(config(order="coarse", years=10.0), tmp_path / "healpix")
     table = fits.getdata(files[0], "SKYMAP")
-    # the background's pixels are half as wide: four children each
+    # the mean of four places in each
     children = (table["PIX"].astype(int)[:, None] << 2) + np.arange(4)
-    expected = 10.0 * model.background[0][children].mean(axis=1) * hp.nside2pixarea(2**7)
+    places = hp.pix2ang(2**8, children, nest=True)
+    density = hp.get_interp_val(model.background[0], *places, nest=True).mean(axis=1)
+    expected = 10.0 * density * hp.nside2pixarea(2**7)
     edge = ~inside_circle(np.array(hp.pix2vec(2**7, table["PIX"], nest=True)).T, (21, 0, 3.6))
     assert 20 < edge.sum() < len(table) / 2
     difference = table["CHANNEL1"][edge] - expected[edge]

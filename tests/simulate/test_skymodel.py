@@ -9,6 +9,7 @@ from simulate_samples import (
     BRIGHT,
     ISO_AT_1_GEV,
     MIDDLE,
+    NSIDE,
     OUTSIDE,
     empty_model,
     plane_and_isotropic,
@@ -52,8 +53,8 @@ def test_the_expected_photons_of_a_source_are_flux_times_exposure():
 
 def test_the_background_is_intensity_times_exposure():
     model = empty_model()
-    pixel = 5000
-    vector = np.array(hp.pix2vec(256, pixel, nest=True))
+    pixel = 312
+    vector = np.array(hp.pix2vec(NSIDE, pixel, nest=True))
     lat = np.degrees(np.arcsin(vector[2]))
     norm = ISO_AT_1_GEV * (1.0 + 10.0 * np.exp(-abs(lat) / 3.0))
     expected = counts_of_power_law(norm, 2.4, float(sin_declination(vector)))
@@ -81,7 +82,7 @@ def test_the_tails_light_is_taken_out_of_the_isotropic_emission():
     isotropic_above_1_gev = ISO_AT_1_GEV * 1e3 / 1.4 * (1 - 100**-1.4)
     share = number * flux / (4 * np.pi) / isotropic_above_1_gev
     # at the pole there is next to nothing but isotropic emission
-    pole = hp.ang2pix(256, 0.01, 0.0, nest=True)
+    pole = hp.ang2pix(NSIDE, 0.01, 0.0, nest=True)
     left = model.background[:, pole] / empty_model().background[:, pole]
     assert 0.02 < share < 0.5
     np.testing.assert_allclose(1.0 - left, share, rtol=0.02)
@@ -111,7 +112,7 @@ def test_a_background_without_the_psf_is_blurred_and_keeps_its_photons():
     blurred = build_sky_model(power_laws([], []), sharp, load_instrument()).background
     given = empty_model().background
     np.testing.assert_allclose(blurred.sum(axis=1), given.sum(axis=1), rtol=1e-3)
-    assert np.all(blurred.max(axis=1)[:3] < 0.95 * given.max(axis=1)[:3])
+    assert np.all(blurred.max(axis=1)[:3] < 0.97 * given.max(axis=1)[:3])
 
 
 # ideal TS --------------------------------------------------------------------------------------

@@ -164,17 +164,24 @@ def _node_weights(nodes: np.ndarray, energy: float) -> tuple[int, float]:
     return index, float(np.log(energy / nodes[index]) / np.log(nodes[index + 1] / nodes[index]))
 
 
-def _log_at(
-    nodes: np.ndarray,
-    values: np.ndarray,
-    energy: float,
-    pixels: np.ndarray | slice,
-) -> np.ndarray:
-    """Log of the power-law interpolated values (npix,) at one energy."""
-    index, weight = _node_weights(nodes, energy)
-    weight = values.dtype.type(weight)
-    low, high = (np.log(np.maximum(values[i, pixels], _TINY)) for i in (index, index + 1))
-    return low + (high - low) * weight
+class _Logs:
+    """Logs of values between their nodes; those of two nodes are kept for the next energy."""
+
+    def __init__(self, nodes: np.ndarray, values: np.ndarray) -> None:
+        self._nodes, self._values = nodes, values
+        self._at_nodes: dict[int, np.ndarray] = {}
+
+    def at(self, energy: float) -> np.ndarray:
+        """Log of the power-law interpolated values (npix,) at one energy."""
+        index, weight = _node_weights(self._nodes, energy)
+        self._at_nodes = {
+            i: self._at_nodes[i]
+            if i in self._at_nodes
+            else np.log(np.maximum(self._values[i], _TINY))
+            for i in (index, index + 1)
+        }
+        low, high = self._at_nodes.values()
+        return low + (high - low) * self._values.dtype.type(weight)
 
 
 def _interpolate(
@@ -186,7 +193,8 @@ def _interpolate(
     energies = np.atleast_1d(np.asarray(energies_mev, float))
     if energies.ndim != 1 or not np.all(energies > 0):
         raise InputError(f"energies must be a list of values above zero, got {energies_mev}")
-    return np.stack([np.exp(_log_at(nodes, values, e, pixels)) for e in energies])
+    logs = _Logs(nodes, values[:, pixels])
+    return np.stack([np.exp(logs.at(energy)) for energy in energies])
 
 
 def integrate_power_laws(
@@ -214,9 +222,10 @@ def integrate_power_laws(
     result = np.zeros((len(edges) - 1, values.shape[1]), values.dtype)
     inner = nodes[(nodes > edges[0]) & (nodes < edges[-1])]
     cuts = np.unique(np.concatenate([edges, inner]))
-    log_low = _log_at(nodes, values, cuts[0], slice(None))
+    logs = _Logs(nodes, values)
+    log_low = logs.at(cuts[0])
     for low, high in zip(cuts[:-1], cuts[1:], strict=True):
-        log_high = _log_at(nodes, values, high, slice(None))
+        log_high = logs.at(high)
         # E f at both ends; the integral of E f over ln E, with E f = exp of a straight line
         step = log_high - log_low + values.dtype.type(np.log(high / low))
         flat = np.abs(step) < 1e-4

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -121,11 +121,10 @@ def expected_template(shape: DiffuseShape, observation: Observation) -> SkyTempl
     """
     front = load_instrument().front
     maps = []
-    for b, (galactic, nside) in enumerate(
-        zip(shape.galactic, shape.binning.template_nsides, strict=True)
-    ):
+    exposures = relative_exposures(observation, shape.binning.template_nsides)
+    for b, galactic in enumerate(shape.galactic):
         seen = galactic.astype(np.float32) + shape.isotropic[observation.event_type][b]
-        seen *= relative_exposure(observation, b, nside)
+        seen *= exposures[b]
         sharp = observation.event_type == "front" and not observation.pixels_deg[b]
         if not (sharp and shape.psf_included):
             before = [mean_psf(front, b)] if shape.psf_included else []
@@ -134,15 +133,21 @@ def expected_template(shape: DiffuseShape, observation: Observation) -> SkyTempl
     return SkyTemplate(tuple(maps), shape.binning)
 
 
-def relative_exposure(observation: Observation, b: int, nside: int) -> np.ndarray:
-    """Exposure (12 nside**2,) in energy bin `b`, NESTED Galactic, over its mean."""
-    coarse = 0.0
+def relative_exposures(observation: Observation, nsides: Sequence[int]) -> dict[int, np.ndarray]:
+    """Exposure (12 nside**2,) in each energy bin, NESTED Galactic, over its mean."""
+    coarse = np.zeros((len(nsides), hp.nside2npix(_EXPOSURE_NSIDE)))
     for part in observation.parts:
-        weight = part.bin_fractions[:, b] * FINE_ENERGIES_MEV ** (1.0 - _INDEX)
-        coarse = coarse + weight @ part.exposure_at(nested_vectors(_EXPOSURE_NSIDE))
-    theta, phi = hp.pix2ang(nside, np.arange(12 * nside**2), nest=True)
-    fine: np.ndarray = hp.get_interp_val(coarse, theta, phi, nest=True)
-    return (fine / fine.mean()).astype(np.float32)
+        exposure = part.exposure_at(nested_vectors(_EXPOSURE_NSIDE))
+        for b, fractions in enumerate(part.bin_fractions.T):
+            coarse[b] += (fractions * FINE_ENERGIES_MEV ** (1.0 - _INDEX)) @ exposure
+    found: dict[int, np.ndarray] = {}
+    for nside in set(nsides):  # bins of one size share the places
+        bins = np.flatnonzero(np.equal(nsides, nside)).tolist()
+        theta, phi = hp.pix2ang(nside, np.arange(12 * nside**2), nest=True)
+        fine = hp.get_interp_val(coarse[bins], theta, phi, nest=True)
+        for b, plane in zip(bins, fine, strict=True):
+            found[b] = (plane / plane.mean()).astype(np.float32)
+    return found
 
 
 def save_shape(shape: DiffuseShape, path: str | Path) -> Path:

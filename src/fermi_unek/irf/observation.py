@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -32,11 +32,16 @@ class Observation:
     event_type: str
     parts: tuple[ResponseTables, ...]
     pixels_deg: tuple[float, ...] = (0.0,) * N_BINS
+    _psf: dict[int, tuple[np.ndarray, np.ndarray]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def psf(self, b: int) -> tuple[np.ndarray, np.ndarray]:
         """PSF of energy bin `b` through the pixels: angles in rad, density per sr."""
-        angles, density = mixed_psf(self.parts, b)
-        return angles, through_pixels(angles, density, self.pixels_deg[b])
+        if b not in self._psf:
+            angles, density = mixed_psf(self.parts, b)
+            self._psf[b] = angles, through_pixels(angles, density, self.pixels_deg[b])
+        return self._psf[b]
 
 
 def observations(sky: SkyCounts, instrument: Instrument | None = None) -> tuple[Observation, ...]:
@@ -48,15 +53,14 @@ def observations(sky: SkyCounts, instrument: Instrument | None = None) -> tuple[
     instrument : Instrument, optional
         The shipped tables unless given.
     """
-    instrument = instrument or load_instrument()
-    return tuple(
-        Observation(
-            layer.event_type,
-            instrument.parts(layer.event_type),
-            tuple(pixels.side_deg for pixels in layer.counted_in),
-        )
-        for layer in sky.layers or (sky,)
-    )
+
+    def seen(layer: SkyCounts) -> Observation:
+        pixels_deg = tuple(pixels.side_deg for pixels in layer.counted_in)
+        if instrument is None:
+            return shipped_observation(layer.event_type, pixels_deg)
+        return Observation(layer.event_type, instrument.parts(layer.event_type), pixels_deg)
+
+    return tuple(seen(layer) for layer in sky.layers or (sky,))
 
 
 def through_pixels(angles_rad: np.ndarray, density: np.ndarray, side_deg: float) -> np.ndarray:

@@ -165,7 +165,8 @@ def find_sources(gta: GTAnalysis, prefix: str = "", **config: Any) -> dict[str, 
     order = np.argsort(-np.asarray(catalog.table["Probability"]), kind="stable")
     if settings.skip_unselected:
         order = order[np.asarray(catalog.table["Selected"], bool)[order]]
-    peaks = [_peak(catalog.table[int(index)], gta.geom) for index in order]
+    geom = gta.geom if gta.geom.is_hpx else gta.geom.to_image()
+    peaks = [_peak(catalog.table[int(index)], geom) for index in order]
     if settings.skip_known:
         peaks = _unexplained(peaks, gta.roi, settings.known_radius)
     fitted = settings.fit and gta.like is not None
@@ -253,7 +254,8 @@ def _peak(row: Row, geom: Any) -> dict[str, Any]:
     from fermipy import utils
 
     skydir = SkyCoord(float(row["RAJ2000"]), float(row["DEJ2000"]), unit="deg")
-    lon, lat = np.asarray(skydir.galactic.l.deg), np.asarray(skydir.galactic.b.deg)
+    place = skydir.galactic
+    lon, lat = np.asarray(place.l.deg), np.asarray(place.b.deg)
     major, minor = (float(row[f"Conf_68_Semi{k}"]) / _SIGMAS_68 for k in ("Major", "Minor"))
     r95 = np.sqrt(float(row["Conf_95_SemiMajor"]) * float(row["Conf_95_SemiMinor"]))
     angle = float(row["Conf_68_PosAng"])
@@ -290,10 +292,10 @@ def _peak(row: Row, geom: Any) -> dict[str, Any]:
     fit |= dict(zip(("glon_err", "glat_err"), np.sqrt(np.diag(gal)), strict=True))
     pixel = {}
     if not geom.is_hpx:
-        x, y = (pixels.item() for pixels in geom.to_image().coord_to_pix(skydir))
+        x, y = (pixels.item() for pixels in geom.coord_to_pix(skydir))
         pixel = {"ix": round(x), "iy": round(y)}
         fit |= {"xpix": x, "ypix": y, "peak_offset": np.hypot(x - pixel["ix"], y - pixel["iy"])}
-        fit["fit_inbounds"] = bool(np.all(geom.to_image().contains(skydir)))
+        fit["fit_inbounds"] = bool(np.all(geom.contains(skydir)))
     fit = {name: _python(value) for name, value in fit.items()}
     told = {
         "name": str(row["Source_Name"]),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import healpy as hp
 import numpy as np
 
-from ..diffuse.named import DIFFUSE_NSIDE
 from ..irf.instrument import FINE_EDGES_MEV, ResponseTables, profile_index
 from ..sky.bins import ENERGY_EDGES_MEV, N_BINS, NATIVE_PIXELS, PATCH_DEG
 from ..sky.geometry.frame import PatchFrame
@@ -200,7 +199,7 @@ def _background_density(model: SkyModel, frame: PatchFrame) -> list[np.ndarray]:
     for b, n_pixels in enumerate(NATIVE_PIXELS):
         if n_pixels not in at:
             theta, phi = hp.vec2ang(frame.pixel_vectors(n_pixels).reshape(-1, 3))
-            at[n_pixels] = hp.get_interp_weights(DIFFUSE_NSIDE, theta, phi, nest=True)
+            at[n_pixels] = hp.get_interp_weights(model.nside, theta, phi, nest=True)
         near, weights = at[n_pixels]
         values = np.einsum("ij,ij->j", model.background[b][near], weights)
         density.append(values.reshape(n_pixels, n_pixels))

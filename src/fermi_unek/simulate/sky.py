@@ -9,7 +9,6 @@ import healpy as hp
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..diffuse.named import DIFFUSE_NSIDE
 from ..errors import InputError
 from ..irf.instrument import FINE_EDGES_MEV, FINE_ENERGIES_MEV
 from ..progress import Progress, silent
@@ -192,7 +191,7 @@ def _row_chunks(rows: np.ndarray, expected: np.ndarray) -> list[np.ndarray]:
 def background_rates(model: SkyModel, pixels: np.ndarray) -> np.ndarray:
     """Expected diffuse photons per year (6, n) in NESTED pixels of the coverage order."""
     theta, phi = hp.pix2ang(_NSIDE, pixels, nest=True)
-    near, weights = hp.get_interp_weights(DIFFUSE_NSIDE, theta, phi, nest=True)
+    near, weights = hp.get_interp_weights(model.nside, theta, phi, nest=True)
     rates = np.empty((N_BINS, pixels.size))
     for b in range(N_BINS):
         rates[b] = np.einsum("ij,ij->j", model.background[b][near], weights)

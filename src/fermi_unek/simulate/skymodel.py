@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from ..catalog.spectra import fine_flux, photon_flux
 from ..diffuse.model import integrate_power_laws
-from ..diffuse.named import DIFFUSE_NSIDE, DiffuseModel, smear
+from ..diffuse.named import DiffuseModel, smear
 from ..irf.instrument import (
     FINE_EDGES_MEV,
     FINE_ENERGIES_MEV,
@@ -29,6 +29,7 @@ FAINT_FLUX = 2e-10
 
 _ANGLES_DEG = np.concatenate([[0.0], np.geomspace(0.004, 25.0, 56)])
 _NEIGHBOUR_DEG = 4.0
+_CHUNK_PIXELS = 16384
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ class SkyModel:
     event_type: str
     background_name: str
     extended: np.ndarray | None = None
+
+    @property
+    def nside(self) -> int:
+        """HEALPIX nside of the background."""
+        return int(hp.npix2nside(self.background.shape[1]))
 
     @cached_property
     def vectors(self) -> np.ndarray:
@@ -118,7 +124,7 @@ def build_sky_model(
     flux = fine_flux(sources).astype(np.float32)
     resolved = unresolved_flux(sources, flux) / (4.0 * np.pi)
     rates = tuple(flux * r.exposure_at(vectors).T.astype(np.float32) for r in responses)
-    background = np.zeros((N_BINS, 12 * DIFFUSE_NSIDE**2), np.float32)
+    background = np.zeros((N_BINS, diffuse.maps.shape[1]), np.float32)
     fine, lit = [], None if extended is None else np.zeros_like(background)
     for response in responses:
         maps, at_sources = _diffuse_counts(diffuse, response, resolved, vectors, instrument.front)
@@ -171,14 +177,14 @@ def _extended_counts(
     """As `_diffuse_counts`, of maps that are dark nearly everywhere."""
     lit = np.flatnonzero(extended.maps.any(axis=0))
     light = integrate_power_laws(extended.energies_mev, extended.maps[:, lit], FINE_EDGES_MEV)
-    places = np.array(hp.pix2vec(DIFFUSE_NSIDE, lit, nest=True)).T
+    places = np.array(hp.pix2vec(extended.nside, lit, nest=True)).T
     light = light * response.exposure_at(places)
-    maps = np.zeros((N_BINS, 12 * DIFFUSE_NSIDE**2), np.float32)
+    maps = np.zeros((N_BINS, extended.maps.shape[1]), np.float32)
     maps[:, lit] = response.bin_fractions.T @ light
     maps = smear(maps, [mean_psf(response, b) for b in range(N_BINS)])
     row_of = np.full(maps.shape[1], -1)
     row_of[lit] = np.arange(lit.size)
-    near, weights = hp.get_interp_weights(DIFFUSE_NSIDE, *hp.vec2ang(vectors), nest=True)
+    near, weights = hp.get_interp_weights(extended.nside, *hp.vec2ang(vectors), nest=True)
     rows = row_of[near]
     # the last column is dark
     padded = np.concatenate([light, np.zeros((len(light), 1))], axis=1)
@@ -197,22 +203,29 @@ def _diffuse_counts(
 
     A model that has been blurred has been with the PSF of FRONT events.
     """
-    npix = 12 * DIFFUSE_NSIDE**2
-    places = np.array(hp.pix2vec(DIFFUSE_NSIDE, np.arange(npix), nest=True)).T
+    isotropic = diffuse.isotropic(FINE_EDGES_MEV)
+    isotropic = np.maximum(isotropic - resolved, 0.3 * isotropic).astype(np.float32)
+
+    def photons(pixels: np.ndarray) -> np.ndarray:
+        fine = integrate_power_laws(diffuse.energies_mev, diffuse.maps[:, pixels], FINE_EDGES_MEV)
+        fine = fine.astype(np.float32) + isotropic[:, None]
+        places = np.array(hp.pix2vec(diffuse.nside, pixels, nest=True)).T
+        return fine * response.exposure_at(places).astype(np.float32)
+
     theta, phi = hp.vec2ang(vectors)
-    near, weights = hp.get_interp_weights(DIFFUSE_NSIDE, theta, phi, nest=True)
-    exposure = response.exposure_at(places).astype(np.float32)
+    near, weights = hp.get_interp_weights(diffuse.nside, theta, phi, nest=True)
+    pixels, row_of = np.unique(near, return_inverse=True)
     at_sources = np.empty((len(vectors), FINE_ENERGIES_MEV.size), np.float32)
-    maps = np.zeros((N_BINS, npix), np.float32)
-    for k in range(FINE_ENERGIES_MEV.size):
-        edges = FINE_EDGES_MEV[k : k + 2]
-        isotropic = diffuse.isotropic(edges)[0]
-        fine = diffuse.galactic(edges)[0]
-        fine += np.float32(max(isotropic - resolved[k], 0.3 * isotropic))
-        fine *= exposure[k]
-        at_sources[:, k] = (fine[near] * weights).sum(axis=0)
-        for b in np.flatnonzero(response.bin_fractions[k] > 1e-4):
-            maps[b] += fine * np.float32(response.bin_fractions[k, b])
+    for k, fine in enumerate(photons(pixels)):
+        at_sources[:, k] = (fine[row_of.reshape(near.shape)] * weights).sum(axis=0)
+    maps = np.zeros((N_BINS, diffuse.maps.shape[1]), np.float32)
+    # few pixels at a time stay in the processor's cache
+    for first in range(0, maps.shape[1], _CHUNK_PIXELS):
+        part = maps[:, first : first + _CHUNK_PIXELS]
+        pixels = first + np.arange(part.shape[1])
+        for fractions, fine in zip(response.bin_fractions, photons(pixels), strict=True):
+            for b in np.flatnonzero(fractions > 1e-4):
+                part[b] += fine * np.float32(fractions[b])
     if response is not front or not diffuse.psf_included:
         before = [mean_psf(front, b) for b in range(N_BINS)] if diffuse.psf_included else []
         maps = smear(maps, [mean_psf(response, b) for b in range(N_BINS)], before)
