@@ -348,7 +348,8 @@ def _covered(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:
     coverage = sky.coverage
     if coverage is None or not len(vectors):
         return np.ones(len(vectors), dtype=bool)
-    inside = coverage[hp.vec2pix(2**COVERAGE_ORDER, *vectors.T, nest=True)]
+    inside = np.isfinite(vectors).all(axis=1)
+    inside[inside] = coverage[hp.vec2pix(2**COVERAGE_ORDER, *vectors[inside].T, nest=True)]
     if not inside.any():
         raise InputError(
             f"the photons cover none of the {len(vectors)} sources of the catalog; expected the "
