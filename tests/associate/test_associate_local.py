@@ -12,7 +12,7 @@ from fermi_unek.associate.local import column_name, local_services
 from fermi_unek.associate.tables import objects_of
 from fermi_unek.catalog import load_release
 from fermi_unek.config import AssociateConfig
-from fermi_unek.errors import InputError
+from fermi_unek.errors import InputError, UnekWarning
 
 
 def test_a_release_gives_its_sources_and_their_counterparts():
@@ -105,13 +105,52 @@ def test_an_ellipse_of_one_axis_is_a_circle():
         ("wide.csv", "Name,RA,DEC\nbär,150,30.5\n".encode("utf-16")),
         ("tabs.tsv", "Name\tRA\tDEC\nbär\t150\t30.5\n".encode()),
         ("blanks.txt", "Name RA DEC\nbär 150 30.5\n".encode()),
+        ("cased.csv", "name,Ra,Dec\nbär,150,30.5\n".encode()),
+        ("units.csv", "Name,RA (hours),DEC [deg]\nbär,10,30.5\n".encode()),
+        ("comment.csv", "# of today\nName,RA,DEC\nbär,150,30.5\n".encode()),
+        ("header.csv", "# of today\n# Name,RA,DEC\nbär,150,30.5\n".encode()),
+        ("index.tsv", "\tName\tRA\tDEC\n0\tbär\t150\t30.5\n".encode()),
     ],
 )
 def test_text_of_every_dialect_is_a_catalog(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     (service,) = local_services([tmp_path / name])
     objects = service.objects
-    assert (objects.name[0], objects.ra_deg[0], objects.dec_deg[0]) == ("bär", 150.0, 30.5)
+    assert objects.name[0] == "bär"
+    assert (objects.ra_deg[0], objects.dec_deg[0]) == pytest.approx((150.0, 30.5))
+
+
+def test_the_table_with_places_is_the_catalog_unless_it_is_of_b1950(tmp_path):
+    path = tmp_path / "a.fits"
+    listed = fits.table_to_hdu(Table({"Name": ["a"], "RA": [[150.0]], "DEC": [[30.5]]}))
+    other = fits.table_to_hdu(Table({"x": [1]}))
+    fits.HDUList([fits.PrimaryHDU(), other, listed]).writeto(path)
+    (service,) = local_services([path])
+    assert (service.objects.ra_deg[0], service.objects.dec_deg[0]) == (150.0, 30.5)
+    fits.setval(path, "RADESYS", value="FK4", ext=2)
+    with pytest.raises(InputError, match="RADESYS FK4 is not J2000"):
+        local_services([path])
+    votable = tmp_path / "a.vot"
+    Table({"Name": ["a"], "RA": [150.0], "DEC": [30.5]}).write(votable, format="votable")
+    system = '<COOSYS ID="b" system="eq_FK4"/><RESOURCE'
+    votable.write_text(votable.read_text().replace("<RESOURCE", system, 1))
+    with pytest.raises(InputError, match="COOSYS is FK4"):
+        local_services([votable])
+
+
+def test_two_numbers_in_a_place_are_refused():
+    table = Table({"Name": ["a"], "RA": [[150.0, 1.0]], "DEC": [30.5]})
+    with pytest.raises(InputError, match="column RA: 2 values a row, expected one"):
+        objects_of(table, "x")
+
+
+@pytest.mark.parametrize(("unit", "turn"), [("hours", 24.0), ("radians", 2 * np.pi)])
+def test_right_ascensions_that_look_like_another_unit_are_told(unit, turn):
+    ra = np.linspace(0.0, 0.99 * turn, 50)
+    dec = np.linspace(-85.0, 85.0, 50) if unit == "hours" else np.linspace(-1.5, 1.5, 50)
+    table = Table({"Name": [f"{x:g}" for x in ra], "RA": ra, "DEC": dec})
+    with pytest.warns(UnekWarning, match=f"taken as degrees; if they are {unit}, state that unit"):
+        objects_of(table, "x")
 
 
 def test_a_comma_in_a_name_is_no_decimal_one(tmp_path):

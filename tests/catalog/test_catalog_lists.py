@@ -10,7 +10,7 @@ from gammapy.catalog import SourceCatalog4FGL
 
 from fermi_unek.catalog import Candidates, build_catalog, write_catalog
 from fermi_unek.catalog.io import read_source_list
-from fermi_unek.errors import InputError
+from fermi_unek.errors import InputError, UnekWarning
 
 
 def test_a_source_list_of_fermipy_keeps_names_order_places_and_spectra(shared_data):
@@ -90,3 +90,71 @@ def test_bands_and_years_of_a_catalog_are_those_its_tables_state(tmp_path):
         hdus["EnergyBounds"].data["UpperEnergy"] /= 1e3
     with pytest.raises(InputError, match="EnergyBounds has 8 bands, 50 to 1000 MeV, Flux_Band 8"):
         read_source_list(path)
+
+
+def written(path, header=(), **columns):
+    """A list of two sources, read."""
+    named = {"Source_Name": ["A", "B"], "RAJ2000": [184.0, 185.0], "DEJ2000": [46.0, 47.0]}
+    hdu = fits.table_to_hdu(Table(named | columns))
+    hdu.header.update(header)
+    hdu.writeto(path, overwrite=True)
+    return read_source_list(path)
+
+
+def ragged(*rows):
+    """A column of variable length."""
+    values = np.empty(len(rows), object)
+    values[:] = [np.array(row) for row in rows]
+    return fits.Column("RAJ2000", "PD()", array=values)
+
+
+def test_a_table_is_read_whatever_became_of_its_columns(tmp_path):
+    path = tmp_path / "list.fits"
+    plain = written(path, PL_Index=[2.0, 3.0])
+    forms = {
+        "rows of one number": {"RAJ2000": [[184.0], [185.0]], "PL_Index": [[2.0], [3.0]]},
+        "text": {"RAJ2000": ["184.0", "12 20 00"], "PL_Index": ["2.0", "3"]},
+        "whole numbers": {"RAJ2000": [184, 185], "PL_Index": [2, 3]},
+    }
+    for how, columns in forms.items():
+        again = written(path, **columns)
+        for name in ("RAJ2000", "GLON", "PL_Index"):
+            np.testing.assert_allclose(again[name], plain[name], err_msg=how)
+    lower = Table({"source_name": ["A", "B"], "raj2000": [184.0, 185.0], "dej2000": [46.0, 47.0]})
+    lower.write(path, overwrite=True)
+    np.testing.assert_allclose(read_source_list(path)["GLAT"], plain["GLAT"])
+    names = fits.Column("Source_Name", "1A", array=["A", "B"])
+    dec = fits.Column("DEJ2000", "D", array=[46.0, 47.0])
+    for rows, told in (([[184.0], [185.0]], None), ([[184.0], [1.0, 2.0]], "different lengths")):
+        hdu = fits.BinTableHDU.from_columns([names, ragged(*rows), dec])
+        hdu.writeto(path, overwrite=True)
+        if told is None:
+            np.testing.assert_allclose(read_source_list(path)["GLON"], plain["GLON"])
+            continue
+        with pytest.raises(InputError, match=told):
+            read_source_list(path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"RAJ2000": [[184.0, 1.0], [185.0, 1.0]]}, "RAJ2000: 2 values a source, expected one"),
+        ({"PL_Index": ["soft", "2"]}, "column PL_Index holds no numbers"),
+        ({"header": {"RADESYS": "FK4"}}, "RADESYS FK4 is not J2000"),
+        ({"DEJ2000": [np.nan, 95.0]}, "2 of 2 sources, the first in row 0, have no position"),
+    ],
+)
+def test_columns_that_are_none_are_refused(tmp_path, columns, told):
+    with pytest.raises(InputError, match=told):
+        written(tmp_path / "list.fits", **columns)
+
+
+def test_a_source_without_a_place_costs_itself(tmp_path):
+    with pytest.warns(UnekWarning, match="1 of 2 sources, the first in row 1.*are left out"):
+        assert list(written(tmp_path / "list.fits", DEJ2000=[46.0, 95.0])["Source_Name"]) == ["A"]
+
+
+def test_a_source_that_is_there_twice_is_taken_once(tmp_path):
+    columns = {"Source_Name": ["A", "A"], "RAJ2000": [184.0] * 2, "DEJ2000": [46.0] * 2}
+    with pytest.warns(UnekWarning, match="1 of 2 rows repeat the name and place of another"):
+        assert len(written(tmp_path / "list.fits", **columns)) == 1

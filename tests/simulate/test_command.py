@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +26,7 @@ from simulate_samples import (
 from fermi_unek.config import SimulateConfig
 from fermi_unek.diffuse import named
 from fermi_unek.diffuse.named import ISO_FILES, choose
-from fermi_unek.errors import ConfigError, InputError, OutputError
+from fermi_unek.errors import ConfigError, InputError, OutputError, UnekWarning
 from fermi_unek.evaluate.files import read_truth_table
 from fermi_unek.simulate import command, writing
 from fermi_unek.simulate.command import simulate_to_dir
@@ -550,7 +551,20 @@ def test_a_simulation_that_fails_leaves_nothing(quick, tmp_path, monkeypatch):
 
 def test_a_source_of_more_photons_than_any_is_refused():
     model = SimpleNamespace(rates=(np.array([[1.0, 2.0], [9e6, 9e6]]),), sources=Table(
-        {"Source_Name": ["A", "B"]}))  # fmt: skip
+        {"Source_Name": ["A", "B"], "Flux1000": [1e-9, 3e-6]}))  # fmt: skip
     with pytest.raises(InputError, match="B would have 1.8e.07 photons.*sign of its index"):
         command._check_brightness(SimulateConfig(years=1.0), model)
     command._check_brightness(SimulateConfig(years=0.1), model)
+    with pytest.warns(UnekWarning, match="B has 3e-06 photons .* more than Vela"):
+        command._check_brightness(SimulateConfig(years=0.1, population="list.fits"), model)
+
+
+def test_a_list_of_which_nothing_can_be_seen_is_told():
+    model = SimpleNamespace(rates=(np.array([[1e-3], [5.0]]),), sources=[0, 1])
+    settings = SimulateConfig(years=1.0, population="list.fits")
+    for inside, told in (([False, False], "none lies in the region"), ([True, False], "0.001 ph")):
+        with pytest.warns(UnekWarning, match=f"list.fits: of 2 sources .*{told}"):
+            command._tell_unseen(settings, model, np.array(inside))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        command._tell_unseen(settings, model, None)

@@ -209,6 +209,15 @@ def test_a_source_that_cannot_be_used_costs_itself(tmp_path):
     with pytest.warns(UnekWarning, match="left out 1 of 2 .*'B': spectrum 'EblAtten::PowerLaw2'"):
         table = read_user_list(library(tmp_path, point_source(POWER_LAW), absorbed))
     assert table["Source_Name"].tolist() == ["A"]
+    twice = point_source(spectrum("PowerLaw", Index=(1, 1), Scale=(1, 1), Prefactor=(1, 1)), "B")
+    twice = twice.replace("</spectrum>", '<parameter name="Index" value="3"/></spectrum>')
+    for other, told in (
+        (point_source(POWER_LAW), "'A' is there twice"),
+        (twice, "parameter twice"),
+    ):
+        with pytest.warns(UnekWarning, match=f"left out 1 of 2 .*{told}"):
+            table = read_user_list(library(tmp_path, point_source(POWER_LAW), other))
+        assert table["Source_Name"].tolist() == ["A"]
     place = gm.PointSpatialModel(lon_0="20 deg", lat_0="-3 deg", frame="galactic")
     broken = gm.SkyModel(gm.BrokenPowerLawSpectralModel(), place, name="broken")
     good = gm.SkyModel(SPECTRA[0], place, name="good")

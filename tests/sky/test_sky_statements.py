@@ -362,9 +362,10 @@ def test_photons_of_one_number_and_other_times_are_different(tmp_path):
     assert quietly(paths).totals.sum() == 2 * N
 
 
-def test_without_numbers_like_photons_of_one_file_are_different(tmp_path):
+def test_without_numbers_photons_of_one_time_energy_and_place_count_once(tmp_path):
     photons = {name: np.full(5, values[0]) for name, values in sample().items()}
-    assert quietly(write(tmp_path / "a.fits", photons)).totals.sum() == 5
+    with pytest.warns(UnekWarning, match="4 photons are there more than once"):
+        assert read(write(tmp_path / "a.fits", photons)).totals.sum() == 1
 
 
 # files that do not go together -------------------------------------------------------------------
@@ -392,10 +393,8 @@ def test_event_classes_that_are_mixed_are_told(tmp_path):
 @pytest.mark.parametrize(
     ("column", "value", "told"),
     [
-        ("ENERGY", np.nan, "ENERGY holds nan, expected 0 to 2e.07 MeV"),
         ("ENERGY", 1.6e8, "ENERGY holds 1.6e.08"),  # keV without a unit
         ("DEC", 146.0, "DEC holds 146, expected -90 to 90 deg"),
-        ("RA", np.nan, "RA holds nan"),
         ("ZENITH_ANGLE", -3.0, "ZENITH_ANGLE holds -3"),
     ],
 )
@@ -404,6 +403,69 @@ def test_what_no_photon_can_have_is_refused(tmp_path, column, value, told):
     with fits.open(path, mode="update") as hdus:
         hdus["EVENTS"].data[column][7] = value
     with pytest.raises(InputError, match=f"a.fits: column {told}"):
+        read(path)
+
+
+@pytest.mark.parametrize("column", ["ENERGY", "RA", "ZENITH_ANGLE"])
+def test_a_photon_without_a_number_costs_itself(tmp_path, column):
+    path = write(tmp_path / "a.fits", sample())
+    with fits.open(path, mode="update") as hdus:
+        hdus["EVENTS"].data[column][7] = np.nan
+    with pytest.warns(UnekWarning, match="1 photons whose .* is no number are left out"):
+        assert read(path).totals.sum() == N - 1
+    with fits.open(path, mode="update") as hdus:
+        hdus["EVENTS"].data[column][:] = np.nan
+    with pytest.raises(InputError, match="400 photons have .* that is no number"):
+        read(path)
+
+
+def test_columns_in_lower_case_are_those_of_an_ft1_file(tmp_path):
+    path = write(tmp_path / "a.fits", sample())
+    plain = quietly(path, yearly=True)
+    with fits.open(path) as hdus:
+        for key, name in hdus["EVENTS"].header["TTYPE*"].items():
+            hdus["EVENTS"].header[key] = name.lower()
+        hdus.writeto(tmp_path / "b.fits")
+    other = quietly(tmp_path / "b.fits", yearly=True)
+    assert [y.totals.tolist() for y in other.years] == [y.totals.tolist() for y in plain.years]
+
+
+def test_events_that_contradict_the_cuts_in_the_header_are_refused_or_told(tmp_path):
+    back = ("BIT_MASK(EVENT_TYPE,2,P8R3)", "1:1")
+    path = write(tmp_path / "a.fits", sample(), dss=(DSS[0], back, *DSS[2:]))
+    with pytest.raises(InputError, match="event types of 400 of 400 photons contradict"):
+        read(path)
+    other = ("BIT_MASK(EVENT_CLASS,1024,P8R3)", "1:1")
+    path = write(tmp_path / "b.fits", sample(), dss=(other, *DSS[1:]))
+    with pytest.warns(UnekWarning, match="EVENT_CLASS of 400 of 400 photons and the cut in the"):
+        read(path)
+
+
+@pytest.mark.parametrize("other", [2, 32])
+def test_cuts_on_event_types_that_leave_no_response_are_refused(tmp_path, other):
+    path = write(
+        tmp_path / "a.fits", sample(), dss=(*DSS, (f"BIT_MASK(EVENT_TYPE,{other},P8R3)", "1:1"))
+    )
+    with pytest.raises(InputError, match="contradicts the cut on FRONT photons before it"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "cards", [{"RADESYS": "FK4"}, {"RADECSYS": "FK4-NO-E"}, {"EQUINOX": 1950.0}]
+)
+def test_photons_of_another_equinox_are_refused(tmp_path, cards):
+    path = write(tmp_path / "a.fits", sample())
+    with fits.open(path, mode="update") as hdus:
+        hdus["EVENTS"].header.update(cards)
+    with pytest.raises(InputError, match="is not J2000, expected ICRS or FK5"):
+        read(path)
+
+
+def test_two_zeros_of_time_that_contradict_each_other_are_refused(tmp_path):
+    path = write(tmp_path / "a.fits", sample())
+    with fits.open(path, mode="update") as hdus:
+        hdus["EVENTS"].header.update({"MJDREFI": 51910, "MJDREFF": 7.4287e-4, "MJDREF": 51544.0})
+    with pytest.raises(InputError, match="MJDREF 51544 and MJDREFI . MJDREFF .* contradict"):
         read(path)
 
 
@@ -583,8 +645,24 @@ def test_the_first_column_of_an_explicit_list_holds_the_pixels(tmp_path, name):
         (channels(100), {"INDXSCHM": "IMPLICIT"}, "100 pixels in the table, and FIRSTPIX 0"),
         (channels(768), {"ORDER": 5}, "NSIDE 8 and ORDER 5 contradict"),
         (channels(768), {"RADESYS": "FK5"}, "COORDSYS GAL and RADESYS FK5 contradict"),
-        (channels(768), {"COORDSYS": "CEL", "RADECSYS": "FK4"}, "RADESYS 'FK4' .* is not J2000"),
+        (channels(768), {"COORDSYS": "CEL", "RADECSYS": "FK4"}, "RADESYS FK4 is not J2000"),
         ([pixels("PIX", 100, "K")], {"INDXSCHM": "EXPLICIT"}, "no column of values"),
+        (
+            [pixels("PIX"), *channels(100)],
+            {"INDXSCHM": "EXPLICIT", "FIRSTPIX": 0, "LASTPIX": 3071},
+            "NSIDE 8 and LASTPIX 3071, the last of NSIDE 16, contradict",
+        ),
+        (
+            [pixels("PIX"), *channels(100)],
+            {"INDXSCHM": "EXPLICIT", "HPX_REG": "DISK(0,-80,5)"},
+            "HPX_REG DISK.0,-80,5. and the pixels in the table",
+        ),
+        (
+            [pixels("PIX"), *channels(100)],
+            {"INDXSCHM": "EXPLICIT", "HPX_REG": "DISK(a,b,5)"},
+            "HPX_REG is DISK.a,b,5., expected DISK.lon,lat,radius.",
+        ),
+        (channels(768), {"TUNIT1": "ph/s"}, "column CHANNEL1: unit 'ph/s'"),
     ],
 )
 def test_headers_of_healpix_files_that_contradict_are_refused(tmp_path, columns, keywords, told):
@@ -658,6 +736,19 @@ def test_zenith_angles_beyond_the_cut_and_a_phase_of_nothing_are_refused(tmp_pat
         ({"CRVAL3": 300.0, "CDELT3": 7.0}, "CDELT3 7 MeV and the energies"),
         ({"CTYPE3": "Energy", "CUNIT3": "kg"}, "CUNIT3: unit 'kg'"),
         ({"BUNIT": "counts/pixel"}, None),
+        ({"CD1_1": -0.5, "CD2_2": 0.5, "CDELT1": -0.25}, "CDELT1 0.25 and the CD matrix"),
+        ({"CD1_1": -0.5, "CD2_2": 0.5, "PC1_1": 1.0}, "has a CD and a PC matrix"),
+        (
+            {
+                "CTYPE1": "GLON-TAN-SIP",
+                "CTYPE2": "GLAT-TAN-SIP",
+                "A_ORDER": 2,
+                "A_2_0": 1e-3,
+                "B_ORDER": 2,
+                "B_0_2": 1e-3,
+            },
+            "the WCS has SIP distortions",
+        ),
         ({"BUNIT": "cm-2 s-1"}, "BUNIT of counts: unit 'cm-2 s-1'"),
     ],
 )

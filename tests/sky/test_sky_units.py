@@ -10,8 +10,8 @@ from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fermi_unek.errors import InputError
-from fermi_unek.sky.units import INTENSITY, bring_columns, column, degrees, factor
+from fermi_unek.errors import InputError, UnekWarning
+from fermi_unek.sky.units import INTENSITY, bring_columns, check_frame, column, degrees, factor
 
 ENERGIES = {"eV": u.eV, "keV": u.keV, "MeV": u.MeV, "GeV": u.GeV, "TeV": u.TeV, "erg": u.erg}
 
@@ -113,6 +113,38 @@ def test_blank_and_masked_angles_are_nan_and_words_are_refused():
     ]
     with pytest.raises(InputError, match="x holds no angles"):
         degrees(["north"], None, "x")
+
+
+def test_text_that_is_no_angle_costs_itself():
+    with pytest.warns(UnekWarning, match="1 of 3 are no angles, the first 'n/a'"):
+        found = degrees(["10.5", "n/a", "\u22125"], None, "x")
+    assert np.isnan(found[1])
+    assert found[[0, 2]].tolist() == [10.5, -5.0]
+
+
+@pytest.mark.parametrize(
+    ("cards", "told"),
+    [
+        ({"RADESYS": "ICRS"}, None),
+        ({"RADECSYS": "FK5", "EQUINOX": "J2000"}, None),
+        ({"EPOCH": 2016.5}, None),  # of proper motions
+        ({"RADESYS": "FK4"}, "RADESYS FK4 is not J2000"),
+        ({"EQUINOX": 1950.0}, "EQUINOX 1950.0 is not J2000"),
+        ({"EPOCH": "B1950"}, "EQUINOX B1950 is not J2000"),
+        ({"EQUINOX": "of date"}, "EQUINOX of date is not J2000"),
+    ],
+)
+def test_places_of_another_equinox_are_refused(cards, told):
+    if told is None:
+        check_frame(cards, "x")
+        return
+    with pytest.raises(InputError, match=f"x: {told}"):
+        check_frame(cards, "x")
+
+
+def test_the_case_of_a_prefix_counts():
+    assert factor("cm2 Ms", "cm2 s", "x") == pytest.approx(1e6)
+    assert factor("CM2 S", "cm2 s", "x") == 1.0
 
 
 def test_columns_that_state_a_unit_are_brought_to_that_of_a_schema():

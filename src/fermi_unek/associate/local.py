@@ -13,8 +13,9 @@ from astropy.table import Table
 from ..catalog.releases import RELEASES, load_release
 from ..errors import InputError
 from ..sky.io.files import decoded, open_fits
+from ..sky.units import check_frame
 from .records import Kind, Objects, Places, Service, Surroundings
-from .tables import angles, objects_of, text
+from .tables import angles, has_places, objects_of, text
 
 LOCAL_RADIUS_DEG = 4.0
 """Radius in which the density of a catalog that is known as a whole is counted."""
@@ -122,12 +123,20 @@ def read_table(path: Path) -> Table:
                 tables = [i for i, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU)]
                 if not tables:
                     raise InputError(f"{path}: cannot be read as a catalog (it holds no table)")
-                return Table.read(hdus, hdu=tables[0])
+                # other programs put tables of their own before it
+                placed = [i for i in tables if has_places(hdus[i].columns.names)]
+                chosen = (placed or tables)[0]
+                check_frame(hdus[chosen].header, str(path))
+                return Table.read(hdus, hdu=chosen)
         text = decoded(path)
         if form == "votable":
             if "<!ENTITY" in text:
                 raise ValueError("it declares entities, which no VOTable needs")
+            for system in re.findall(r"<COOSYS\b[^>]*", text):
+                if "FK4" in system or "B1950" in system:
+                    raise InputError(f"{path}: COOSYS is FK4 or B1950, expected ICRS or FK5")
             return Table.read(path, format=form)
+        text = _without_comments(text) if form == "ascii.csv" else text
         dialect = _dialect(text, form)
         if dialect.get("delimiter", ",") != ",":
             text = _DECIMAL_COMMA.sub(r"\1.\2", text)
@@ -140,12 +149,30 @@ def read_table(path: Path) -> Table:
 
 
 def _with_units(table: Table) -> Table:
-    """Columns named `RAJ2000 [deg]`, as `export` names them in CSV files, with their units."""
+    """Columns named `RAJ2000 [deg]`, as `export` has them, or `RAJ2000 (deg)`, with their units."""
     for head in list(table.colnames):
-        if (found := re.fullmatch(r"(\S+) \[(.+)\]", head)) and found[1] not in table.colnames:
+        if (found := re.fullmatch(r"(\S+) [\[(](.+)[\])]", head)) and found[
+            1
+        ] not in table.colnames:
             table.rename_column(head, found[1])
             table[found[1]].unit = found[2]
     return table
+
+
+def _without_comments(text: str) -> str:
+    """A CSV file without the comments above its header, and with a name for pandas' index.
+
+    Without a header of its own the last comment is one.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    first = next((k for k, line in enumerate(lines) if line[0] != "#"), 0)
+    fields = re.split(r"[,;\t|]", lines[first]) if lines else []
+    if first and any(re.fullmatch(r"\s*[-+]?\d[\d.]*\s*", field) for field in fields):
+        first -= 1
+        lines[first] = lines[first].lstrip("# ")
+    if lines and lines[first][0] in ",;\t|":
+        lines[first] = "index" + lines[first]
+    return "\n".join(lines[first:])
 
 
 def _dialect(text: str, form: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from astropy.table import Column, Table
 
+from ..catalog.places import warn_of_hours
 from ..errors import InputError
 from ..sky import units
 from .records import Objects
@@ -67,6 +68,7 @@ def objects_of(
     names = _names(table, name_column, prefix, where)
     ra = angles(table[ra_name], where, hours=True)
     dec = angles(table[dec_name], where)
+    warn_of_hours(ra, dec, where)
     objects = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
     error = np.nan_to_num(_error95(table, where), nan=0.0, posinf=0.0).clip(0.0)
     if callable(class_of):
@@ -80,8 +82,18 @@ def objects_of(
     )
 
 
+def has_places(names: Sequence[str]) -> bool:
+    """Whether a table with columns of some names lists places."""
+    lower = {name.lower() for name in names}
+    return all(lower & {name.lower() for name in known} for known in (RA_COLUMNS, DEC_COLUMNS))
+
+
 def text(column: Column) -> np.ndarray:
-    """Values (N,) as text with single blanks and none at the ends; masked ones are blank."""
+    """Values (N,) as text with single blanks and none at the ends; masked ones are blank.
+
+    Of several in a row the first.
+    """
+    column = column if column.ndim == 1 else column.reshape(len(column), -1)[:, 0]
     values = np.ma.filled(np.ma.asarray(column).astype(object), "")
     decoded = [v.decode("ascii", "replace") if isinstance(v, bytes) else str(v) for v in values]
     return np.array([" ".join(value.split()) for value in decoded], dtype=str).reshape(len(values))
@@ -93,9 +105,10 @@ def numbers(column: Column) -> np.ndarray:
 
 
 def _find(table: Table, known: Sequence[str], ucd: str) -> str | None:
+    spelled = {name.lower(): name for name in reversed(table.colnames)}
     for name in known:
-        if name in table.colnames:
-            return name
+        if name in table.colnames or name.lower() in spelled:
+            return name if name in table.colnames else spelled[name.lower()]
     for name in table.colnames:
         if str(table[name].meta.get("ucd", "")).startswith(ucd):
             return str(name)
@@ -117,7 +130,12 @@ def _names(table: Table, name_column: str | None, prefix: str, where: str) -> np
 def angles(column: Column, where: str, *, hours: bool = False) -> np.ndarray:
     """Values (N,) of a column of angles in degrees; see `units.degrees`."""
     place = f"{where}: column {column.name}"
-    return units.degrees(np.ma.asarray(column), column.unit, place, hours=hours)
+    values = np.ma.asarray(column)
+    if values.ndim != 1:
+        if values.size != len(values):
+            raise InputError(f"{place}: {values[0].size} values a row, expected one")
+        values = values.reshape(-1)
+    return units.degrees(values, column.unit, place, hours=hours)
 
 
 def _error95(table: Table, where: str) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -29,7 +30,6 @@ from ..sky.io.dss import met_shift
 from ..sky.io.files import open_fits
 from .build import name_neighbours
 from .moc import mask_to_moc, moc_to_mask
-from .places import check_places
 from .record import Catalog, HeaderValue
 from .releases import RELEASES, load_release
 from .schema import (
@@ -39,11 +39,11 @@ from .schema import (
     EXTENDED_COLUMNS,
     NOT_A_FERMI_PRODUCT,
     PROBABILITY_COLUMNS,
-    UNITS,
     ColumnSpec,
     band_edges_mev,
     blank_table,
 )
+from .tables import column_names, source_table
 
 SUFFIXES = (".fits", ".fit")
 SOURCES_HDU = "LAT_Point_Source_Catalog"
@@ -135,16 +135,12 @@ def read_catalog(path: str | Path) -> Catalog:
             raise InputError(
                 f"{path}: has no table {SOURCES_HDU}, expected a catalog written by fermi-unek"
             )
-        table = Table.read(sources, mask_invalid=False)
-        for index, column in enumerate(table.itercols(), start=1):
-            # astropy passes over TCOMM
-            column.description = sources.header.get(f"TCOMM{index}")
-        table = _tidied(table, path)
-        check_places(table, path)
+        table = source_table(sources, path)
+        _check_ranges(table, path)
         if "Hist_Start" in hdus:
             edges = _history_edges(hdus["Hist_Start"], path)
         else:
-            edges = _edges_from_header(path, sources)
+            edges = _edges_from_header(path, sources, table)
         if "Selected" not in table.colnames:  # a list of an older release is one
             index = table.index_column("Probability") + 1
             table.add_column(np.ones(len(table), bool), name="Selected", index=index)
@@ -152,7 +148,7 @@ def read_catalog(path: str | Path) -> Catalog:
             _check_bands(hdus["EnergyBounds"], table, path)
         coverage = _read_coverage(hdus["COVERAGE"], path) if "COVERAGE" in hdus else None
         header = _read_header(hdus[0].header)
-        extended = _read_extended(hdus)
+        extended = _read_extended(hdus, path)
         periods = None
         if "Hist2_Start" in hdus:
             periods = _history_edges(hdus["Hist2_Start"], path)
@@ -178,12 +174,12 @@ def read_source_list(path: str | Path) -> Catalog:
         raise InputError(f"{path}: no such file, expected a catalog")
     with open_fits(path) as hdus:
         if sources_hdu(hdus) is not None:
-            return read_catalog(path)
+            catalog = read_catalog(path)
+            return replace(catalog, table=_with_places(catalog.table, path))
         for hdu in hdus:
-            names = set(getattr(hdu, "columns", fits.ColDefs([])).names)
-            if {"Source_Name", "RAJ2000", "DEJ2000"} <= names:
-                found = _tidied(Table.read(hdu, mask_invalid=False), path)
-                check_places(found, path)
+            if {"Source_Name", "RAJ2000", "DEJ2000"} <= column_names(hdu):
+                found = _with_places(source_table(hdu, path), path)
+                _check_ranges(found, path)
                 break
         else:
             raise InputError(
@@ -200,6 +196,22 @@ def read_source_list(path: str | Path) -> Catalog:
                          ("GLON", place.l.deg), ("GLAT", place.b.deg)):  # fmt: skip
         table[name] = Column(np.asarray(values, float), unit="deg")
     return Catalog(table, {"source list": path.name})
+
+
+def _with_places(table: Table, path: Path) -> Table:
+    """The rows whose place is one; what is wrong with a place costs that row."""
+    place = np.isfinite(table["RAJ2000"]) & (np.abs(table["DEJ2000"]) <= 90.0)
+    if place.all():
+        return table
+    first = int(np.flatnonzero(~place)[0])
+    told = (
+        f"{path}: {np.sum(~place)} of {len(table)} sources, the first in row {first}, have no "
+        "position"
+    )
+    if not place.any():
+        raise InputError(told)
+    warnings.warn(f"{told} and are left out", UnekWarning, stacklevel=3)
+    return table[place]
 
 
 def _with_neighbours(table: Table, header: Mapping[str, HeaderValue]) -> Table:
@@ -221,15 +233,14 @@ def sources_hdu(hdus: fits.HDUList) -> fits.BinTableHDU | None:
     Known by its name or, where another program dropped that, by its columns.
     """
     for hdu in hdus:
-        names = set(getattr(hdu, "columns", fits.ColDefs([])).names)
-        if {"Source_Name", "Probability", "Flux_History"} <= names:
+        if {"Source_Name", "Probability", "Flux_History"} <= column_names(hdu):
             return hdu
     return None
 
 
 def _history_edges(hdu: fits.BinTableHDU, path: str | Path) -> np.ndarray:
     """Edges of the intervals of a history, MET."""
-    return units.column(hdu, "Hist_Start", "s", str(path), "s") + met_shift(hdu.header)
+    return units.column(hdu, "Hist_Start", "s", str(path), "s") + met_shift(hdu.header, str(path))
 
 
 def _check_bands(hdu: fits.BinTableHDU, table: Table, path: str | Path) -> None:
@@ -245,10 +256,10 @@ def _check_bands(hdu: fits.BinTableHDU, table: Table, path: str | Path) -> None:
         )
 
 
-def _edges_from_header(path: str | Path, sources: fits.BinTableHDU) -> np.ndarray:
+def _edges_from_header(path: str | Path, sources: fits.BinTableHDU, table: Table) -> np.ndarray:
     """Edges of the years of a table without the HDU Hist_Start."""
     start, stop = sources.header.get("TSTART"), sources.header.get("TSTOP")
-    (years,) = sources.columns["Flux_History"].array.shape[1:]
+    (years,) = table["Flux_History"].shape[1:]
     if start is None or stop is None or not start < stop:
         raise InputError(
             f"{path}: has no HDU Hist_Start, which says when the years of Flux_History begin"
@@ -321,10 +332,10 @@ def _extended_table(catalog: Catalog) -> Table:
     return table
 
 
-def _read_extended(hdus: fits.HDUList) -> Table | None:
+def _read_extended(hdus: fits.HDUList, path: str | Path) -> Table | None:
     if "ExtendedSources" not in hdus:
         return None
-    table = _tidied(Table.read(hdus["ExtendedSources"], mask_invalid=False), "ExtendedSources")
+    table = source_table(hdus["ExtendedSources"], path)
     table = table[np.asarray(table["Source_Name"]) != "NONE"]
     return table if len(table) else None
 
@@ -416,33 +427,12 @@ def _read_header(header: fits.Header) -> dict[str, HeaderValue]:
     return found
 
 
-def _tidied(table: Table, path: str | Path) -> Table:
-    """Columns in the machine's byte order and the schema's units, text as str, with meanings."""
-    known = {spec.name: spec for spec in EXTENDED_COLUMNS + COUNTERPART_COLUMNS + COLUMNS}
-    tidy = Table()
-    for column in table.itercols():
-        spec = known.get(column.name)
-        if column.dtype.kind in "US":
-            text = np.asarray(column)
-            text = np.char.decode(text, "ascii") if text.dtype.kind == "S" else text
-            if spec and spec.unit == "deg":
-                values = units.degrees(
-                    text, column.unit, f"{path}: column {column.name}", hours="RA" in column.name
-                )
-                column.unit = "deg"
-            else:
-                values = np.char.rstrip(text).astype(spec.kind if spec else text.dtype)
-        else:
-            values = np.asarray(column).astype(column.dtype.newbyteorder("="))
-        tidy[column.name] = values
-        tidy[column.name].unit = column.unit
-        tidy[column.name].description = spec.description if spec else column.description
-    units.bring_columns(tidy, UNITS, str(path))
-    for name in set(_POSSIBLE) & set(tidy.colnames):
+def _check_ranges(table: Table, path: str | Path) -> None:
+    """InputError where a column holds what it cannot."""
+    for name in set(_POSSIBLE) & set(table.colnames):
         low, high = _POSSIBLE[name]
-        wrong = tidy[name][(tidy[name] < low) | (tidy[name] > high)]  # NaN is not known
+        wrong = table[name][(table[name] < low) | (table[name] > high)]  # NaN is not known
         if len(wrong):
             raise InputError(
                 f"{path}: column {name} holds {wrong[0]:g}, expected {low:g} to {high:g}"
             )
-    return tidy

@@ -15,9 +15,7 @@ from astropy.table import Table
 
 from ..errors import InputError
 from ..sky.io.files import open_fits
-from ..sky.units import bring_columns
-from .places import check_places
-from .schema import UNITS
+from .tables import column_names, source_table
 
 RELEASES = {
     "3FGL": "gll_psc_v16.fit",
@@ -77,31 +75,20 @@ def load_release(name: str | Path) -> Table:
 @lru_cache(maxsize=8)
 def _read(path: Path, changed_ns: int) -> Table:
     with open_fits(path) as hdus:
-        data = hdus[1].data if len(hdus) > 1 else np.zeros(0)
-        names = getattr(data, "names", None) or []
+        names = column_names(hdus[1]) if len(hdus) > 1 else set()
         missing = [c for c in REQUIRED if c not in names]
         if missing:
             raise InputError(
                 f"{path}: HDU 1 is no LAT source table, it has no column {', '.join(missing)}"
             )
-        table = native_table(data)
-        _bring(table, hdus[1], path)
-        check_places(table, path)
+        table = source_table(hdus[1], path)
+        for column in table.itercols():
+            column.unit = column.description = None
         if "ExtendedSources" in hdus:
-            shapes = native_table(hdus["ExtendedSources"].data)
-            _bring(shapes, hdus["ExtendedSources"], path)
+            shapes = source_table(hdus["ExtendedSources"], path)
             extents = np.asarray(shapes["Model_SemiMajor"], float).tolist()
             table.meta["EXTENTS"] = dict(zip(shapes["Source_Name"].tolist(), extents, strict=True))
     return table
-
-
-def _bring(table: Table, hdu: fits.BinTableHDU, path: Path) -> None:
-    """Columns of a `native_table` in the units of the schema, in place; none is kept."""
-    for name in table.colnames:
-        table[name].unit = hdu.columns[name].unit
-    bring_columns(table, UNITS, str(path))
-    for name in table.colnames:
-        table[name].unit = None
 
 
 def native_table(data: fits.FITS_rec) -> Table:

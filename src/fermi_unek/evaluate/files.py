@@ -9,11 +9,10 @@ from astropy.table import Table
 
 from ..catalog.io import read_catalog
 from ..catalog.releases import later_releases, load_release
-from ..catalog.schema import UNITS
+from ..catalog.tables import column_names, source_table
 from ..errors import InputError
 from ..outputs import check_folder, staging
 from ..sky.io.files import open_fits
-from ..sky.units import bring_columns
 from .classes import CLASS_FILES, catalog_class_scores, write_class_scores
 from .compare import Comparison, compare, comparison_text
 from .extended import EXTENSION
@@ -79,13 +78,11 @@ def read_truth_table(path: str | Path) -> Table:
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file, expected the truth.fits of a simulation")
     with open_fits(Path(path)) as hdus:
-        table = Table.read(hdus, hdu=1, mask_invalid=False)
-        # the header has a keyword of the same name: whether there are any
-        table.meta.pop(EXTENSION, None)
+        if len(hdus) < 2 or not column_names(hdus[1]):
+            raise InputError(f"{path}: holds no table, expected the truth.fits of a simulation")
+        table = source_table(hdus[1], path)
         if EXTENSION in hdus:
-            table.meta[EXTENSION] = Table.read(hdus, hdu=EXTENSION, mask_invalid=False)
-            bring_columns(table.meta[EXTENSION], UNITS, str(path))
-    bring_columns(table, UNITS, str(path))
+            table.meta[EXTENSION] = source_table(hdus[EXTENSION], path)
     missing = [name for name in TRUTH_COLUMNS if name not in table.colnames]
     if missing:
         raise InputError(

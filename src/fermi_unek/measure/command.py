@@ -399,9 +399,11 @@ def _covered(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:
 
 def _inside(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:
     """Bool (N,): which directions (N, 3) lie where photons were taken."""
-    if sky.coverage is None:
-        return np.ones(len(vectors), dtype=bool)
-    return sky.coverage[hp.vec2pix(2**COVERAGE_ORDER, *vectors.T, nest=True)]
+    inside = np.isfinite(vectors).all(axis=1)
+    if sky.coverage is not None:
+        places = hp.vec2pix(2**COVERAGE_ORDER, *vectors[inside].T, nest=True)
+        inside[inside] = sky.coverage[places]
+    return inside
 
 
 def _middle(vectors: np.ndarray) -> np.ndarray | None:

@@ -65,11 +65,15 @@ def states_beyond(known: Catalog, sky: SkyCounts, vectors: np.ndarray) -> list[S
     Their light falls into the field all the same. Those that are no further than
     `POSITION_SLACK_DEG` from a candidate (N, 3) are it.
     """
-    if sky.coverage is None or not len(known) or not len(vectors):
+    if sky.coverage is None:
         return []
-    table = known.table
-    lon, lat = (np.asarray(table[name], float) for name in ("GLON", "GLAT"))
+    lon, lat = (np.asarray(known.table[name], float) for name in ("GLON", "GLAT"))
+    placed = np.isfinite(lon + lat)
+    table, lon, lat = known.table[placed], lon[placed], lat[placed]
     places = lonlat_to_vectors(lon, lat).reshape(-1, 3)
+    vectors = vectors[np.isfinite(vectors).all(axis=1)]
+    if not len(places) or not len(vectors):
+        return []
     outside = ~sky.coverage[hp.vec2pix(2**COVERAGE_ORDER, *places.T, nest=True)]
     near, _ = KDTree(vectors).query(places)
     outside &= near > 2.0 * np.sin(np.radians(POSITION_SLACK_DEG) / 2.0)

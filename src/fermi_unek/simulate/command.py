@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from astropy.table import Table, vstack
 
 from ..config import SimulateConfig
 from ..diffuse.named import choose
-from ..errors import InputError
+from ..errors import InputError, UnekWarning
 from ..irf.exposure import instrument_for
 from ..outputs import check_folder, staging
 from ..progress import Progress, silent
@@ -25,6 +26,7 @@ from .variability import dr2_yearly_factors
 from .writing import Draw, file_names, write_sky_files
 
 TRUTH = "truth.fits"
+_BRIGHTEST = 2e-6  # Flux1000; Vela has 1.4e-6
 _MOST_PHOTONS = 1e7  # of a source; Vela has a few million in all its years
 
 POPULATIONS = {
@@ -103,6 +105,8 @@ def simulate_to_dir(
     draw = Draw(model, factors, for_photons, for_files, progress)
     with staging(out_dir) as folder:
         inside = write_sky_files(config, draw, folder)
+        if config.population not in POPULATIONS:
+            _tell_unseen(config, model, inside)
         names = sorted(path.name for path in folder.iterdir())
         table = truth_table(model, config.years, inside, factors)
         shapes = None if extended is None else extended[_extended_columns(extended)]
@@ -131,6 +135,32 @@ def _check_brightness(config: SimulateConfig, model: SkyModel) -> None:
             f"{config.population}: {name} would have {most:.2g} photons, more than any source of "
             f"the sky ({_MOST_PHOTONS:.0g}); are its flux and the sign of its index right?"
         )
+
+    flux = np.asarray(model.sources["Flux1000"], float)
+    if config.population not in POPULATIONS and len(flux) and flux.max() > _BRIGHTEST:
+        warnings.warn(
+            f"{config.population}: {model.sources['Source_Name'][int(np.argmax(flux))]} has "
+            f"{flux.max():.2g} photons cm-2 s-1 from 1 to 100 GeV, which is more than Vela, the "
+            "brightest in the sky; are the units right?",
+            UnekWarning,
+            stacklevel=3,
+        )
+
+
+def _tell_unseen(config: SimulateConfig, model: SkyModel, inside: np.ndarray | None) -> None:
+    """Warn where no source of a list can be seen in what is simulated."""
+    photons = config.years * sum(rates.sum(axis=1) for rates in model.rates)
+    there = np.ones(len(model.sources), bool) if inside is None else inside
+    if not len(there) or (there.any() and np.max(photons[there]) >= 1.0):
+        return
+    told = "none lies in the region"
+    if there.any():
+        told = f"the brightest in the region has {np.max(photons[there]):.2g} photons"
+    warnings.warn(
+        f"{config.population}: of {len(there)} sources {told}; are the units right?",
+        UnekWarning,
+        stacklevel=3,
+    )
 
 
 def find_factors(

@@ -15,13 +15,11 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table, vstack
 
-from ..catalog.places import check_places
 from ..catalog.releases import load_release
-from ..catalog.schema import UNITS
 from ..catalog.spectra import SPECTRUM_TYPES, energy_flux, photon_flux
+from ..catalog.tables import column_names, source_table
 from ..errors import InputError, UnekWarning
 from ..sky.io.files import open_fits
-from ..sky.units import bring_columns, degrees
 
 SPECTRAL_COLUMNS = (
     "Pivot_Energy", "SpectrumType", "PL_Flux_Density", "PL_Index", "LP_Flux_Density", "LP_Index",
@@ -86,10 +84,8 @@ def read_population(path: str | Path) -> Table:
             raise InputError(
                 f"{path}: no table with a column SpectrumType, expected a source list like 4FGL"
             )
-        table = Table.read(hdus, hdu=number, mask_invalid=False)
-        _in_units(path, table)
+        table = source_table(hdus[number], path)
         _add_missing(table)
-        check_places(table, path)
         names: tuple[str, ...] = COLUMNS
         if "PLEC_Expfactor" not in table.colnames:
             later = dict(zip(("PLEC_Index", "PLEC_Expfactor"), PLEC_COLUMNS_DR3, strict=True))
@@ -119,7 +115,7 @@ def _check_level(path: Path, table: Table, flux: np.ndarray) -> None:
 
 
 def _lists_sources(hdu: fits.BinTableHDU) -> bool:
-    return isinstance(hdu, fits.BinTableHDU) and "SpectrumType" in hdu.columns.names
+    return "SpectrumType" in column_names(hdu)
 
 
 def _add_missing(table: Table) -> None:
@@ -132,16 +128,6 @@ def _add_missing(table: Table) -> None:
     for name, value in (("Source_Name", ""), ("CLASS1", ""), ("Signif_Avg", np.nan)):
         if name not in table.colnames:
             table[name] = np.full(len(table), value)
-
-
-def _in_units(path: Path, table: Table) -> None:
-    """Bring columns that state a unit to that of 4FGL, in place."""
-    bring_columns(table, UNITS | dict.fromkeys(("PLEC_Index", "PLEC_Expfactor")), str(path))
-    for name in ("GLON", "GLAT", "RAJ2000", "DEJ2000"):
-        if name in table.colnames:
-            where = f"{path}: column {name}"
-            hours = name == "RAJ2000"
-            table[name] = degrees(np.ma.asarray(table[name]), table[name].unit, where, hours=hours)
 
 
 def _usable(path: Path, table: Table) -> Table:

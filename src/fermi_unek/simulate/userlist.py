@@ -89,9 +89,14 @@ def _leave_out(path: Path, unusable: list[str], total: int) -> None:
 
 def _usable(path: Path, sources: Iterable[tuple[str, Callable[[], Spectrum]]]) -> list[Spectrum]:
     """The sources that can be read; what is wrong with one costs that one."""
-    rows, unusable = [], []
+    rows: list[Spectrum] = []
+    unusable: list[str] = []
+    seen = set()
     for name, read in sources:
         try:
+            if name in seen:
+                raise InputError(f"{path}: source {name!r} is there twice")
+            seen.add(name)
             rows.append({"Source_Name": name, **read()})
         except InputError as error:
             unusable.append(str(error))
@@ -238,7 +243,10 @@ def _xml_source(source: Element, where: str) -> Spectrum:
 
 
 def _xml_values(element: Element, names: tuple[str, ...], where: str) -> tuple[float, ...]:
-    found = {parameter.get("name"): parameter for parameter in element.iter("parameter")}
+    parameters = list(element.iter("parameter"))
+    found = {parameter.get("name"): parameter for parameter in parameters}
+    if len(found) < len(parameters):
+        raise InputError(f"{where}: the <{element.tag}> has a parameter twice")
     values = []
     for name in names:
         if name not in found:

@@ -8,6 +8,7 @@ have it: mev is a million electronvolts.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from astropy.coordinates import Angle
 from astropy.io import fits
 from astropy.table import Table
 
-from ..errors import InputError
+from ..errors import InputError, UnekWarning
 
 INTENSITY = "cm-2 s-1 sr-1 MeV-1"
 """Unit of diffuse emission."""
@@ -33,6 +34,8 @@ _WORDS = _ENERGY | {
     **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
     **dict.fromkeys(("day", "days"), "d"),
 }
+_WORDS |= {"j": "J"}
+_MINUS = str.maketrans(dict.fromkeys("\u2212\u2013\u2010", "-"))  # as word processors write it
 _HOURS = ("h", "hr", "hrs", "hour", "hours", "hourangle")
 
 
@@ -71,9 +74,16 @@ def factor(stated: object, unit: str, where: str, default: str | None = None) ->
         raise InputError(f"{where}: unit {text!r} cannot be brought to {wanted}") from None
 
 
+def _spelled(word: str) -> str:
+    """A word of a unit as astropy has it: its case counts only where prefixes differ, as in Ms."""
+    if word.lower() in _WORDS:
+        return _WORDS[word.lower()]
+    return word if not word.isupper() and word in u.__dict__ else word.lower()
+
+
 def _parsed(text: str) -> u.UnitBase:
     """A unit without its photons: 4FGL has ``ph cm-2 s-1``, others ``cm-2 s-1``."""
-    words = re.sub(r"[A-Za-z]+", lambda word: _WORDS.get(word[0].lower(), word[0].lower()), text)
+    words = re.sub(r"[A-Za-z]+", lambda word: _spelled(word[0]), text)
     above, *below = words.split("/")
     if len(below) > 1 and "(" not in words:  # 1/cm2/s, which astropy refuses
         words = f"{above or 1}/({' '.join(below)})"
@@ -82,6 +92,33 @@ def _parsed(text: str) -> u.UnitBase:
         raise ValueError(text)
     photons = dict(zip(unit.bases, unit.powers, strict=True)).get(u.ph, 0)
     return unit / u.ph**photons if photons else unit
+
+
+def check_frame(header: Mapping[str, Any], where: str) -> None:
+    """Refuse places of another equinox than J2000, which ICRS and FK5 mean.
+
+    Parameters
+    ----------
+    header : mapping
+        Of the table or image that holds them.
+    where : str
+
+    Raises
+    ------
+    InputError
+        RADESYS is FK4, or EQUINOX (EPOCH in old files) is not 2000.
+    """
+    frame = str(header.get("RADESYS", header.get("RADECSYS", "")) or "").strip().upper()
+    stated = header.get("EQUINOX", header.get("EPOCH"))
+    year = str(2000.0 if stated is None else stated).strip().lstrip("JjBb") or "2000"
+    try:
+        other = float(year) != 2000.0
+    except ValueError:
+        other = True
+    # EPOCH is also that of proper motions; only FK4's tells a frame
+    if frame.startswith("FK4") or (other and ("EQUINOX" in header or year.startswith("1950"))):
+        key = f"RADESYS {frame}" if frame.startswith("FK4") else f"EQUINOX {stated}"
+        raise InputError(f"{where}: {key} is not J2000, expected ICRS or FK5")
 
 
 def bring_columns(table: Table, units: Mapping[str, str | None], where: str) -> None:
@@ -153,7 +190,12 @@ def degrees(values: Any, stated: object, where: str, *, hours: bool = False) -> 
     Raises
     ------
     InputError
-        Text that is no angle, or a unit that is none of angle.
+        None of the text is an angle, or a unit that is none of angle.
+
+    Warns
+    -----
+    UnekWarning
+        Some of the text is no angle, which is NaN.
     """
     text = re.sub(r'["\s]', "", str("" if stated is None else stated))
     masked = np.ma.asarray(values)
@@ -163,20 +205,31 @@ def degrees(values: Any, stated: object, where: str, *, hours: bool = False) -> 
     words = [
         " ".join(
             (value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)).split()
-        )
+        ).translate(_MINUS)
         for value in np.ma.filled(masked.astype(object), "")
     ]
     result = np.full(len(words), np.nan)
-    given = np.array([word not in ("", "--", "nan") for word in words], dtype=bool)
+    given = [row for row, word in enumerate(words) if word not in ("", "--", "nan")]
     sexagesimal = u.hourangle if hours else u.deg
     if re.fullmatch(r"[hd]:m:s|[hd]ms", text.lower()):
         sexagesimal, text = (u.hourangle if text[0].lower() == "h" else u.deg), ""
-    try:
-        for row in np.flatnonzero(given):
+    scale = factor(text, "deg", where, "deg")
+    wrong = []
+    for row in given:
+        try:
             if re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", words[row]):
-                result[row] = float(words[row]) * factor(text, "deg", where, "deg")
+                result[row] = float(words[row]) * scale
             else:
                 result[row] = Angle(words[row], unit=sexagesimal).deg
-    except (ValueError, u.UnitsError) as error:
-        raise InputError(f"{where} holds no angles ({error})") from error
+        except (ValueError, u.UnitsError):
+            wrong.append(words[row])
+    if wrong and len(wrong) == len(given):
+        raise InputError(f"{where} holds no angles, but {wrong[0]!r}")
+    if wrong:
+        warnings.warn(
+            f"{where}: {len(wrong)} of {len(words)} are no angles, the first {wrong[0]!r}; what "
+            "they are of is left out",
+            UnekWarning,
+            stacklevel=3,
+        )
     return result

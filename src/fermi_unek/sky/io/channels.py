@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from functools import reduce
 from operator import or_
@@ -18,6 +19,7 @@ from .rebin import RebinPlan, plan_rebin
 
 _MOST_COUNTS = 1e7  # of a pixel and channel; Vela has a few million in all its years
 _WHOLE_TOLERANCE = 1e-3
+_PER_PIXEL = re.compile(r"(?i)[/* ]*(pix|pixel|bin)s?((\^|\*\*)?-1)?\s*$")
 _HEALPIX_UNSEEN = -1.6375e30
 
 
@@ -159,6 +161,11 @@ def check_cube_cuts(path: Path, selection: Selection, cuts: PhotonCuts) -> None:
     for name, cut in (("energy", cuts.energy_mev), ("time", cuts.time_met)):
         if cut is not None:
             raise InputError(f"{path}: a cut on {name} cannot be made on a cube, only on photons")
+
+
+def count_unit(stated: object) -> str:
+    """Unit of counts without the pixel or bin that they are of."""
+    return _PER_PIXEL.sub("", str(stated or ""))
 
 
 def whole_counts(path: Path, values: np.ndarray) -> np.ndarray:

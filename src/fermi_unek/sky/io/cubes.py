@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..geometry.coverage import icrs_circles_coverage, inside_circle, intersect
 from ..units import factor
 from .channels import (
     check_cube_cuts,
+    count_unit,
     cube_event_type,
     observed_energies,
     read_channels,
@@ -32,8 +32,6 @@ from .wcs import WcsCells, check_energy_axis
 
 _LOWEST_MEV, _HIGHEST_MEV = 0.9 * ENERGY_EDGES_MEV[0], 1.1 * ENERGY_EDGES_MEV[-1]
 """Narrow bins that reach further lack a part of their response."""
-
-_PER_PIXEL = re.compile(r"(?i)[/* ]*(pix|pixel|bin)s?((\^|\*\*)?-1)?\s*$")
 
 
 def read_cube(
@@ -64,8 +62,7 @@ def read_cube(
     plan = read_channels(path, hdus, index, cells.n_channels, selection)
     if hdu.is_image:
         check_energy_axis(path, hdu.header, plan.edges_mev, "EBOUNDS")
-        unit = _PER_PIXEL.sub("", str(hdu.header.get("BUNIT", "")))
-        factor(unit, "", f"{path}: BUNIT of counts", "")
+        factor(count_unit(hdu.header.get("BUNIT")), "", f"{path}: BUNIT of counts", "")
     event_type = cube_event_type(path, selection, cuts)
     sums = [PixelSum() for _ in range(N_BINS)]
     narrow = [PixelSum() for _ in plan.edges_mev]

@@ -22,6 +22,7 @@ SIMULATED = "simulated"
 """OBSERVER of photons that are no real ones."""
 
 _DAY_S = 86400.0
+_SAME_ZERO_D = 1e-3  # MJDREF is often written with four digits
 _WHOLE_PHASE = 1.0 - 1e-6
 _LEAST_ZENITH_DEG = 1.0  # fewer than one in a thousand photons come from below it
 _NO_CUTS = ("", "IRF_VERSION")
@@ -48,7 +49,7 @@ def read_selection(path: Path, hdus: fits.HDUList, index: int) -> Selection:
             kind = str(header.get(f"DSTYP{number}", "")).upper().replace(" ", "")
             value = str(header.get(f"DSVAL{number}", "")).strip()
             unit = str(header.get(f"DSUNI{number}", "") or "")
-            shift = met_shift(header) if kind == "TIME" else 0.0
+            shift = met_shift(header, str(path)) if kind == "TIME" else 0.0
             selection = _apply(selection, kind, value, unit, f"{path}: DSS cut {kind}", shift)
     return _with_times(path, selection, hdus, index)
 
@@ -81,7 +82,10 @@ def _apply(
         # of a file that was cut twice the bits of both cuts are left
         if mask[1] == "EVENT_CLASS":
             return replace(selection, event_class=(selection.event_class or bits) & bits or bits)
-        return replace(selection, event_type=(selection.event_type or bits) & bits or bits)
+        before = selection.event_type or bits
+        if not before & bits:
+            raise InputError(f"{where}: contradicts the cut on {selection.label} photons before it")
+        return replace(selection, event_type=before & bits)
     if kind == "TIME":  # a table, which `_with_times` reads, or one range and a table
         ranges = () if value.upper() == "TABLE" else _ranges(value, where)
         scale = factor(unit, "s", where, "s")
@@ -92,7 +96,8 @@ def _apply(
     if kind == "CONVERSION_TYPE":  # how Pass 7 files and gtselect convtype say it
         ranges = _ranges(value, where)
         if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
-            return replace(selection, event_type=FRONT if ranges[0][0] == 0 else BACK)
+            kind = f"BIT_MASK(EVENT_TYPE,{FRONT if ranges[0][0] == 0 else BACK})"
+            return _apply(selection, kind, "1:1", unit, where, shift_s)
         return selection
     if kind == "ENERGY":
         scale = factor(unit, "MeV", where, "MeV")
@@ -176,7 +181,7 @@ def good_times(path: Path, hdus: fits.HDUList) -> np.ndarray | None:
     for hdu in hdus:
         names = {name.upper() for name in getattr(hdu, "columns", fits.ColDefs([])).names}
         if hdu.name == "GTI" and {"START", "STOP"} <= names:
-            shift = met_shift(hdu.header)
+            shift = met_shift(hdu.header, str(path))
             ends = [column(hdu, end, "s", str(path), "s") + shift for end in ("START", "STOP")]
             if not np.all(ends[0] <= ends[1]):
                 raise InputError(f"{path}: good time intervals (GTI) end before they begin")
@@ -204,17 +209,27 @@ def _with_times(path: Path, selection: Selection, hdus: fits.HDUList, index: int
     for header in headers if not selection.spans_met else ():
         start, stop = header.get("TSTART"), header.get("TSTOP")
         if isinstance(start, int | float) and isinstance(stop, int | float) and stop > start:
-            shift = met_shift(header)
+            shift = met_shift(header, str(path))
             return replace(selection, spans_met=((start + shift, stop + shift),))
     return selection
 
 
-def met_shift(header: fits.Header) -> float:
-    """Seconds to add to times of a header's MJDREF and TIMEZERO to count from the mission's."""
+def met_shift(header: fits.Header, where: str) -> float:
+    """Seconds to add to times of a header's MJDREF and TIMEZERO to count from the mission's.
+
+    Raises
+    ------
+    InputError
+        MJDREF is another time than MJDREFI and MJDREFF.
+    """
+    whole = float(header.get("MJDREF", 0.0) or 0.0)  # astropy's WCS writes 0 where it knows none
+    zero = whole or MJDREF
     if "MJDREFI" in header:
         zero = float(header["MJDREFI"]) + float(header.get("MJDREFF", 0.0))
-    else:  # astropy's WCS writes 0 where it knows none
-        zero = float(header.get("MJDREF", 0.0) or MJDREF)
+        if whole and abs(whole - zero) > _SAME_ZERO_D:
+            raise InputError(
+                f"{where}: MJDREF {whole:g} and MJDREFI + MJDREFF {zero:g} contradict each other"
+            )
     days, shift = zero - MJDREF, float(header.get("TIMEZERO", 0.0) or 0.0)
     return shift + (days * _DAY_S if abs(days) > 1e-6 else 0.0)
 
@@ -237,8 +252,8 @@ def met_seconds(
         raise InputError(f"{where}: {values.shape[1]} numbers a photon, expected one time")
     times = values.astype(float) * scale
     if scale == 1.0 or not len(times):
-        return times + met_shift(header)
+        return times + met_shift(header, where)
     first = float(np.min(times)) / _DAY_S
     # a date counts from the zero of its own scale, not from MJDREF
     zero = 2400000.5 + MJDREF if first > 2.4e6 else MJDREF if first > 4e4 else 0.0
-    return times - zero * _DAY_S + (0.0 if zero else met_shift(header))
+    return times - zero * _DAY_S + (0.0 if zero else met_shift(header, where))

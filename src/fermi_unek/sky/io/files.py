@@ -34,7 +34,7 @@ _BITPIX = (8, 16, 32, 64, -32, -64)
 # what astropy and numpy raise where a header or the data are not what they should be
 _BROKEN = (
     OSError, EOFError, zlib.error, fits.VerifyError, ArithmeticError, AssertionError,
-    AttributeError, LookupError, TypeError, ValueError,
+    AttributeError, LookupError, NameError, TypeError, ValueError,
 )  # fmt: skip
 
 
@@ -134,8 +134,8 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
     Raises
     ------
     InputError
-        Not a FITS file, truncated or corrupt, or larger than the memory (also when that shows only
-        later: what goes wrong inside the ``with`` block, which is for reading, is the file's).
+        Not a FITS file, truncated or corrupt, or larger than the memory; also when something that
+        is read inside the ``with`` block is not what was expected.
     """
     _check_file(path)
     try:
@@ -145,6 +145,7 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if not magic.startswith(_GZIP) and magic != _FITS:
         raise InputError(f"{path}: not a FITS file, or damaged at its start")
+    opened = False
     with ExitStack() as stack:
         try:
             total = _unpacked_bytes(path) if magic.startswith(_GZIP) else path.stat().st_size
@@ -162,11 +163,14 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
                 raise InputError(
                     f"{path}: the file is truncated or corrupt ({told[0].split(':')[0]})"
                 )
+            opened = True
             yield hdus
         except _BROKEN as error:
             kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
             reason = " ".join(f"{kind}{error}".split())
-            raise InputError(f"{path}: the file is truncated or corrupt ({reason})") from error
+            # headers and sizes were right, so that it may as well be an unusual file
+            what = "corrupt, or holds what was not expected" if opened else "truncated or corrupt"
+            raise InputError(f"{path}: the file is {what} ({reason})") from error
         except MemoryError as error:
             raise InputError(f"{path}: is corrupt, or larger than the memory") from error
 
@@ -257,22 +261,25 @@ def stream_table(
     """
     dtype = table.columns.dtype.newbyteorder(">")
     total = table.header["NAXIS2"]
+    numbers = {name: table.columns.names.index(name) for name in columns}
     rows = max(1, block_bytes // dtype.itemsize)
     with _open_raw(path) as file:
         file.seek(table.fileinfo()["datLoc"])
         for start in range(0, total, rows):
-            number = min(rows, total - start)
-            raw = file.read(number * dtype.itemsize)
-            if len(raw) < number * dtype.itemsize:
+            size = min(rows, total - start) * dtype.itemsize
+            raw = file.read(size)
+            if len(raw) < size:
                 raise InputError(f"{path}: the file is truncated (table {table.name})")
             block = np.frombuffer(raw, dtype=dtype)
-            yield {name: _scaled(table, name, block[name]) for name in columns}
+            yield {name: _scaled(table, number, block) for name, number in numbers.items()}
 
 
-def _scaled(table: fits.BinTableHDU, name: str, values: np.ndarray) -> np.ndarray:
-    number = table.columns.names.index(name) + 1
-    scale = table.header.get(f"TSCAL{number}", 1)
-    zero = table.header.get(f"TZERO{number}", 0)
+def _scaled(table: fits.BinTableHDU, number: int, block: np.ndarray) -> np.ndarray:
+    """Values of a column by its number, whatever the reader calls it."""
+    assert block.dtype.names is not None
+    values = block[block.dtype.names[number]]
+    scale = table.header.get(f"TSCAL{number + 1}", 1)
+    zero = table.header.get(f"TZERO{number + 1}", 0)
     values = values.astype(values.dtype.newbyteorder("="))
     return values if (scale, zero) == (1, 0) else values * float(scale) + float(zero)
 

@@ -29,7 +29,8 @@ from ..geometry.coverage import (
 )
 from ..geometry.frame import lonlat_to_vectors
 from ..geometry.resample import transfer
-from .channels import unobserved
+from ..units import check_frame, factor
+from .channels import count_unit, unobserved
 from .files import stream_table
 from .parts import PixelCounts
 
@@ -110,6 +111,14 @@ def read_scheme(path: Path, table: fits.BinTableHDU, unnamed: str | None = None)
     ordering = str(header.get("ORDERING", "")).strip().upper()
     if ordering not in ("RING", "NESTED", "NEST"):
         raise InputError(f"{path}: ORDERING is {ordering!r}, expected RING or NESTED")
+    last = header.get("LASTPIX", -1) + 1
+    if last > 12 * nside**2 or (
+        not header.get("FIRSTPIX") and last != 12 * nside**2 and last > 0 and hp.isnpixok(last)
+    ):
+        raise InputError(
+            f"{path}: NSIDE {nside} and LASTPIX {last - 1}, the last of NSIDE "
+            f"{np.sqrt(last / 12):g}, contradict each other"
+        )
     names = table.columns.names
     index = _index_column(path, table, 12 * nside**2)
     numbered = [name for name in names if re.fullmatch(r"(CHANNEL|ENERGY)\d+", name.upper())]
@@ -134,9 +143,8 @@ def read_scheme(path: Path, table: fits.BinTableHDU, unnamed: str | None = None)
 
 def _is_galactic(path: Path, header: fits.Header, unnamed: str | None) -> bool:
     frame = str(header.get("COORDSYS", "")).strip().upper()
-    equinox, year = header.get("RADESYS", header.get("RADECSYS", "")), header.get("EQUINOX", 2000)
-    if str(equinox).upper().startswith("FK4") or year != 2000:
-        raise InputError(f"{path}: RADESYS {equinox!r} of EQUINOX {year} is not J2000")
+    equinox = header.get("RADESYS", header.get("RADECSYS", ""))
+    check_frame(header, str(path))
     if frame and frame not in _FRAMES:
         raise InputError(f"{path}: COORDSYS {frame!r}, expected GAL or CEL")
     if equinox and _FRAMES.get(frame, False):
@@ -201,6 +209,8 @@ class HealpixCells:
     def __init__(self, path: Path, hdus: fits.HDUList, index: int) -> None:
         self._path, self._table = path, hdus[index]
         self._scheme = scheme = read_scheme(path, self._table)
+        for name in scheme.channels:
+            factor(count_unit(self._table.columns[name].unit), "", f"{path}: column {name}", "")
         self._listing = _Listing(scheme)
         self._rotation = None if scheme.galactic else icrs_to_galactic()
         self.n_channels = len(scheme.channels)
@@ -250,8 +260,16 @@ class HealpixCells:
 
     def coverage(self) -> np.ndarray | None:
         """Mask of what was observed, None is the whole sky; after all `blocks`."""
-        disk = _disk_region(self._table.header, self._scheme.galactic)
-        return self._listing.coverage() if disk is None else disk
+        disk = _disk_region(self._path, self._table.header, self._scheme.galactic)
+        listed = self._listing.coverage()
+        if disk is None or listed is None:
+            return listed if disk is None else disk
+        if np.mean(disk[listed]) < 0.5:
+            raise InputError(
+                f"{self._path}: HPX_REG {self._table.header['HPX_REG']} and the pixels in the "
+                "table, most of which lie outside of it, contradict each other"
+            )
+        return disk
 
 
 class _Listing:
@@ -304,14 +322,16 @@ class _Listing:
         return unite(listed, estimated_coverage(seen))
 
 
-def _disk_region(header: fits.Header, galactic: bool) -> np.ndarray | None:
+def _disk_region(path: Path, header: fits.Header, galactic: bool) -> np.ndarray | None:
     """Mask of gtbin's HPX_REG keyword, ``DISK(lon,lat,radius)``; None for anything else."""
-    match = re.fullmatch(
-        r"DISK\(([^,]+),([^,]+),([^,)]+)\)", str(header.get("HPX_REG", "")).replace(" ", "")
-    )
+    stated = str(header.get("HPX_REG", "")).replace(" ", "")
+    match = re.fullmatch(r"DISK\(([^,]+),([^,]+),([^,)]+)\)", stated)
     if not match:
         return None
-    lon, lat, radius = (float(part) for part in match.groups())
+    try:
+        lon, lat, radius = (float(part) for part in match.groups())
+    except ValueError:
+        raise InputError(f"{path}: HPX_REG is {stated}, expected DISK(lon,lat,radius)") from None
     if not galactic:
         return icrs_circles_coverage(((lon, lat, radius),))
     mask = np.zeros(N_COVERAGE, dtype=bool)

@@ -34,12 +34,13 @@ from ..selection import (
     EVENT_TYPES,
     FRONT,
     LAYERS,
+    TYPE_FAMILIES,
     ZMAX_HIGH_DEG,
     ZMAX_LOW_DEG,
     Selection,
     Span,
 )
-from ..units import factor
+from ..units import check_frame, factor
 from .dss import good_times, met_seconds, read_selection
 from .files import stream_table
 from .parts import BinSums, PixelCounts, SkyPart
@@ -97,8 +98,8 @@ class PhotonCuts:
 class PhotonIds:
     """The photons read so far, so that those of several files, or twice in one, count once.
 
-    A photon is told by RUN_ID, EVENT_ID and TIME; without the first two by time, energy and place,
-    and then within one file all are taken for different.
+    A photon is told by RUN_ID, EVENT_ID and TIME; without the first two by time, energy and place.
+    Where a file has no RA and DEC, all in it are taken for different.
     """
 
     def __init__(self) -> None:
@@ -109,8 +110,9 @@ class PhotonIds:
         """`keep` (N,) without the photons seen before; `name` is that of the file."""
         if "TIME" not in rows or not keep.any():
             return keep
-        known = {"RUN_ID", "EVENT_ID"} <= set(rows)
-        told = ("RUN_ID", "EVENT_ID") if known else ("ENERGY", *(set(rows) & {"RA", "DEC"}))
+        named = {"RUN_ID", "EVENT_ID"} <= set(rows)
+        told = ("RUN_ID", "EVENT_ID") if named else ("ENERGY", *(set(rows) & {"RA", "DEC"}))
+        known = named or {"RA", "DEC"} <= set(rows)
         keys = np.zeros(int(keep.sum()), np.uint64)
         for column in ("TIME", *sorted(told)):
             keys = (keys ^ (keys >> np.uint64(31))) * _MIX
@@ -177,6 +179,7 @@ def read_photons(
         Columns that a cut needs are missing, of no known unit, or contradict the header.
     """
     table = hdus[index]
+    check_frame(table.header, str(path))
     stated = read_selection(path, hdus, index)
     names = _columns(path, table, cuts, yearly)
     assert cuts.event_type in EVENT_TYPES
@@ -202,7 +205,8 @@ def read_photons(
     seen = np.zeros(N_COVERAGE, dtype=bool)
     tally = _Tally(path, stated)
     good = good_times(path, hdus)
-    for rows in map(lambda raw: _physical(path, table, raw), stream_table(path, table, names)):
+    for raw in stream_table(path, table, names):
+        rows = tally.numbers(_physical(path, table, raw))
         vectors = _vectors(rows)
         seen[hp.vec2pix(2**COVERAGE_ORDER, *vectors.T, nest=True)] = True
         tally.add(rows, vectors)
@@ -246,8 +250,16 @@ class _Tally:
         self._path, self._stated = path, stated
         self._outside = Counter[str]()
         self._places = self._astray = 0
-        self._total = self.kept = self.bad_times = 0
+        self._total = self.kept = self.bad_times = self._blank = self._other_class = 0
         self.lowest, self.highest = np.inf, 0.0
+
+    def numbers(self, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The photons of one block whose every number is one."""
+        known = np.logical_and.reduce([~np.isnan(rows[name]) for name in _UNITS if name in rows])
+        if known.all():
+            return rows
+        self._blank += int(np.sum(~known))
+        return {name: values[known] for name, values in rows.items()}
 
     def add(self, rows: Mapping[str, np.ndarray], vectors: np.ndarray) -> None:
         """Take note of the photons of one block, all of them."""
@@ -266,6 +278,16 @@ class _Tally:
         if stated.zenith_deg is not None and "ZENITH_ANGLE" in rows:
             beyond = rows["ZENITH_ANGLE"] > stated.zenith_deg[1] + 0.5
             self._outside["ZENITH_ANGLE"] += int(np.sum(beyond))
+        bits = _event_bits(rows)
+        if bits is not None and stated.kind is not None:
+            stated_bits = EVENT_TYPES[stated.kind]
+            # a file may have the one of CONVERSION_TYPE and EVENT_TYPE that the cut is not of
+            family = next(bits_of for bits_of in TYPE_FAMILIES if bits_of & stated_bits)
+            known = (bits & family) != 0
+            self._outside["event types"] += int(np.sum(known & ((bits & stated_bits) == 0)))
+        if stated.event_class and "EVENT_CLASS" in rows and stated.release.startswith("P8"):
+            # what class they are of instead is not known: told, as other classes are
+            self._other_class += int(np.sum((rows["EVENT_CLASS"] & stated.event_class) == 0))
         for ra, dec, radius in stated.circles:
             center = icrs_to_galactic() @ lonlat_to_vectors(np.asarray(ra), np.asarray(dec))
             away = vectors @ center < np.cos(np.radians(min(radius + 0.5, 180.0)))
@@ -285,6 +307,18 @@ class _Tally:
             Most photons lie outside of the cuts that the header states, or places of theirs
             contradict each other, or no time was good.
         """
+        if self._blank > 0.5 * (self._blank + self._total):
+            raise InputError(
+                f"{self._path}: {self._blank:,} photons have an energy, place or zenith angle that "
+                "is no number"
+            )
+        if self._blank:
+            warnings.warn(
+                f"{self._path}: {self._blank:,} photons whose energy, place or zenith angle is no "
+                "number are left out",
+                UnekWarning,
+                stacklevel=3,
+            )
         if self._total and good is not None and not len(good):
             raise InputError(
                 f"{self._path}: holds {self._total:,} photons and no good time interval (GTI)"
@@ -300,6 +334,14 @@ class _Tally:
                     f"{self._path}: {name} of {outside:,} of {self._total:,} photons contradict "
                     "the cuts in the header (DSS keywords, GTI); are the units right?"
                 )
+        if self._other_class:
+            warnings.warn(
+                f"{self._path}: EVENT_CLASS of {self._other_class:,} of {self._total:,} photons "
+                f"and the cut in the header (DSS), class {self._stated.event_class}, contradict "
+                "each other",
+                UnekWarning,
+                stacklevel=3,
+            )
         if self.bad_times:
             warnings.warn(
                 f"{self._path}: {self.bad_times:,} photons outside of the good time intervals "
@@ -324,6 +366,7 @@ def _columns(path: Path, table: fits.BinTableHDU, cuts: PhotonCuts, yearly: bool
     if missing:
         raise InputError(f"{path}: the events have no column {', '.join(missing)}")
     optional = ["ZENITH_ANGLE", "CONVERSION_TYPE", "EVENT_TYPE", "TIME", "RUN_ID", "EVENT_ID"]
+    optional += ["EVENT_CLASS"]
     optional += ["L", "B"] if {"L", "B"} <= present else []
     return needed + [name for name in optional if name in present and name not in needed]
 
@@ -394,7 +437,7 @@ def _physical(
             scale = factor(unit, _UNITS[name], where, _UNITS[name])
             rows[name] = values if scale == 1.0 else values * scale
             low, high = _POSSIBLE[name]
-            wrong = rows[name][~((rows[name] >= low) & (rows[name] <= high))]
+            wrong = rows[name][(rows[name] < low) | (rows[name] > high)]  # NaN: see _Tally
             if len(wrong):
                 raise InputError(
                     f"{where} holds {wrong[0]:g}, expected {low:g} to {high:g} {_UNITS[name]}"

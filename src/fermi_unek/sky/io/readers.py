@@ -105,8 +105,8 @@ def read_sky(
     if ids.doubles:
         warnings.warn(
             f"{paths[0]}{f' and {len(paths) - 1} more' if paths[1:] else ''}: {ids.doubles:,} "
-            "photons are there more than once (the same RUN_ID, EVENT_ID and TIME); they were "
-            "counted once",
+            "photons are there more than once (the same RUN_ID, EVENT_ID and TIME, or time, "
+            "energy and place); they were counted once",
             UnekWarning,
             stacklevel=2,
         )
@@ -158,6 +158,7 @@ def recognise(path: Path, hdus: fits.HDUList) -> tuple[str, int]:
             return "healpix", index
     for index, hdu in enumerate(hdus):
         if isinstance(hdu, fits.BinTableHDU) and hdu.name == "EVENTS":
+            _upper_case(hdu)
             return "photons", index
     images = [
         index
@@ -172,6 +173,13 @@ def recognise(path: Path, hdus: fits.HDUList) -> tuple[str, int]:
         f"{path}: neither photons nor a count cube (it holds {held}); expected an FT1 file with "
         "EVENTS, a gtbin HEALPIX or CCUBE file, or a sky written by fermi-unek bin"
     )
+
+
+def _upper_case(table: fits.BinTableHDU) -> None:
+    """Name the columns as FT1 files do: for FITS, energy is ENERGY."""
+    for name in set(table.columns.names):
+        if name != name.upper() and name.upper() not in table.columns.names:
+            table.columns.change_name(name, name.upper())
 
 
 def _refuse_other_kinds(path: Path, hdus: fits.HDUList) -> None:

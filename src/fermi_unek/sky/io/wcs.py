@@ -19,11 +19,12 @@ from ..counts import Pixels
 from ..geometry.coverage import N_COVERAGE, coverage_vectors, icrs_to_galactic
 from ..geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 from ..geometry.resample import repeat_pixels
-from ..units import factor
+from ..units import check_frame, factor
 from .channels import unobserved
 from .parts import PixelCounts
 
 _ENERGY_TOLERANCE = 0.02  # of keywords that were rounded
+_STEP_TOLERANCE = 0.01
 _NUMBER = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]")
 
 
@@ -122,8 +123,11 @@ def celestial_wcs(path: Path, header: fits.Header) -> WCS:
         raise InputError(
             f"{path}: COORDSYS {named} and CTYPE1 {wcs.wcs.ctype[0]} contradict each other"
         )
-    if not galactic and (wcs.wcs.radesys.startswith("FK4") or wcs.wcs.equinox == 1950.0):
-        raise InputError(f"{path}: RADESYS {wcs.wcs.radesys} is not J2000, expected ICRS or FK5")
+    if not galactic:
+        check_frame(header, str(path))
+    if wcs.sip is not None:
+        raise InputError(f"{path}: the WCS has SIP distortions, expected a plain projection")
+    _check_matrix(path, header)
     if turn_pixels(wcs):
         # columns more than 180 degrees from the reference point are still on the sky
         wcs.wcs.bounds_check(False, True)
@@ -173,6 +177,23 @@ def check_energy_axis(path: Path, header: fits.Header, energies: np.ndarray, tab
             raise InputError(
                 f"{path}: {key} {value:g} {unit or 'MeV'} and the energies in {table} (from "
                 f"{edges[0, 0]:g} MeV, then {edges.flat[min(1, edges.size - 1)]:g}) contradict "
+                "each other"
+            )
+
+
+def _check_matrix(path: Path, header: fits.Header) -> None:
+    """InputError where a CD matrix and what it stands for, CDELT and PC, contradict each other."""
+    matrix = [[header.get(f"CD{i}_{j}", 0.0) for j in (1, 2)] for i in (1, 2)]
+    if not np.any(matrix):
+        return
+    if any(f"PC{i}_{j}" in header for i in (1, 2) for j in (1, 2)):
+        raise InputError(f"{path}: the header has a CD and a PC matrix, expected one of them")
+    for axis, size in enumerate(np.hypot(matrix[0], matrix[1]), 1):
+        step = abs(header.get(f"CDELT{axis}", 0.0))
+        # 1 and 0 are what writers leave in it that know the matrix alone
+        if step not in (0.0, 1.0) and abs(step / size - 1.0) > _STEP_TOLERANCE:
+            raise InputError(
+                f"{path}: CDELT{axis} {step:g} and the CD matrix, pixels of {size:.4g}, contradict "
                 "each other"
             )
 
