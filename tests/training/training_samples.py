@@ -30,7 +30,7 @@ def sky_of(
     rates = photons_per_year[:, None] * (spectrum / spectrum.sum())
     fine = np.tile(3e3 * spectrum / spectrum.sum(), (len(vectors), 1)).astype(np.float32)
     flat = fine[:1].astype(float) @ response.bin_fractions
-    npix = 12 * 16**2
+    npix = 12 * 64**2
     lon, lat = vectors_to_lonlat(vectors)
     return SkyModel(
         Table({"GLON": lon, "GLAT": lat}),
