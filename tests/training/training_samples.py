@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from fermi_unek.config import TrainConfig
+from fermi_unek.diffuse.named import DIFFUSE_NSIDE
 from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, load_instrument
 from fermi_unek.simulate.skymodel import SkyModel
 from fermi_unek.sky.bins import N_BINS, OUTPUT_PIXELS
@@ -30,7 +31,7 @@ def sky_of(
     rates = photons_per_year[:, None] * (spectrum / spectrum.sum())
     fine = np.tile(3e3 * spectrum / spectrum.sum(), (len(vectors), 1)).astype(np.float32)
     flat = fine[:1].astype(float) @ response.bin_fractions
-    npix = 12 * 64**2
+    npix = 12 * DIFFUSE_NSIDE**2
     lon, lat = vectors_to_lonlat(vectors)
     return SkyModel(
         Table({"GLON": lon, "GLAT": lat}),
