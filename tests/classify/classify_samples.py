@@ -7,7 +7,7 @@ import torch
 from astropy.table import Table
 
 from fermi_unek.classify.features import CandidateFeatures
-from fermi_unek.diffuse.named import DIFFUSE_NSIDE, DiffuseModel
+from fermi_unek.diffuse.named import DiffuseModel
 from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.nets.classifier import Classifier, ClassifierShape
 from fermi_unek.simulate.population import complete
@@ -79,6 +79,6 @@ def two_close_sources(event_type: str = "front") -> SkyModel:
         columns |= {f"{kind}_Flux_Density": norm, f"{kind}_Index": np.full(number, index)}
     nodes = np.array([100.0, 1e6])
     spectrum = 1e-9 * (nodes / 1e3) ** -2.4
-    maps = np.zeros((2, 12 * DIFFUSE_NSIDE**2), np.float32)
+    maps = np.zeros((2, 12 * 64**2), np.float32)
     flat = DiffuseModel("flat", nodes, maps, nodes, spectrum, psf_included=True)
     return build_sky_model(complete(Table(columns)), flat, load_instrument(), event_type)

@@ -79,15 +79,6 @@ def test_intensity_equals_the_maps_at_the_nodes_and_a_power_law_between():
     assert np.allclose(middle, np.sqrt(model.maps[0] * model.maps[1]), rtol=1e-5)
 
 
-def test_bin_intensity_is_the_sum_of_its_two_parts():
-    model = small_model()
-    both = model.bin_intensity(ENERGY_EDGES_MEV)
-    parts = model.galactic(ENERGY_EDGES_MEV) + model.isotropic(ENERGY_EDGES_MEV)[:, None]
-    assert both.dtype == np.float32
-    assert both.shape == (6, 12 * SMALL**2)
-    assert np.allclose(both, parts, rtol=1e-6)
-
-
 def test_intensity_at_directions_agrees_with_healpy_interpolation():
     model = small_model()
     rng = np.random.default_rng(2)

@@ -9,7 +9,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from fermi_unek.catalog import Candidates, build_catalog
-from fermi_unek.diffuse.named import DIFFUSE_NSIDE, DiffuseModel
+from fermi_unek.diffuse.named import DiffuseModel
 from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.simulate.population import complete
 from fermi_unek.simulate.sky import simulate_counts
@@ -23,11 +23,10 @@ REGION = (200.0, 50.0, 6.0)
 
 @lru_cache(maxsize=1)
 def flat_sky() -> DiffuseModel:
-    """Nearly isotropic emission; the simulator's maps are of one size."""
+    """Nearly isotropic emission."""
     nodes = np.array([100.0, 1e6])
     spectrum = 4e-10 * (nodes / 1e3) ** -2.4
-    maps = np.broadcast_to((0.01 * spectrum).astype(np.float32)[:, None],
-                           (2, 12 * DIFFUSE_NSIDE**2)).copy()  # fmt: skip
+    maps = np.repeat((0.01 * spectrum).astype(np.float32)[:, None], 12 * 64**2, axis=1)
     return DiffuseModel("flat", nodes, maps, nodes, spectrum, psf_included=True)
 
 

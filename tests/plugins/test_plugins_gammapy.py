@@ -41,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("one_look", "one_search")
 
 SKYDIR = SkyCoord(*CENTRE, unit="deg", frame="galactic")
 NETWORK_AXIS = MapAxis.from_energy_edges(ENERGY_EDGES_MEV * u.MeV)
-FRONT = {"evtype": "front", "classify": False}
+FRONT = {"evtype": "front", "classify": False, "diffuse": "none"}
 EVERY = FRONT | {"selected_only": False}
 
 

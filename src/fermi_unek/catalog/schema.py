@@ -213,8 +213,6 @@ COUNTERPART_COLUMNS = (
 )
 """Columns that `fermi-unek associate` adds after those of the schema."""
 
-NAME_WIDTH = 18
-
 EXTENDED_COLUMNS = (
     ColumnSpec("Source_Name", "U17", None, "NONE: no source is extended"),
     ColumnSpec("RAJ2000", "f4", "deg", "Right ascension"),

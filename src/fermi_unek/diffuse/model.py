@@ -94,12 +94,6 @@ class DiffuseModel:
         column = np.asarray(self.iso_intensity, float)[:, None]
         return integrate_power_laws(self.iso_energies_mev, column, edges_mev)[:, 0]
 
-    def bin_intensity(self, edges_mev: np.ndarray) -> np.ndarray:
-        """Galactic and isotropic intensity of each bin together, as `galactic`."""
-        total = self.galactic(edges_mev)
-        total += self.isotropic(edges_mev).astype(np.float32)[:, None]
-        return total
-
     def galactic_intensity(
         self, energies_mev: np.ndarray, pixels: np.ndarray | slice = slice(None)
     ) -> np.ndarray:
