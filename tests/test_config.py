@@ -240,6 +240,7 @@ def test_an_empty_yaml_file_is_all_defaults(tmp_path):
     [
         (b"years: [1, 2", "is no YAML"),
         (b"\xff\xfe\xfa", "is no YAML"),
+        (b"seed: 1\nseed: 2\n", "is no YAML .key 'seed' is there twice"),
         (b"- 1\n- 2\n", "holds a list"),
         (b"year: 3\n", "unknown key 'year', did you mean 'years'"),
     ],

@@ -25,7 +25,7 @@ from fermi_unek.measure.background import DiffuseImages
 from fermi_unek.measure.channels import channels_of, counts_within, domain
 from fermi_unek.measure.command import find_diffuse, find_responses, refit_catalog
 from fermi_unek.measure.response import build_response, through_pixels
-from fermi_unek.sky.bins import YEAR_S
+from fermi_unek.sky.bins import MISSION_START_MET, YEAR_S
 from fermi_unek.sky.counts import Pixels
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 from fermi_unek.sky.layers import with_layers
@@ -420,6 +420,45 @@ def test_parts_of_the_events_go_with_a_psf_each(tmp_path):
     sky = replace(sky, selection=replace(sky.selection, event_type=3))
     response = build_response(sky, exposure=maps, psf=psf, centre=HERE[0])
     assert len(response.components) == 2
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "change", "told"),
+    [
+        ("EXPOSURE", "RA", lambda ra: ra / 15.0, "not the centers of its 768 HEALPIX pixels"),
+        ("EXPOSURE", "DEC", lambda dec: dec * np.nan, "not the centers"),
+        ("EXPOSURE", "COSBINS", lambda seconds: seconds * 1e3, "is the unit of COSBINS right"),
+        ("EXPOSURE", "COSBINS", lambda seconds: -seconds, "times that are none"),
+        ("CTHETABOUNDS", "CTHETA_MIN", lambda low: low + 1.0, "bins of the inclination"),
+    ],
+)
+def test_a_livetime_cube_that_contradicts_itself_is_refused(tmp_path, table, name, change, told):
+    path = tmp_path / "lt.fits"
+    write_livetime(path)
+    read_livetime(path)
+    with fits.open(path, mode="update") as hdus:
+        hdus[table].data[name] = change(hdus[table].data[name])
+    with pytest.raises(InputError, match=f"cannot be read as a livetime cube: .*{told}"):
+        read_livetime(path)
+
+
+def write_livetime(path):
+    """Eight years, even over the sky, as gtltcube writes them."""
+    ra, dec = hp.pix2ang(8, np.arange(768), nest=True, lonlat=True)
+    high = 1.0 - np.linspace(0.0, 1.0, 11)[:-1] ** 2
+    low = 1.0 - np.linspace(0.0, 1.0, 11)[1:] ** 2
+    seconds = np.tile((high - low) * 0.3 * 8 * YEAR_S, (768, 1))
+    hdus = [fits.PrimaryHDU()]
+    for kind in ("EXPOSURE", "WEIGHTED_EXPOSURE"):
+        columns = [fits.Column("COSBINS", "10E", "s", array=seconds)]
+        columns += [fits.Column(k, "E", "deg", array=v) for k, v in (("RA", ra), ("DEC", dec))]
+        hdus.append(fits.BinTableHDU.from_columns(columns, name=kind))
+        start = MISSION_START_MET
+        hdus[-1].header.update({"TSTART": start, "TSTOP": start + 8 * YEAR_S, "ZENMAX": 90.0})
+    ends = (("CTHETA_MIN", low), ("CTHETA_MAX", high))
+    bounds = [fits.Column(k, "E", array=v) for k, v in ends]
+    hdus.append(fits.BinTableHDU.from_columns(bounds, name="CTHETABOUNDS"))
+    fits.HDUList(hdus).writeto(path)
 
 
 @pytest.mark.parametrize("highest", [180, 100, 90])
