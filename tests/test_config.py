@@ -124,6 +124,7 @@ FK5 = CENTER.transform_to("fk5")
         "icrs:13.2,-72.8,5",
         " ICRS: 13.2, -72.8, 5 ",
         "icrs:0h52m48s,-72d48m,5d",
+        "icrs:00:52:48,-72:48:00,5",
         "icrs:13.2,-72.8,300m",
         f"fk5:{FK5.ra.deg},{FK5.dec.deg},5",
         f"gal:{CENTER.galactic.l.deg},{CENTER.galactic.b.deg},5",
