@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from fermi_unek.irf.exposure import read_exposure
 from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, PROFILE_DEG, load_instrument
 from fermi_unek.irf.livetime import read_livetime
 from fermi_unek.irf.psf import read_psf
-from fermi_unek.measure import refit_to_file
+from fermi_unek.measure import command, refit_to_file
 from fermi_unek.measure.background import DiffuseImages
 from fermi_unek.measure.channels import channels_of, counts_within, domain
 from fermi_unek.measure.command import find_diffuse, find_responses, refit_catalog
@@ -471,6 +472,19 @@ def test_an_exposure_of_another_field_is_refused(shared_data):
     path = shared_data / "fermitools" / "fit_bexpmap_roi_00.fits.gz"  # 15 degrees around (60, 50)
     with pytest.raises(InputError, match="covers 0% of the field of the photons"):
         build_response(counts(), exposure=[path])
+
+
+def test_two_sources_at_one_place_are_told():
+    places = [(20.0, 60.0), (20.0, 50.0), (20.0, 60.004)]
+    catalog = catalog_of(places)
+    lon, lat = (np.asarray(catalog[name], float) for name in ("GLON", "GLAT"))
+    vectors = lonlat_to_vectors(lon, lat)
+    with pytest.warns(UnekWarning, match="1 pairs of sources lie within 0.01 deg .* sum of their"):
+        command._tell_twins(catalog, vectors)
+    vectors[1:] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        command._tell_twins(catalog, vectors)
 
 
 def test_photons_of_another_field_than_the_catalog_are_refused():

@@ -11,6 +11,7 @@ from typing import Any
 
 import healpy as hp
 import numpy as np
+from scipy.spatial import cKDTree
 
 from .. import __version__
 from ..catalog import Catalog, write_catalog
@@ -35,6 +36,7 @@ from .start import start_states
 from .state import SourceResult
 
 _BATCH = 64
+_ONE_PLACE_DEG = 0.01  # far below the PSF at any energy
 
 
 def refit_to_file(
@@ -163,6 +165,7 @@ def _fitted(
     lon, lat = (np.asarray(catalog.table[name], float) for name in ("GLON", "GLAT"))
     vectors = lonlat_to_vectors(lon, lat).reshape(-1, 3)
     inside = _covered(sky, vectors)
+    _tell_twins(catalog, vectors)
     chosen = frozenset(chosen_rows(catalog, config.rows))
     middle = _middle(vectors)
     responses = find_responses(sky, config, middle)
@@ -363,6 +366,24 @@ def _covered(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:
             stacklevel=3,
         )
     return inside
+
+
+def _tell_twins(catalog: Catalog, vectors: np.ndarray) -> None:
+    """Warn of sources (N, 3) at one place: their photons are shared out at will."""
+    placed = np.flatnonzero(np.isfinite(vectors).all(axis=1))
+    pairs = set()
+    if len(placed):
+        pairs = cKDTree(vectors[placed]).query_pairs(np.radians(_ONE_PLACE_DEG))
+    if pairs:
+        first, second = (
+            str(catalog.table["Source_Name"][row]).strip() for row in placed[list(min(pairs))]
+        )
+        warnings.warn(
+            f"{len(pairs)} pairs of sources lie within {_ONE_PLACE_DEG:g} deg of each other, the "
+            f"first {first} and {second}; no more than the sum of their fluxes is known",
+            UnekWarning,
+            stacklevel=3,
+        )
 
 
 def _middle(vectors: np.ndarray) -> np.ndarray | None:
