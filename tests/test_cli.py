@@ -628,3 +628,21 @@ def test_quiet_work_says_nothing(tmp_path):
 
 def test_info_refuses_what_is_nothing_it_knows(tmp_path):
     assert "no-such" in refused("info", tmp_path / "no-such")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(12, "Cannot allocate memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_memory_that_gives_out_is_one_line(monkeypatch, tmp_path, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("fermi_unek.pipeline.describe", fail)
+    assert "not enough memory" in refused("info", tmp_path)
+    monkeypatch.setattr("fermi_unek.pipeline.describe", lambda *_: 1 / 0)
+    assert isinstance(run("info", tmp_path).exception, ZeroDivisionError)

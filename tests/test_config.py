@@ -124,6 +124,7 @@ FK5 = CENTER.transform_to("fk5")
         "icrs:13.2,-72.8,5",
         " ICRS: 13.2, -72.8, 5 ",
         "icrs:0h52m48s,-72d48m,5d",
+        "icrs:00:52:48,-72:48:00,5",
         "icrs:13.2,-72.8,300m",
         f"fk5:{FK5.ra.deg},{FK5.dec.deg},5",
         f"gal:{CENTER.galactic.l.deg},{CENTER.galactic.b.deg},5",
@@ -240,6 +241,7 @@ def test_an_empty_yaml_file_is_all_defaults(tmp_path):
     [
         (b"years: [1, 2", "is no YAML"),
         (b"\xff\xfe\xfa", "is no YAML"),
+        (b"seed: 1\nseed: 2\n", "is no YAML .key 'seed' is there twice"),
         (b"- 1\n- 2\n", "holds a list"),
         (b"year: 3\n", "unknown key 'year', did you mean 'years'"),
     ],

@@ -64,7 +64,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise OutputError(f"{path}: cannot be written ({_reason(error)})") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -85,10 +85,17 @@ def staging(path: str | Path) -> Iterator[Path]:
         for written in sorted(temporary.iterdir()):
             os.replace(written, path / written.name)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise OutputError(f"{path}: cannot be written ({_reason(error)})") from error
     finally:
         if temporary != path.parent:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _reason(error: OSError) -> str:
+    """What the system said; of writers that add words at each level the first sentence."""
+    told = error.strerror or str(error).split(". ")[0]
+    # numpy counts bytes where the system took fewer
+    return f"no room, {told}" if "requested" in told else told
 
 
 def _check_name(path: Path, overwrite: bool) -> None:

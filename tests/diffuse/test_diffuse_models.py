@@ -12,6 +12,7 @@ from astropy.wcs import WCS
 from gammapy.maps import Map
 from scipy.integrate import quad
 
+from fermi_unek.diffuse import files
 from fermi_unek.diffuse import named as diffuse
 from fermi_unek.diffuse.files import read_mapcube
 from fermi_unek.diffuse.model import DiffuseModel, integrate_power_laws
@@ -169,9 +170,31 @@ def expected_sky(nside: int, frame: str) -> np.ndarray:
     return smooth_sky(lon, lat)
 
 
+@pytest.mark.parametrize(
+    ("energies", "level", "told"),
+    [
+        ([100.0, 1e4], 4e-10, None),
+        ([100.0, 1e4], 0.0, None),
+        ([100.0, 1e4], 4e-6, "4e-06 cm-2 s-1 sr-1 MeV-1 at 1 GeV is no diffuse emission"),
+        ([100.0, 1e4], 4e-13, "4e-13 cm-2 s-1"),
+        ([0.1, 10.0], 4e-10, "energies from 0.1 to 10 MeV do not hold 1000"),
+    ],
+)
+def test_a_spectrum_in_other_units_than_it_says_is_refused(energies, level, told):
+    spectrum = np.array(energies), np.full(2, level)
+    if told is None:
+        files.check_level("iso.txt", *spectrum)
+        return
+    with pytest.raises(InputError, match=f"iso.txt: {told}"):
+        files.check_level("iso.txt", *spectrum)
+
+
 @pytest.mark.parametrize("step", [2.0, 0.5])
 @pytest.mark.parametrize("frame", ["G", "C"])
-def test_a_car_cube_is_read_in_galactic_and_equatorial_coordinates(tmp_path, frame, step):
+def test_a_car_cube_is_read_in_galactic_and_equatorial_coordinates(
+    tmp_path, frame, step, monkeypatch
+):
+    monkeypatch.setattr(files, "_HIGHEST_LEVEL", np.inf)  # of a map around one
     path = write_cube(tmp_path / "cube.fits", frame, step=step)
     model = diffuse.official(path, write_iso(tmp_path / "iso.txt"), nside=32)
     assert model.name == "cube"

@@ -8,7 +8,7 @@ from astropy.table import Table
 from evaluate_samples import catalog_of, cone_coverage, truth_of
 
 from fermi_unek.catalog import load_release, write_catalog
-from fermi_unek.errors import InputError, OutputError
+from fermi_unek.errors import InputError, OutputError, UnekWarning
 from fermi_unek.evaluate import compare, compare_files, evaluate_files
 from fermi_unek.evaluate.compare import comparison_text
 from fermi_unek.evaluate.files import COMPARISON_FILES, SCORE_FILES, read_truth_table
@@ -223,3 +223,7 @@ def test_a_truth_that_cannot_be_used_is_named(tmp_path, sky):
     Table({"GLON": [1.0], "GLAT": [1.0]}).write(tmp_path / "t.fits")
     with pytest.raises(InputError, match="has no column Flux1000, Ideal_TS"):
         read_truth_table(tmp_path / "t.fits")
+    columns = {"GLON": [10.0, np.nan], "GLAT": [5.0, 5.0], "Flux1000": [1e-9, 1e-9]}
+    Table(columns | {"Ideal_TS": [100.0, 100.0]}).write(tmp_path / "place.fits")
+    with pytest.warns(UnekWarning, match="1 of 2 sources, the first in row 1, have no position"):
+        assert len(read_truth_table(tmp_path / "place.fits")) == 1

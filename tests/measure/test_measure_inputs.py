@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +21,12 @@ from fermi_unek.irf.exposure import read_exposure
 from fermi_unek.irf.instrument import FINE_ENERGIES_MEV, PROFILE_DEG, load_instrument
 from fermi_unek.irf.livetime import read_livetime
 from fermi_unek.irf.psf import read_psf
-from fermi_unek.measure import refit_to_file
+from fermi_unek.measure import command, refit_to_file
 from fermi_unek.measure.background import DiffuseImages
 from fermi_unek.measure.channels import channels_of, counts_within, domain
 from fermi_unek.measure.command import find_diffuse, find_responses, refit_catalog
 from fermi_unek.measure.response import build_response, through_pixels
-from fermi_unek.sky.bins import YEAR_S
+from fermi_unek.sky.bins import MISSION_START_MET, YEAR_S
 from fermi_unek.sky.counts import Pixels
 from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 from fermi_unek.sky.layers import with_layers
@@ -422,6 +423,45 @@ def test_parts_of_the_events_go_with_a_psf_each(tmp_path):
     assert len(response.components) == 2
 
 
+@pytest.mark.parametrize(
+    ("table", "name", "change", "told"),
+    [
+        ("EXPOSURE", "RA", lambda ra: ra / 15.0, "not the centers of its 768 HEALPIX pixels"),
+        ("EXPOSURE", "DEC", lambda dec: dec * np.nan, "not the centers"),
+        ("EXPOSURE", "COSBINS", lambda seconds: seconds * 1e3, "is the unit of COSBINS right"),
+        ("EXPOSURE", "COSBINS", lambda seconds: -seconds, "times that are none"),
+        ("CTHETABOUNDS", "CTHETA_MIN", lambda low: low + 1.0, "bins of the inclination"),
+    ],
+)
+def test_a_livetime_cube_that_contradicts_itself_is_refused(tmp_path, table, name, change, told):
+    path = tmp_path / "lt.fits"
+    write_livetime(path)
+    read_livetime(path)
+    with fits.open(path, mode="update") as hdus:
+        hdus[table].data[name] = change(hdus[table].data[name])
+    with pytest.raises(InputError, match=f"cannot be read as a livetime cube: .*{told}"):
+        read_livetime(path)
+
+
+def write_livetime(path):
+    """Eight years, even over the sky, as gtltcube writes them."""
+    ra, dec = hp.pix2ang(8, np.arange(768), nest=True, lonlat=True)
+    high = 1.0 - np.linspace(0.0, 1.0, 11)[:-1] ** 2
+    low = 1.0 - np.linspace(0.0, 1.0, 11)[1:] ** 2
+    seconds = np.tile((high - low) * 0.3 * 8 * YEAR_S, (768, 1))
+    hdus = [fits.PrimaryHDU()]
+    for kind in ("EXPOSURE", "WEIGHTED_EXPOSURE"):
+        columns = [fits.Column("COSBINS", "10E", "s", array=seconds)]
+        columns += [fits.Column(k, "E", "deg", array=v) for k, v in (("RA", ra), ("DEC", dec))]
+        hdus.append(fits.BinTableHDU.from_columns(columns, name=kind))
+        start = MISSION_START_MET
+        hdus[-1].header.update({"TSTART": start, "TSTOP": start + 8 * YEAR_S, "ZENMAX": 90.0})
+    ends = (("CTHETA_MIN", low), ("CTHETA_MAX", high))
+    bounds = [fits.Column(k, "E", array=v) for k, v in ends]
+    hdus.append(fits.BinTableHDU.from_columns(bounds, name="CTHETABOUNDS"))
+    fits.HDUList(hdus).writeto(path)
+
+
 @pytest.mark.parametrize("highest", [180, 100, 90])
 def test_the_zenith_cut_of_a_livetime_cube_is_known(shared_data, highest):
     cube = read_livetime(shared_data / "fermitools" / f"ltcube_z{highest}.fits.gz")
@@ -432,6 +472,19 @@ def test_an_exposure_of_another_field_is_refused(shared_data):
     path = shared_data / "fermitools" / "fit_bexpmap_roi_00.fits.gz"  # 15 degrees around (60, 50)
     with pytest.raises(InputError, match="covers 0% of the field of the photons"):
         build_response(counts(), exposure=[path])
+
+
+def test_two_sources_at_one_place_are_told():
+    places = [(20.0, 60.0), (20.0, 50.0), (20.0, 60.004)]
+    catalog = catalog_of(places)
+    lon, lat = (np.asarray(catalog[name], float) for name in ("GLON", "GLAT"))
+    vectors = lonlat_to_vectors(lon, lat)
+    with pytest.warns(UnekWarning, match="1 pairs of sources lie within 0.01 deg .* sum of their"):
+        command._tell_twins(catalog, vectors)
+    vectors[1:] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        command._tell_twins(catalog, vectors)
 
 
 def test_photons_of_another_field_than_the_catalog_are_refused():

@@ -43,7 +43,7 @@ from .schema import (
     band_edges_mev,
     blank_table,
 )
-from .tables import column_names, source_table
+from .tables import column_names, source_table, with_places
 
 SUFFIXES = (".fits", ".fit")
 SOURCES_HDU = "LAT_Point_Source_Catalog"
@@ -175,10 +175,10 @@ def read_source_list(path: str | Path) -> Catalog:
     with open_fits(path) as hdus:
         if sources_hdu(hdus) is not None:
             catalog = read_catalog(path)
-            return replace(catalog, table=_with_places(catalog.table, path))
+            return replace(catalog, table=with_places(catalog.table, path))
         for hdu in hdus:
             if {"Source_Name", "RAJ2000", "DEJ2000"} <= column_names(hdu):
-                found = _with_places(source_table(hdu, path), path)
+                found = with_places(source_table(hdu, path), path)
                 _check_ranges(found, path)
                 break
         else:
@@ -196,22 +196,6 @@ def read_source_list(path: str | Path) -> Catalog:
                          ("GLON", place.l.deg), ("GLAT", place.b.deg)):  # fmt: skip
         table[name] = Column(np.asarray(values, float), unit="deg")
     return Catalog(table, {"source list": path.name})
-
-
-def _with_places(table: Table, path: Path) -> Table:
-    """The rows whose place is one; what is wrong with a place costs that row."""
-    place = np.isfinite(table["RAJ2000"]) & (np.abs(table["DEJ2000"]) <= 90.0)
-    if place.all():
-        return table
-    first = int(np.flatnonzero(~place)[0])
-    told = (
-        f"{path}: {np.sum(~place)} of {len(table)} sources, the first in row {first}, have no "
-        "position"
-    )
-    if not place.any():
-        raise InputError(told)
-    warnings.warn(f"{told} and are left out", UnekWarning, stacklevel=3)
-    return table[place]
 
 
 def _with_neighbours(table: Table, header: Mapping[str, HeaderValue]) -> Table:

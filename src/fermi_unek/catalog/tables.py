@@ -128,6 +128,33 @@ def _values(column: np.ndarray, spec: ColumnSpec | None, where: str) -> np.ndarr
         raise InputError(f"{where} holds no numbers") from None
 
 
+def with_places(table: Table, where: object, lon: str = "RAJ2000", lat: str = "DEJ2000") -> Table:
+    """The rows whose place is one; what is wrong with a place costs that row.
+
+    Raises
+    ------
+    InputError
+        No row has a place.
+
+    Warns
+    -----
+    UnekWarning
+        Of those that are left out.
+    """
+    place = np.isfinite(table[lon]) & (np.abs(table[lat]) <= 90.0)
+    if place.all():
+        return table
+    first = int(np.flatnonzero(~place)[0])
+    told = (
+        f"{where}: {np.sum(~place)} of {len(table)} sources, the first in row {first}, have no "
+        "position"
+    )
+    if not place.any():
+        raise InputError(told)
+    warnings.warn(f"{told} and are left out", UnekWarning, stacklevel=3)
+    return table[place]
+
+
 def _once(table: Table, where: object) -> Table:
     """The table without rows that repeat the name and the place of another."""
     told = [name for name in ("Source_Name", *PLACES) if name in table.colnames]

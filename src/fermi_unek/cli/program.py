@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import signal
 import sys
 import threading
@@ -113,6 +115,14 @@ class Program(click.Group):
         except UnekError as error:
             say(f"error: {error}")
             status = USER_ERROR
+        except Exception as error:
+            if not _out_of_memory(error):
+                raise
+            say(
+                "error: not enough memory; a smaller region, fewer workers or coarser counts need "
+                "less"
+            )
+            status = USER_ERROR
         sys.exit(status if isinstance(status, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -126,6 +136,18 @@ class Program(click.Group):
                     raise
                 say("interrupted")
                 raise click.exceptions.Exit(128 + (came or [signal.SIGINT])[0]) from None
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or what it came of, is that there is no memory left.
+
+    numpy raises MemoryError, torch and what loads libraries others.
+    """
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    if re.search("(?i)allocate memory|enough memory|out of memory|failed to map", str(error)):
+        return True
+    return error.__cause__ is not None and _out_of_memory(error.__cause__)
 
 
 def _usage_message(error: click.ClickException) -> str:

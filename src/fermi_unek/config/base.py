@@ -209,9 +209,11 @@ def load_yaml(path: str | Path, model: type[AnyConfig]) -> AnyConfig:
     """
     import yaml
 
+    from .plain_yaml import load_plain
+
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = load_plain(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -68,8 +68,10 @@ def _from_text(text: str) -> Circle:
         raise ValueError(f"has {count}, expected {FORMS}, without blanks")
     if frame is None:
         raise ValueError(f"{prefix!r} is no frame, expected one of {', '.join(FRAMES)}")
+    # right ascensions with colons are hours by custom, with letters what these say
+    hours = frame != "galactic" and (":" in parts[0] or " " in parts[0])
     try:
-        place = SkyCoord(*parts[:2], unit="deg", frame=frame)
+        place = SkyCoord(*parts[:2], unit=("hourangle" if hours else "deg", "deg"), frame=frame)
     except TypeError as error:  # a latitude such as 5S where the longitude stands
         raise ValueError(str(error)) from None
     return _around(place, parts[2])

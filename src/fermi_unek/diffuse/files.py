@@ -24,6 +24,10 @@ ISO_FILES |= {f"psf{k}": f"iso_P8R3_SOURCE_V3_PSF{k}_v1.txt" for k in range(4)}
 _ISO_PARTS = {"psf01": ("psf0", "psf1"), "psf23": ("psf2", "psf3")}
 """Quartiles of the PSF whose isotropic spectra are averaged: their exposures are alike."""
 
+_LEVEL_MEV = 1000.0
+_LOWEST_LEVEL, _HIGHEST_LEVEL = 4e-12, 3e-7
+"""At 1 GeV, cm-2 s-1 sr-1 MeV-1: gll_iem_v07 has 3e-9 in the mean, the isotropic emission 4e-10."""
+
 LOWEST_NODE_MEV = 100.0
 """Nodes below this energy are left out: no bin of ours reaches there."""
 
@@ -58,6 +62,31 @@ def read_isotropic(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(f"{path}: expected two or three columns (MeV, intensity, error)")
     good = table[:, 1] > 0
     return table[good, 0], table[good, 1]
+
+
+def check_level(path: str | Path, energies_mev: np.ndarray, intensity: np.ndarray) -> None:
+    """Refuse a spectrum (K,) that the sky has not, in whatever units it may be meant.
+
+    Raises
+    ------
+    InputError
+        Its energies do not hold 1 GeV, or its mean intensity there is a hundred times that of the
+        sky or a hundredth of the isotropic emission.
+    """
+    if not len(energies_mev) or not np.any(intensity > 0):
+        return
+    low, high = float(energies_mev[0]), float(energies_mev[-1])
+    level = float(np.interp(_LEVEL_MEV, energies_mev, intensity))
+    if not low <= _LEVEL_MEV <= high:
+        raise InputError(
+            f"{path}: energies from {low:g} to {high:g} MeV do not hold {_LEVEL_MEV:g}; are the "
+            "units right?"
+        )
+    if not _LOWEST_LEVEL < level < _HIGHEST_LEVEL:
+        raise InputError(
+            f"{path}: {level:.2g} cm-2 s-1 sr-1 MeV-1 at 1 GeV is no diffuse emission, of which "
+            "the sky has 3e-09; are the units right?"
+        )
 
 
 def isotropic_of(event_type: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -132,6 +161,8 @@ def official(
     """
     energies, maps = read_mapcube(path, nside=nside)
     iso = read_isotropic(iso_path)
+    check_level(path, energies, maps.mean(axis=1, dtype=float))
+    check_level(iso_path, *iso)
     label = name or Path(path).name.split(".")[0]
     return DiffuseModel(
         label, energies, maps, *iso, origin=f"{Path(path).name} and {Path(iso_path).name}"

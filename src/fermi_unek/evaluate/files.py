@@ -9,7 +9,7 @@ from astropy.table import Table
 
 from ..catalog.io import read_catalog
 from ..catalog.releases import later_releases, load_release
-from ..catalog.tables import column_names, source_table
+from ..catalog.tables import column_names, source_table, with_places
 from ..errors import InputError
 from ..outputs import check_folder, staging
 from ..sky.io.files import open_fits
@@ -88,7 +88,7 @@ def read_truth_table(path: str | Path) -> Table:
         raise InputError(
             f"{path}: has no column {', '.join(missing)}, expected the truth.fits of a simulation"
         )
-    return table
+    return with_places(table, path, "GLON", "GLAT")
 
 
 def evaluate_files(

@@ -11,6 +11,7 @@ import numpy as np
 from astropy.io import fits
 
 from ..errors import InputError
+from ..sky.bins import YEAR_S
 from ..sky.io.dss import read_selection
 from ..sky.io.files import open_fits
 from ..sky.selection import Selection
@@ -101,11 +102,29 @@ def read_livetime(path: str | Path) -> LivetimeCube:
             f"{path}: cannot be read as a livetime cube: {bins} numbers in COSBINS of {len(ra)} "
             f"pixels and {len(low)} bins in CTHETABOUNDS"
         )
+    known = np.isfinite(ra) & (np.abs(dec) <= 90.0)
+    pixels = hp.ang2pix(hp.npix2nside(len(ra)), ra[known], dec[known], lonlat=True)
+    if len(np.unique(pixels)) < len(ra):
+        raise InputError(
+            f"{path}: cannot be read as a livetime cube: RA and DEC are not the centers of its "
+            f"{len(ra)} HEALPIX pixels; are the units right?"
+        )
+    if not (np.all(low < high) and all(np.all(values >= 0) for values in times)):
+        raise InputError(
+            f"{path}: cannot be read as a livetime cube: bins of the inclination (CTHETABOUNDS) or "
+            "times that are none"
+        )
     if not selection.years > 0:
         raise InputError(
             f"{path}: cannot be read as a livetime cube: it spans no time (TSTART, TSTOP, GTI)"
         )
     seconds, weighted = (values[:, : len(low)] for values in times)
+    seen_s, spans_s = float(seconds.sum(axis=1).max()), selection.years * YEAR_S
+    if not 0 < seen_s < 1.01 * spans_s:
+        raise InputError(
+            f"{path}: cannot be read as a livetime cube: a place is seen for {seen_s:.3g} s "
+            f"at most, of {spans_s:.3g} s; is the unit of COSBINS right?"
+        )
     if not isinstance(highest, int | float):
         highest = 180.0 if _sees_half_the_sky(seconds, weighted, selection.good_s) else None
     if highest is not None:

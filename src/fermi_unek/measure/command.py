@@ -11,6 +11,7 @@ from typing import Any
 
 import healpy as hp
 import numpy as np
+from scipy.spatial import cKDTree
 
 from .. import __version__
 from ..catalog import Catalog, write_catalog
@@ -36,6 +37,7 @@ from .start import start_states, states_beyond
 from .state import SourceResult, SourceState
 
 _BATCH = 64
+_ONE_PLACE_DEG = 0.01  # far below the PSF at any energy
 
 
 def refit_to_file(
@@ -170,6 +172,7 @@ def _fitted(
     """The catalog refitted with one diffuse model."""
     vectors = _vectors(catalog)
     inside = _covered(sky, vectors)
+    _tell_twins(catalog, vectors)
     chosen = frozenset(chosen_rows(catalog, config.rows))
     middle = _middle(vectors)
     responses = find_responses(sky, config, middle)
@@ -404,6 +407,24 @@ def _inside(sky: SkyCounts, vectors: np.ndarray) -> np.ndarray:
         places = hp.vec2pix(2**COVERAGE_ORDER, *vectors[inside].T, nest=True)
         inside[inside] = sky.coverage[places]
     return inside
+
+
+def _tell_twins(catalog: Catalog, vectors: np.ndarray) -> None:
+    """Warn of sources (N, 3) at one place: their photons are shared out at will."""
+    placed = np.flatnonzero(np.isfinite(vectors).all(axis=1))
+    pairs = set()
+    if len(placed):
+        pairs = cKDTree(vectors[placed]).query_pairs(np.radians(_ONE_PLACE_DEG))
+    if pairs:
+        first, second = (
+            str(catalog.table["Source_Name"][row]).strip() for row in placed[list(min(pairs))]
+        )
+        warnings.warn(
+            f"{len(pairs)} pairs of sources lie within {_ONE_PLACE_DEG:g} deg of each other, the "
+            f"first {first} and {second}; no more than the sum of their fluxes is known",
+            UnekWarning,
+            stacklevel=3,
+        )
 
 
 def _middle(vectors: np.ndarray) -> np.ndarray | None:

@@ -20,6 +20,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from defusedxml import ElementTree
 
+from ..config.plain_yaml import load_plain
 from ..errors import InputError, UnekWarning
 from ..sky.io.files import decoded
 from .population import COLUMNS, complete, read_population
@@ -324,7 +325,7 @@ _GAMMAPY: Mapping[str, tuple[tuple[tuple[str, str], ...], Callable[..., Spectrum
 
 def _read_yaml(path: Path) -> list[Spectrum]:
     try:
-        content = yaml.safe_load(decoded(path))
+        content = load_plain(decoded(path))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a YAML file, or damaged ({reason})") from None
