@@ -190,9 +190,9 @@ def write_mapcube(path, energies, spectrum):
 def test_a_mapcube_and_its_isotropic_spectrum_are_what_the_network_is_told_of(tmp_path):
     """Spectra of index 2, the isotropic one three times the southern sky."""
     energies = np.geomspace(50.0, 2e6, 14)
-    cube = write_mapcube(tmp_path / "cube.fits", energies, energies**-2.0)
+    cube = write_mapcube(tmp_path / "cube.fits", energies, 2e-3 * energies**-2.0)
     np.savetxt(
-        tmp_path / "iso.txt", np.column_stack([energies, 3.0 * energies**-2.0, 0 * energies])
+        tmp_path / "iso.txt", np.column_stack([energies, 6e-3 * energies**-2.0, 0 * energies])
     )
     config = FindConfig(
         diffuse=str(cube), iso=tmp_path / "iso.txt", reference="none", classify=False
@@ -204,8 +204,8 @@ def test_a_mapcube_and_its_isotropic_spectrum_are_what_the_network_is_told_of(tm
         nside = BINNING.template_nsides[b]
         for lat, bright in ((50.0, 2.0), (-50.0, 1.0)):
             pixel = healpy.ang2pix(nside, 77.0, lat, nest=True, lonlat=True)
-            assert plane[pixel] == pytest.approx(bright * integral[b], rel=0.01)
-        assert shape.isotropic["front"][b] == pytest.approx(3.0 * integral[b], rel=0.01)
+            assert plane[pixel] == pytest.approx(2e-3 * bright * integral[b], rel=0.01)
+        assert shape.isotropic["front"][b] == pytest.approx(6e-3 * integral[b], rel=0.01)
     with pytest.raises(ConfigError, match="cube.fits: iso_P8R3_SOURCE_V3_v1.txt is not beside it"):
         pipeline.load_models(config.model_copy(update={"iso": None}))
 

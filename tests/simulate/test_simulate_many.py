@@ -64,13 +64,13 @@ def die_in_the_middle(grave: Path) -> None:
 
 
 def test_skies_are_the_same_when_a_worker_of_the_cluster_dies(quick, tmp_path):
-    """On one process, which dask starts again."""
+    """On two processes."""
     from distributed import Client, LocalCluster
 
     two = config(skies=2)
     alone = simulate_skies(two, tmp_path / "alone")
     with (
-        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         client.run(die_in_the_middle, tmp_path / "grave")
