@@ -20,6 +20,9 @@ from .shapes import extents_of
 from .source import POSITION_SLACK_DEG
 from .state import SourceState
 
+BEYOND_DEG = 15.0
+"""Sources beyond the rim of the photons are followed so far from the candidates."""
+
 _LOWEST_MEV = 900.0
 _MOST_DEG, _INSIDE = 0.5, 0.68  # of the PSF in the aperture
 
@@ -63,7 +66,8 @@ def states_beyond(known: Catalog, sky: SkyCounts, vectors: np.ndarray) -> list[S
     """Sources of a list that lie where no photons were taken, as the list has them.
 
     Their light falls into the field all the same. Those that are no further than
-    `POSITION_SLACK_DEG` from a candidate (N, 3) are it.
+    `POSITION_SLACK_DEG` from a candidate (N, 3) are it, and those beyond `BEYOND_DEG` of all are
+    not seen.
     """
     if sky.coverage is None:
         return []
@@ -75,8 +79,9 @@ def states_beyond(known: Catalog, sky: SkyCounts, vectors: np.ndarray) -> list[S
     if not len(places) or not len(vectors):
         return []
     outside = ~sky.coverage[hp.vec2pix(2**COVERAGE_ORDER, *places.T, nest=True)]
-    near, _ = KDTree(vectors).query(places)
-    outside &= near > 2.0 * np.sin(np.radians(POSITION_SLACK_DEG) / 2.0)
+    chord, _ = KDTree(vectors).query(places)
+    near_deg = np.degrees(2.0 * np.arcsin(0.5 * chord))
+    outside &= (near_deg > POSITION_SLACK_DEG) & (near_deg < BEYOND_DEG)
     extents = extents_of(table, known.extended)
     found = [
         (_of_row((lon[row], lat[row]), table[row]), extents[row]) for row in np.flatnonzero(outside)
