@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -177,6 +178,8 @@ def try_region(task: RegionTask) -> list[SourceResult] | str:
         return fit_region(task)
     except (ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError) as error:
         return f"{type(error).__name__}: {error}"
+    finally:
+        gc.collect()  # a fit leaves circles that hold its images: gigabytes in a whole sky
 
 
 def fit_region(task: RegionTask) -> list[SourceResult]:
