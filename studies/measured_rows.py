@@ -19,11 +19,15 @@ from __future__ import annotations
 import argparse
 import resource
 import tempfile
+import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 from astropy.coordinates import SkyCoord
 from astropy.table import Table, hstack, vstack
 from fields import ERROR_DEG, listed, photons_of, separation_deg
@@ -78,12 +82,18 @@ def fit_fields(options: argparse.Namespace) -> Table:
     found = []
     for number in range(options.off + options.plane):
         rng = np.random.default_rng([options.seed, number])
-        lat = rng.choice([-1.0, 1.0]) * rng.uniform(25.0, 75.0)
+        lon, lat = off_plane(rng)
         if number >= options.off:
             lat = rng.uniform(-1.0, 1.0)
-        found.append(fit_field(rng, (rng.uniform(0.0, 360.0), lat), options.margin))
+        found.append(fit_field(rng, (lon, lat), options.margin))
         print(f"field {number} at b = {lat:.0f}: {len(found[-1])} sources", flush=True)
     return vstack(found)
+
+
+def off_plane(rng: np.random.Generator) -> tuple[float, float]:
+    """The middle of a field off the plane, Galactic degrees."""
+    lat = rng.choice([-1.0, 1.0]) * rng.uniform(25.0, 75.0)
+    return rng.uniform(0.0, 360.0), lat
 
 
 def fit_sky(rng: np.random.Generator, workers: int) -> Table:
@@ -96,13 +106,13 @@ def fit_sky(rng: np.random.Generator, workers: int) -> Table:
         sky = photons_of(model, YEARS, None, rng, Path(folder), yearly=True)
     config = RefitConfig(background=BACKGROUND, workers=workers)
     start, used = time.time(), core_seconds()
-    after = refit_catalog(catalog, sky, config, diffuse=diffuse, progress=bar)
+    with memory_gb() as held:
+        after = refit_catalog(catalog, sky, config, diffuse=diffuse, progress=bar)
     used = core_seconds() - used
-    peak = sum(resource.getrusage(who).ru_maxrss for who in WHO) / 2**20
     print(
         f"{len(truth)} sources, {workers} workers: {(time.time() - start) / 60:.1f} minutes, "
-        f"{used / len(truth):.2f} core-seconds a source, at most {peak:.1f} GB (largest worker and "
-        "this process, with the photons)"
+        f"{used / len(truth):.2f} core-seconds a source, {held[0]:.1f} GB before the fit (photons "
+        f"and what made them), at most {max(held):.1f} GB in it, workers included"
     )
     return beside_truth(after, truth, catalog)
 
@@ -153,6 +163,26 @@ def beside_truth(after: Catalog, truth: Table, before: Catalog) -> Table:
     for name in true.colnames:
         true.rename_column(name, f"true_{name}")
     return hstack([after.table[list(COLUMNS)][order], true])
+
+
+@contextmanager
+def memory_gb() -> Iterator[list[float]]:
+    """Memory of this process and its workers, looked at each second; the first is of the begin."""
+    own, held, over = psutil.Process(), [], threading.Event()
+
+    def look() -> None:
+        while not held or not over.wait(1.0):
+            processes = [own, *own.children(recursive=True)]
+            with suppress(psutil.NoSuchProcess):
+                held.append(sum(process.memory_info().rss for process in processes) / 2**30)
+
+    watch = threading.Thread(target=look)
+    watch.start()
+    try:
+        yield held
+    finally:
+        over.set()
+        watch.join()
 
 
 def core_seconds() -> float:

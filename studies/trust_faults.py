@@ -41,7 +41,7 @@ LIMIT_S = 300
 MIB = 2**20
 TOLD = {
     "full": r"cannot be written \((No space left|no room)",
-    "quota": r"cannot be written \((\[Errno \d+\] )?(File too large|no room)",
+    "quota": r"cannot be written \((File too large|no room)",
     "readonly": r"cannot be (made|written).*Read-only",
     "removed": r"cannot be written \(No such file|there is no folder|No such file or directory",
     "memory": r"memory",

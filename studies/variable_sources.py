@@ -15,7 +15,7 @@ import warnings
 
 import numpy as np
 from astropy.table import vstack
-from measured_rows import YEARS, fit_field
+from measured_rows import YEARS, fit_field, off_plane
 from scipy.stats import chi2
 
 from fermi_unek.catalog.releases import load_release
@@ -32,10 +32,8 @@ def main() -> None:
     found = []
     for number in range(options.fields):
         rng = np.random.default_rng([options.seed, number])
-        lat = rng.choice([-1.0, 1.0]) * rng.uniform(25.0, 75.0)
-        centre = rng.uniform(0.0, 360.0), lat
-        found.append(fit_field(rng, centre, 0.0, event_type="all", variable=True))
-        print(f"field {number} at b = {lat:.0f}: {len(found[-1])} sources", flush=True)
+        found.append(fit_field(rng, off_plane(rng), 0.0, event_type="all", variable=True))
+        print(f"field {number}: {len(found[-1])} sources", flush=True)
     rows = vstack(found)
     release = load_release("4FGL-DR2")
     place = {name: row for row, name in enumerate(release["Source_Name"])}

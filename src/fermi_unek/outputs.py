@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -93,7 +94,7 @@ def staging(path: str | Path) -> Iterator[Path]:
 
 def _reason(error: OSError) -> str:
     """What the system said; of writers that add words at each level the first sentence."""
-    told = error.strerror or str(error).split(". ")[0]
+    told = error.strerror or re.sub(r"^\[Errno \d+\] ", "", str(error)).split(". ")[0]
     # numpy counts bytes where the system took fewer
     return f"no room, {told}" if "requested" in told else told
 

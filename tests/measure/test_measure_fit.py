@@ -10,7 +10,9 @@ from fermi_unek.measure.data import region_data
 from fermi_unek.measure.model import RegionModel
 from fermi_unek.measure.region import LEAST_RADIUS_DEG, divide, fit_region, make_task
 from fermi_unek.measure.response import build_response
+from fermi_unek.measure.sed import photon_flux, with_error
 from fermi_unek.measure.source import SourceLikelihood
+from fermi_unek.measure.spectra import USUAL_BETA
 from fermi_unek.measure.state import SourceState
 
 BETA = 0.4
@@ -57,6 +59,41 @@ def test_a_prior_pulls_an_index_by_what_its_width_says():
     expected = (weight * free.values["index"] + mean * 100.0) / (weight + 100.0)
     assert pulled.values["index"] == pytest.approx(expected, abs=0.02)
     assert pulled.errors["index"] == pytest.approx((weight + 100.0) ** -0.5, rel=0.1)
+
+
+def test_a_power_law_may_be_curved_as_far_as_is_usual_and_keeps_its_prior():
+    """The error of Flux1000 holds what the photons do not tell of the curvature."""
+    for spread in (0.3, 0.01):
+        found = fitted(0.0, moving=False, prior=(INDEX, spread))[1]
+        assert found.state.beta == 0.0
+        assert found.loose is not None
+        assert found.loose.errors["beta"] < USUAL_BETA
+        assert found.loose.errors["alpha"] < spread
+        flux, loose = (
+            with_error(fit, lambda values: photon_flux(values, 1e3, 1e5))
+            for fit in (found.power_law, found.loose)
+        )
+        assert loose[0] == pytest.approx(flux[0], rel=1e-6)
+        assert flux[1] < loose[1] < 2.0 * flux[1]
+    assert fitted(0.0, moving=False, scatter=False)[1].loose is None
+
+
+def test_curvature_is_held_in_the_joint_fit_where_the_index_is():
+    """Where the fit ends, the likelihood and what is usual balance each other."""
+    data = region_data(VECTORS[0], 4.0, [build_response(small_sky(beta=BETA))], flat_sky())
+    betas = {}
+    for prior in (None, (INDEX, 0.3)):
+        model = RegionModel(data, [state.changed(beta=0.02) for state in STATES], 2, prior)
+        model.shapes = [3, 3]
+        model.fit(most=30, step_sigma=0.005)
+        betas[prior is None] = [state.beta for state in model.states]
+        best, state = model.stat() + model.penalty(), model.states[1]
+        assert (model.penalty() > 0.0) == (prior is not None)
+        for step in (-0.03, 0.03):
+            model.set_state(1, state.changed(beta=state.beta + step))
+            assert model.stat() + model.penalty() > best - 0.01
+            model.set_state(1, state)
+    assert all(held < free for held, free in zip(betas[False], betas[True], strict=True))
 
 
 def test_a_region_of_few_candidates_looks_as_far_around_as_one_of_many():

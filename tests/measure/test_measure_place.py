@@ -7,7 +7,7 @@ from measure_samples import PLACES, flat_sky, sky_model
 
 from fermi_unek.measure.extent import RADIUS_68
 from fermi_unek.measure.model import RegionModel
-from fermi_unek.measure.place import localise
+from fermi_unek.measure.place import localise, widened
 from fermi_unek.measure.region import divide, make_task
 from fermi_unek.measure.response import build_response
 from fermi_unek.measure.state import SourceState
@@ -57,6 +57,15 @@ def test_near_the_rim_places_are_not_drawn_into_the_field():
     ]
     assert len(pulls) > 0.8 * SKIES
     assert abs(np.mean(pulls)) < 3.0 / np.sqrt(len(pulls))
+
+
+def test_an_ellipse_grows_by_half_of_what_a_flux_is_less_certain_by():
+    photons, alone = np.array([3.0, 5.0]), np.array([2.0, 4.0])
+    ellipse = (0.2, 0.1, 30.0)
+    assert widened(ellipse, photons, alone, np.diag(alone)) == ellipse
+    # a variance three times as large: the one of the position is twice as large
+    grown = widened(ellipse, photons, alone, np.diag(alone) / 3.0)
+    np.testing.assert_allclose(grown, (0.2 * np.sqrt(2.0), 0.1 * np.sqrt(2.0), 30.0))
 
 
 def test_the_fit_finds_its_way_and_a_place_too_far_off_stays_where_it_is():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -13,11 +15,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.data_loader import prepare_data_loader
-from accelerate.state import AcceleratorState
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from training_samples import RECIPE, WIDTHS, random_layers, tiny_config
 
-from fermi_unek.config import TrainConfig
 from fermi_unek.diffuse.template import DiffuseShape, SkyTemplate
 from fermi_unek.errors import ConfigError
 from fermi_unek.irf.observation import Observation
@@ -350,27 +349,29 @@ def test_each_process_gets_its_half_of_a_batch_and_the_whole_filters(bank):
                         assert torch.equal(found, expected)
 
 
-def train_anew(config: TrainConfig) -> None:
-    """In a fork, where accelerate must forget that its parent was alone."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    train_localizer(config)
-
-
+@pytest.mark.slow
 def test_two_processes_train_as_one_does_on_the_same_batches(bank, tmp_path, monkeypatch):
     """torchrun with gloo: each sees half of every batch, and batch norm half of the patches."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys\n"
+        "from fermi_unek.config import TrainConfig, load_yaml\n"
+        "from fermi_unek.training.localizer import train\n"
+        "train.CHECKPOINT_EVERY = 1\n"
+        "train.train_localizer(load_yaml(sys.argv[1], TrainConfig))\n"
+    )
     monkeypatch.setattr(train, "CHECKPOINT_EVERY", 1)
-    # as `torchrun --nproc-per-node=2` does, but for forks that need not import anew
-    two_here = LaunchConfig(
-        1, 1, 2, run_id="two", rdzv_backend="c10d", rdzv_endpoint="127.0.0.1:0",
-        start_method="fork", max_restarts=0, monitor_interval=0.05,
-    )  # fmt: skip
     curves = []
     for number in (1, 2):  # one is this process itself
         config = tiny_config(tmp_path / f"of{number}", bank, steps=8, batch=8, lr=1e-2)
         if number == 1:
             train_localizer(config)
         else:
-            elastic_launch(two_here, train_anew)(config)
+            path = tmp_path / "of2.yaml"
+            path.write_text(config.model_dump_json())
+            torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+            where = ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", str(script), str(path)]
+            subprocess.run([*torchrun, *where], check=True, timeout=300)
         lines = (Path(config.out) / "log.jsonl").read_text().splitlines()
         curves.append([json.loads(line)["entropy"] for line in lines])
     one, two = np.array(curves)

@@ -86,7 +86,10 @@ def fit_fully(
         plain = [power.values[name] for name in ("amplitude", "index", "reference")]
         if usual_beta is not None and not faint:
             source.set_spectrum(log_parabola(plain[0], plain[1], 0.0, plain[2]))
-            loose = spectrum_fit(source, information, {"beta": usual_beta})
+            spreads = {"beta": usual_beta}
+            if source.prior is not None:
+                spreads["alpha"] = source.prior[1]
+            loose = spectrum_fit(source, information, spreads)
         source.set_spectrum(power_law(plain[0], plain[1], plain[2]))
     ts = max(-chosen.stat, 0.0)
     return SourceResult(
