@@ -61,6 +61,17 @@ def test_a_prior_pulls_an_index_by_what_its_width_says():
     assert pulled.errors["index"] == pytest.approx((weight + 100.0) ** -0.5, rel=0.1)
 
 
+def test_a_worker_gets_the_photons_of_its_region_and_not_those_of_the_sky():
+    """Of a whole sky these are a GB, which each of two hundred regions would hold."""
+    responses = [build_response(small_sky())]
+    task = make_task(divide(VECTORS, np.array(FLUXES))[0], STATES, responses, flat_sky())
+    assert task.data.counts.sum() > 1000
+    for channel in task.data.responses[0].channels:
+        assert channel.counts.total == 0
+        assert not channel.years
+    assert task.data.responses[0].orders == responses[0].orders
+
+
 def test_a_power_law_may_be_curved_as_far_as_is_usual_and_keeps_its_prior():
     """The error of Flux1000 holds what the photons do not tell of the curvature."""
     for spread in (0.3, 0.01):

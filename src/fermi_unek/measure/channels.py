@@ -151,6 +151,11 @@ def counts_within(counts: BinCounts, area: Domain, order: int) -> tuple[np.ndarr
     return pixels, np.bincount(place, counts.counts[rows], len(pixels))
 
 
+def no_counts(order: int) -> BinCounts:
+    """No photon in pixels of an order."""
+    return BinCounts(order, np.zeros(0, np.uint32), np.zeros(0, np.uint32))
+
+
 def _ranges(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
     """All whole numbers of ranges, one range after the other."""
     lengths = stops - starts

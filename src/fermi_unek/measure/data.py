@@ -57,7 +57,7 @@ class RegionData:
     centre : array (3,)
         Galactic unit vector.
     responses : tuple of Response
-        One for each event type; their C channels follow each other.
+        One for each event type; their C channels follow each other. Without photons.
     edges : int array (C + 1,)
         Where the pixels of a channel begin.
     channel : int array (P,)
@@ -237,7 +237,7 @@ def region_data(
     sizes = [len(counts) for counts in pieces["n"]]
     return RegionData(
         centre=centre,
-        responses=tuple(responses),
+        responses=tuple(response.without_photons for response in responses),
         edges=np.concatenate([[0], np.cumsum(sizes)]),
         channel=np.repeat(np.arange(len(sizes)), sizes),
         vectors=np.concatenate(pieces["v"]),

@@ -20,7 +20,7 @@ from ..irf.exposure import ExposureFile, read_exposure
 from ..irf.instrument import FINE_ENERGIES_MEV, PROFILE_DEG, PSF_X, ResponseTables, load_instrument
 from ..irf.psf import PsfTable, read_psf
 from ..sky.counts import SkyCounts
-from .channels import Channel, channels_of
+from .channels import Channel, channels_of, no_counts
 
 PIXELS_A_RADIUS = 4.0
 """Pixels of the likelihood along the radius that holds 68% of the PSF."""
@@ -71,6 +71,12 @@ class Response:
     components: tuple[Component, ...]
     channels: tuple[Channel, ...]
     year_shares: tuple[float, ...] = ()
+
+    @cached_property
+    def without_photons(self) -> Response:
+        """The same for a region, which has photons of its own: those of the sky stay here."""
+        bare = [replace(c, counts=no_counts(c.counts.order), years=()) for c in self.channels]
+        return replace(self, channels=tuple(bare))
 
     @cached_property
     def fractions(self) -> tuple[np.ndarray, ...]:
