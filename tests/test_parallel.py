@@ -43,6 +43,11 @@ def test_one_process_and_two_give_the_same_in_order():
     assert os.getpid() not in {process for process, _ in together}
 
 
+def test_workers_keep_memory_as_this_process_does(monkeypatch):
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    assert map_tasks(os.environ.get, ["MALLOC_TRIM_THRESHOLD_"] * 2, workers=2) == [None, None]
+
+
 def test_the_work_of_a_process_that_dies_is_done_by_another(tmp_path):
     from distributed import LocalCluster
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,12 +19,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _CONNECT_TIMEOUT_S = 10
+_AHEAD = 2  # items that a worker is given at once
+_TRIMMED = "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_"
 
 
 def map_tasks(
     function: Callable[[Item], Result],
-    items: Sequence[Item],
+    items: Iterable[Item],
     *,
+    total: int | None = None,
     workers: int = 1,
     scheduler: str | None = None,
     label: str = "",
@@ -31,14 +35,18 @@ def map_tasks(
 ) -> list[Result]:
     """Results of a function for each item, in the order of the items.
 
-    A worker process that dies is started again and its items are given to another, up to three
-    times (dask's rule), so the function must give the same result when it is called again.
+    Items are taken as workers become free, so that few of them are in memory at once where they are
+    made on the way. A worker process that dies is started again and its items are given to another,
+    up to three times (dask's rule), so the function must give the same result when it is called
+    again.
 
     Parameters
     ----------
     function : callable
         Of one item; pickled where it leaves this process.
-    items : sequence
+    items : iterable
+    total : int, optional
+        Number of the items, where they have no length.
     workers : int
         Processes on this machine; one is this process itself.
     scheduler : str or None
@@ -54,26 +62,50 @@ def map_tasks(
     Exception
         What the function raises; items not yet begun are dropped.
     """
-    if scheduler is None and (workers == 1 or len(items) < 2):
-        return [function(item) for item in progress(items, label=label)]
+    total = len(items) if isinstance(items, Sized) else total
+    if scheduler is None and (workers == 1 or (total is not None and total < 2)):
+        return [function(item) for item in progress(items, total=total, label=label)]
     if scheduler is None:
         _check_main_guard()
-    with _client(min(workers, len(items)), scheduler) as client:
-        from distributed import KilledWorker, as_completed
+        workers = min(workers, total or workers)
+    with _client(workers, scheduler) as client:
+        return _on_client(client, function, items, total, label, progress)
 
-        futures = client.map(function, items, pure=False)
-        try:
-            for done in progress(as_completed(futures), total=len(futures), label=label):
-                done.result()
-        except KilledWorker as error:
-            raise ConfigError(
-                "workers died again and again at the same piece of work (too little memory?): "
-                f"{' '.join(str(error).split())}"
-            ) from None
-        finally:
-            # what has not begun never will
-            client.cancel([future for future in futures if not future.done()])
-        return [future.result() for future in futures]
+
+def _on_client(
+    client: Any,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    total: int | None,
+    label: str,
+    progress: Progress,
+) -> list[Result]:
+    """`map_tasks` on a dask client."""
+    from distributed import KilledWorker, as_completed
+
+    left, places, results = enumerate(items), {}, {}
+    running = as_completed()
+
+    def begin(number: int) -> None:
+        for place, item in islice(left, number):
+            future = client.submit(function, item, pure=False)
+            places[future.key] = place
+            running.add(future)
+
+    begin(_AHEAD * max(sum(client.nthreads().values()), 1))
+    try:
+        for future in progress(running, total=total, label=label):
+            results[places.pop(future.key)] = future.result()
+            begin(1)
+    except KilledWorker as error:
+        raise ConfigError(
+            "workers died again and again at the same piece of work (too little memory?): "
+            f"{' '.join(str(error).split())}"
+        ) from None
+    finally:
+        # what has not begun never will
+        client.cancel(list(running.futures))
+    return [results[place] for place in range(len(results))]
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -98,6 +130,7 @@ def _check_main_guard() -> None:
 @contextmanager
 def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ImportError:
         raise ConfigError(
@@ -105,6 +138,8 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
         ) from None
     if scheduler is None:
         with (
+            # it makes workers give back each array at once: a third of a fit goes by on new pages
+            dask.config.set({_TRIMMED: None}),
             LocalCluster(
                 n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0"
             ) as cluster,

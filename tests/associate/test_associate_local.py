@@ -46,6 +46,29 @@ def test_units_in_the_heads_of_a_csv_file_are_obeyed(tmp_path):
     assert service.objects.dec_deg == pytest.approx([30.5])
 
 
+def test_a_line_of_too_many_fields_costs_itself(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        'Name,RA,DEC\nA,10,30.5\nB,11,30,5\n"C, too",12,31.5,,\nD,13,-2\n'
+    )
+    with pytest.warns(UnekWarning, match="lines with more fields than its header .*: 1"):
+        (service,) = local_services([tmp_path / "a.csv"])
+    assert service.objects.name.tolist() == ["A", "C, too", "D"]
+    assert service.objects.ra_deg.tolist() == [10.0, 12.0, 13.0]
+    (tmp_path / "b.csv").write_text("Name,RA,DEC\nA,10,30,5\nB,11,30,5\n")
+    with pytest.raises(InputError, match="cannot be read"):
+        local_services([tmp_path / "b.csv"])
+
+
+def test_errors_without_a_unit_that_no_object_has_are_told(tmp_path):
+    (tmp_path / "a.csv").write_text("Name,RA,DEC,R95\nA,10,30.5,4.1\nB,11,30,5.2\n")
+    with pytest.warns(UnekWarning, match="a.csv: column R95 states no unit; .* as degrees"):
+        (service,) = local_services([tmp_path / "a.csv"])
+    assert service.objects.error95_deg.tolist() == [4.1, 5.2]
+    (tmp_path / "b.csv").write_text("Name,RA,DEC,R95 [arcsec]\nA,10,30.5,3.6\nB,11,30,7.2\n")
+    (service,) = local_services([tmp_path / "b.csv"])
+    assert service.objects.error95_deg == pytest.approx([0.001, 0.002])
+
+
 @pytest.mark.parametrize("suffix", ["fits", "vot", "csv", "ecsv"])
 def test_a_table_of_any_form_is_a_catalog(tmp_path, suffix):
     path = tmp_path / f"my-list.{suffix}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from ..catalog.releases import RELEASES, load_release
-from ..errors import InputError
+from ..errors import InputError, UnekWarning
 from ..sky.io.files import decoded, open_fits
 from ..sky.units import check_frame
 from .records import Kind, Objects, Places, Service, Surroundings
@@ -140,6 +142,8 @@ def read_table(path: Path) -> Table:
         dialect = _dialect(text, form)
         if dialect.get("delimiter", ",") != ",":
             text = _DECIMAL_COMMA.sub(r"\1.\2", text)
+        if form == "ascii.csv":
+            text = _rows_of_the_header(text, dialect["delimiter"], path)
         return _with_units(Table.read(text.splitlines(), format=form, **dialect))
     except InputError:
         raise
@@ -173,6 +177,33 @@ def _without_comments(text: str) -> str:
     if lines and lines[first][0] in ",;\t|":
         lines[first] = "index" + lines[first]
     return "\n".join(lines[first:])
+
+
+def _rows_of_the_header(text: str, delimiter: str, path: Path) -> str:
+    """A CSV file without lines that have more fields than its header: what is in them is unknown.
+
+    Where no line would be left the file is as it was, and refused by the reader.
+    """
+    lines = text.splitlines()
+    rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
+    if len(rows) != len(lines):  # a field of several lines
+        return text
+    # blank fields at the end of a line are none
+    kept = [
+        line if len(row) <= len(rows[0]) else line.rstrip(f"{delimiter} ")
+        for line, row in zip(lines, rows, strict=True)
+        if not any(field.strip() for field in row[len(rows[0]) :])
+    ]
+    left_out = len(lines) - len(kept)
+    if len(kept) < 2:
+        return text
+    if left_out:
+        warnings.warn(
+            f"{path}: lines with more fields than its header are left out: {left_out:,}",
+            UnekWarning,
+            stacklevel=4,
+        )
+    return "\n".join(kept)
 
 
 def _dialect(text: str, form: str) -> dict[str, str]:

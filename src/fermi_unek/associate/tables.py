@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from astropy.table import Column, Table
 
 from ..catalog.places import warn_of_hours
-from ..errors import InputError
+from ..errors import InputError, UnekWarning
 from ..sky import units
 from .records import Objects
 
@@ -17,6 +18,7 @@ DEC_COLUMNS = ("_DEJ2000", "DEJ2000", "DE_ICRS", "DEC(deg)", "DEC", "dec", "_DE"
 NAME_COLUMNS = ("Source_Name", "Object Name", "main_id", "Name", "NAME", "name", "ID", "id")
 CLASS_COLUMNS = ("CLASS1", "CLASS", "Class", "class", "otype", "Type", "type")
 ERROR_COLUMNS = ("error95_deg", "r95", "Unc_Counterpart", "pos_err_95")
+_LARGE_ERROR_DEG = 0.7  # few gamma-ray sources have such, and nothing else
 
 ClassOf = Callable[[Table, np.ndarray], np.ndarray]
 """From a table and the names of its objects to their classes, in 4FGL's abbreviations."""
@@ -141,18 +143,33 @@ def angles(column: Column, where: str, *, hours: bool = False) -> np.ndarray:
 def _error95(table: Table, where: str) -> np.ndarray:
     """95% position errors, degrees; NaN where the table has none."""
     if "Conf_95_SemiMajor" in table.colnames:
-        major = minor = angles(table["Conf_95_SemiMajor"], where)
+        major = minor = _errors(table["Conf_95_SemiMajor"], where)
         if "Conf_95_SemiMinor" in table.colnames:
-            minor = angles(table["Conf_95_SemiMinor"], where)
+            minor = _errors(table["Conf_95_SemiMinor"], where)
         return np.sqrt(np.abs(major * minor))
+    spelled = {name.lower(): name for name in reversed(table.colnames)}
     for name in ERROR_COLUMNS:
-        if name in table.colnames:
-            return angles(table[name], where)
+        if name.lower() in spelled:
+            return _errors(table[spelled[name.lower()]], where)
     for name in table.colnames:
         ucd = str(table[name].meta.get("ucd", "")).lower()
         if "pos.errorellipse" in ucd and "smajaxis" in ucd and "95" in name:
-            return angles(table[name], where)
+            return _errors(table[name], where)
     return np.full(len(table), np.nan)
+
+
+def _errors(column: Column, where: str) -> np.ndarray:
+    """Errors (N,), degrees; such as minutes or seconds of arc would be are told."""
+    found = angles(column, where)
+    known = found[np.isfinite(found)]
+    if not column.unit and len(known) and np.median(known) > _LARGE_ERROR_DEG:
+        warnings.warn(
+            f"{where}: column {column.name} states no unit; its values (median "
+            f"{np.median(known):.3g}) are taken as degrees",
+            UnekWarning,
+            stacklevel=4,
+        )
+    return found
 
 
 def _common_classes(table: Table) -> np.ndarray:

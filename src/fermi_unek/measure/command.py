@@ -36,7 +36,6 @@ from .spectra import INDEX_MEAN
 from .start import start_states, states_beyond
 from .state import SourceResult, SourceState
 
-_BATCH = 64
 _ONE_PLACE_DEG = 0.01  # far below the PSF at any energy
 
 
@@ -260,20 +259,15 @@ def _fit_all(
     before = [None if kept is None else kept.load(region) for region in regions]
     left = [region for region, known in zip(regions, before, strict=True) if known is None]
     fit = try_region if kept is None else kept.fit
-    new: list[list[SourceResult] | str] = []
-    if config.scheduler is None and config.workers == 1:
-        new = map_tasks(lambda region: fit(make(region)), left, label="regions", progress=progress)
-    else:
-        # a whole sky of tasks at once would not fit into memory
-        for start in range(0, len(left), _BATCH):
-            new += map_tasks(
-                fit,
-                [make(region) for region in left[start : start + _BATCH]],
-                workers=config.workers,
-                scheduler=config.scheduler,
-                label="regions",
-                progress=progress,
-            )
+    new = map_tasks(
+        fit,
+        map(make, left),
+        total=len(left),
+        workers=config.workers,
+        scheduler=config.scheduler,
+        label="regions",
+        progress=progress,
+    )
     fresh = iter(new)
     found = [next(fresh) if known is None else known for known in before]
     results = []
