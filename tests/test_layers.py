@@ -18,6 +18,7 @@ ROOT = Path(fermi_unek.__file__).parent
 
 RANKS = {
     "errors": 0,
+    "memory": 1,
     "outputs": 0,
     "plots": 0,
     "progress": 0,

@@ -50,6 +50,14 @@ def test_a_source_without_curvature_is_a_power_law_where_it_was_if_positions_are
     assert found.ellipse_deg is None
 
 
+def test_95_percent_ellipses_of_faint_sources_have_room_for_what_is_not_listed(curved):
+    gaussian = fitted(0.0, moving=False, scatter=False)[0].ratio95
+    assert gaussian == pytest.approx(np.sqrt(np.log(0.05) / np.log(0.32)))
+    bright, faint = sorted(curved, key=lambda found: -found.ts)
+    assert bright.ts > 2.0 * faint.ts
+    assert gaussian < bright.ratio95 < faint.ratio95 < 1.5 * gaussian
+
+
 def test_a_prior_pulls_an_index_by_what_its_width_says():
     """Two Gaussians: the data's and the prior's."""
     free = fitted(0.0, moving=False, scatter=False)[1].power_law

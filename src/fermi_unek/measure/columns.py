@@ -12,7 +12,7 @@ from astropy.table import Column, Table
 from scipy.stats import norm
 
 from ..catalog import Catalog
-from ..catalog.build import RATIO_95_TO_68, name_neighbours
+from ..catalog.build import name_neighbours
 from ..catalog.releases import RELEASES, load_release
 from ..catalog.schema import COLUMNS, PERIOD_COLUMNS, blank_table
 from ..catalog.spectra import MEV_TO_ERG
@@ -148,7 +148,7 @@ def _fill_position(table: Table, result: SourceResult) -> None:
     place = SkyCoord(result.state.lon_deg, result.state.lat_deg, unit="deg", frame="galactic")
     table["GLON"][row], table["GLAT"][row] = place.l.deg, place.b.deg
     table["RAJ2000"][row], table["DEJ2000"][row] = place.icrs.ra.deg, place.icrs.dec.deg
-    for percent, scale in ((68, 1.0), (95, RATIO_95_TO_68)):
+    for percent, scale in ((68, 1.0), (95, result.ratio95)):
         table[f"Conf_{percent}_SemiMajor"][row] = ellipse[0] * scale
         table[f"Conf_{percent}_SemiMinor"][row] = ellipse[1] * scale
         table[f"Conf_{percent}_PosAng"][row] = ellipse[2]

@@ -21,6 +21,7 @@ from ..catalog.releases import release_path
 from ..config import RefitConfig
 from ..diffuse.named import DiffuseModel, choose, official
 from ..errors import ConfigError, InputError, UnekWarning
+from ..memory import need_memory
 from ..parallel import map_tasks
 from ..progress import Progress, silent
 from ..sky.bins import COVERAGE_ORDER, MISSION_START_MET, YEAR_S
@@ -30,12 +31,14 @@ from ..sky.io.readers import read_sky
 from . import flags
 from .columns import refitted
 from .kept import KeptRegions, forget_regions
-from .region import Region, RegionTask, divide, make_task, try_region
+from .region import REGION_NSIDE, Region, RegionTask, divide, make_task, try_region
 from .response import Response, build_response
 from .spectra import INDEX_MEAN
 from .start import start_states, states_beyond
 from .state import SourceResult, SourceState
 
+# memory beside photons and images, of each worker process, and of a source in a pixel
+_FIT_GB, _WORKER_GB, _IMAGE_GB = 0.3, 0.35, 30e-9
 _ONE_PLACE_DEG = 0.01  # far below the PSF at any energy
 
 
@@ -193,6 +196,7 @@ def _fitted(
         "dated": chosen if dated else frozenset(),
         "periods": dated,
     }
+    need_memory(_fit_gb(sky, regions, config), f"the fit of {len(regions)} regions")
     kept = None
     if output is not None:
         kept = KeptRegions(output, [__version__, regions, settings])
@@ -206,6 +210,33 @@ def _fitted(
         period_edges_met=None if periods is None else _year_edges(periods, config.period_s),
         fake_ts=config.fake_ts,
     )
+
+
+def _fit_gb(sky: SkyCounts, regions: Sequence[Region], config: RefitConfig) -> float:
+    """Memory that a fit takes here, GB; `studies/trust_memory.py` compares it.
+
+    The largest regions are fitted at once; each holds an image of each source in its pixels.
+    """
+    if config.scheduler is not None or not regions:
+        return _FIT_GB
+    number, order = 12 * REGION_NSIDE**2, hp.nside2order(REGION_NSIDE)
+    lit = np.zeros(number)
+    for layer in sky.layers or (sky,):
+        for part in [fine.counts for fine in layer.fine] or [part for part in layer.bins if part]:
+            if part.order >= order:
+                lit += np.bincount(part.pixels >> 2 * (part.order - order), minlength=number)
+    seen = 1.0 if sky.coverage is None else sky.coverage.reshape(number, -1).mean(axis=1)
+    cell_deg2 = hp.nside2pixarea(REGION_NSIDE, degrees=True)
+    density = lit / np.maximum(seen * cell_deg2, 1.0)
+    sizes = [
+        len(region.own + region.border)
+        * density[hp.vec2pix(REGION_NSIDE, *region.centre, nest=True)]
+        * np.pi * region.radius_deg**2
+        for region in regions
+    ]  # fmt: skip
+    workers = min(config.workers, len(regions))
+    apart = _WORKER_GB * workers if workers > 1 else 0.0
+    return float(_FIT_GB + apart + _IMAGE_GB * sum(sorted(sizes)[-workers:]))
 
 
 def _beyond(catalog: Catalog, sky: SkyCounts, config: RefitConfig) -> list[SourceState]:

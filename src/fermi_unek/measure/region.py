@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import healpy as hp
 import numpy as np
@@ -16,7 +16,7 @@ from .extent import Extension
 from .fit import TS_FREE_INDEX, fit_fully
 from .history import histories
 from .model import RegionModel
-from .place import TS_LOCALISE, Ellipse, localise, widened
+from .place import TS_LOCALISE, Ellipse, localise, ratio_95, widened
 from .response import Response
 from .scatter import scatter_of
 from .spectra import USUAL_BETA
@@ -230,20 +230,19 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
             information = scatter.lowered(information)
             alone = curvature[:, number, number]
             ellipse = ellipse and widened(ellipse, model.photons[number], alone, information)
-        results.append(
-            fit_fully(
-                model,
-                number,
-                row,
-                expected=expected,
-                information=information,
-                ellipse=ellipse,
-                usual_beta=USUAL_BETA if task.scatter else None,
-                history=yearly.get(number),
-                periods=periods.get(number),
-                extension=extensions.get(number),
-            )
+        result = fit_fully(
+            model,
+            number,
+            row,
+            expected=expected,
+            information=information,
+            ellipse=ellipse,
+            usual_beta=USUAL_BETA if task.scatter else None,
+            history=yearly.get(number),
+            periods=periods.get(number),
+            extension=extensions.get(number),
         )
+        results.append(result if scatter is None else replace(result, ratio95=ratio_95(result.ts)))
     return results
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gammapy.modeling.models import SpectralModel
 
+from ..catalog.build import RATIO_95_TO_68
 from ..sky.geometry.frame import lonlat_to_vectors
 from .extent import Extension, Extent
 from .spectra import INDEX_MEAN, fine_flux, log_parabola, power_law
@@ -156,6 +157,8 @@ class SourceResult:
         known.
     extension : Extension or None
         None where it was not asked for, or of a faint candidate.
+    ratio95 : float
+        95% axes of the ellipse over those of 68%.
     """
 
     row: int
@@ -172,3 +175,4 @@ class SourceResult:
     history: History | None = None
     periods: History | None = None
     extension: Extension | None = None
+    ratio95: float = RATIO_95_TO_68

@@ -16,6 +16,7 @@ from ..catalog.io import check_catalog
 from ..catalog.provenance import below_one_folder, without_folders
 from ..config import Find, FindConfig, RefitConfig, build
 from ..errors import ConfigError, InputError, UnekWarning
+from ..memory import need_memory
 from ..outputs import check_folder
 from ..progress import Progress, silent, stage
 from ..sky.counts import SkyCounts
@@ -105,6 +106,7 @@ def search(
 
     config = config or FindConfig()
     area = searched_area(sky, config.region)
+    need_memory(_search_gb(sky, area), "the search")
     models = _suited(models or load_models(config), sky, config)
     localizer = models.localizer
     if models.exposure is not None:
@@ -150,6 +152,14 @@ def search(
     with stage(f"measuring {len(catalog)} candidates"):
         settings = _refit_config(config, models.reference is not None)
         return refit_catalog(catalog, sky, settings, output=output, progress=progress)
+
+
+def _search_gb(sky: SkyCounts, area: np.ndarray | None) -> float:
+    """Memory that a search takes, with classes; `studies/trust_memory.py` compares it."""
+    sky_share = 1.0 if area is None else float(np.mean(area))
+    data_share = 1.0 if sky.coverage is None else float(np.mean(sky.coverage))
+    million = 1e-6 * float(sky.totals.sum())
+    return 0.3 + 0.15 * sky_share + 0.027 * million * sky_share / max(data_share, sky_share, 1e-9)
 
 
 def _refit_config(config: FindConfig, looked_up: bool) -> RefitConfig:

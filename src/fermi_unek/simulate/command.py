@@ -12,6 +12,7 @@ from ..config import SimulateConfig
 from ..diffuse.named import choose
 from ..errors import InputError, UnekWarning
 from ..irf.exposure import instrument_for
+from ..memory import need_memory
 from ..outputs import check_folder, staging
 from ..progress import Progress, silent
 from ..sky.selection import EVENT_TYPES
@@ -81,6 +82,9 @@ def simulate_to_dir(
     """
     out_dir = Path(out_dir)
     check_folder(out_dir, output_names(config), overwrite)
+    radius_deg = 180.0 if config.region is None else config.region[2]
+    # a million photons or a year of them at a time, beside a model of the whole sky
+    need_memory(0.45 + 0.25 * (1.0 - np.cos(np.radians(radius_deg))), "the simulation")
     # each step has random numbers of its own
     seeds = np.random.SeedSequence(config.seed).spawn(4)
     for_sources, for_photons, for_files, for_curves = map(np.random.default_rng, seeds)
