@@ -2,12 +2,18 @@
 
 import logging
 import resource
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from fermi_unek import memory
+import fermi_unek
+from fermi_unek import cli, memory
 from fermi_unek.errors import ConfigError
 
+ROOT = Path(fermi_unek.__file__).parent
+DEMO = ROOT / "data" / "demo" / "counts.fits.gz"
+LISTED = ROOT / "data" / "demo" / "truth.fits"
 MEMINFO = "MemTotal:       1000 kB\nMemAvailable:    600 kB\nSwapFree:         24 kB\n"
 
 
@@ -67,3 +73,21 @@ def test_work_that_takes_more_than_is_free_is_refused_before_it_begins(monkeypat
     assert "a search of the whole sky takes about 1.4 GB of memory beside" in caplog.text
     with pytest.raises(ConfigError, match="not enough memory: .* about 1.6 GB, 1.5 GB are free"):
         memory.need_memory(1.6, "a search of the whole sky")
+
+
+@pytest.mark.parametrize(
+    ("command", "work"),
+    [
+        (["simulate", "--region", "80,18,2", "-o", "new"], "the simulation"),
+        (["find", "DEMO", "-o", "new"], "the search"),
+        (["refit", "LISTED", "DEMO", "-o", "new"], "the fit of"),
+    ],
+)
+def test_commands_refuse_what_does_not_fit_and_leave_nothing(tmp_path, monkeypatch, command, work):
+    names = {"DEMO": str(DEMO), "LISTED": str(LISTED), "new": str(tmp_path / "new.fits")}
+    monkeypatch.setattr(memory, "free_bytes", lambda: 1e8)
+    result = CliRunner().invoke(cli.main, [names.get(word, word) for word in command])
+    assert result.exit_code == 2, result.output
+    assert f"error: not enough memory: {work}" in result.stderr
+    assert " GB, 0.1 GB are free; a smaller region" in result.stderr
+    assert list(tmp_path.iterdir()) == []
