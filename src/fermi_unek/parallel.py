@@ -83,20 +83,23 @@ def _on_client(
     """`map_tasks` on a dask client."""
     from distributed import KilledWorker, as_completed
 
-    left, places, results = enumerate(items), {}, {}
-    running = as_completed()
+    left, running = enumerate(items), as_completed()
+    places: dict[str, int] = {}
+    results: dict[int, Result] = {}
 
-    def begin(number: int) -> None:
-        for place, item in islice(left, number):
+    def begin() -> None:
+        # workers of a cluster come and go
+        wanted = _AHEAD * max(sum(client.nthreads().values()), 1)
+        for place, item in islice(left, max(wanted - len(places), 0)):
             future = client.submit(function, item, pure=False)
             places[future.key] = place
             running.add(future)
 
-    begin(_AHEAD * max(sum(client.nthreads().values()), 1))
     try:
+        begin()
         for future in progress(running, total=total, label=label):
             results[places.pop(future.key)] = future.result()
-            begin(1)
+            begin()
     except KilledWorker as error:
         raise ConfigError(
             "workers died again and again at the same piece of work (too little memory?): "
