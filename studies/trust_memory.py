@@ -56,10 +56,11 @@ def try_command(label: str, arguments: list[str]) -> None:
 def try_sky(radius: str, kind: str, years: str, folder: Path) -> None:
     """Simulate, search and measure one circle, or the sky."""
     region = [] if radius == "sky" else ["--region", f"{CENTRE},{radius}"]
-    label = f"{kind}, {radius if radius == 'sky' else radius + ' deg'}"
+    size = radius if radius == "sky" else f"{radius} deg"
+    label = f"{kind}, {size}"
     for event_type in ("front", "back") if kind == "fb" else (kind,):
         try_command(
-            f"simulate {event_type}, {label}",
+            f"simulate {event_type}, {size}",
             ["simulate", "--seed", "7", "--years", years, "--evtype", event_type, *region,
              "--format", "photons", "-o", str(folder / event_type)],
         )  # fmt: skip
