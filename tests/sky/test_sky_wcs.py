@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -26,6 +29,25 @@ def read(path, **options):
 
 def poisson_cube(channels: int = 6, rows: int = 20, columns: int = 30) -> np.ndarray:
     return np.random.default_rng(2).poisson(2.0, (channels, rows, columns)).astype(np.int32)
+
+
+def test_a_quote_without_its_pair_does_not_crash_wcslib(tmp_path):
+    header = fits.PrimaryHDU(np.zeros((4, 5, 5), np.float32)).header
+    header.update(CTYPE1="GLON-CAR", CTYPE2="GLAT-CAR", CRPIX1=3.0, CRPIX2=3.0, CRVAL1=0.0,
+                  CRVAL2=0.0, CDELT1=-15.0, CDELT2=15.0, CUNIT1="deg", CUNIT2="deg")  # fmt: skip
+    cards = header.tostring()
+    assert cards.count("'GLAT-CAR'") == 1
+    (tmp_path / "cards").write_text(cards.replace("'GLAT-CAR'", "'GLAT-CA''"))
+    # in a process of its own: the crash depends on what lies in memory
+    script = (
+        "from astropy.io import fits; from fermi_unek.sky.io.wcs import celestial_wcs; "
+        "celestial_wcs('cube.fits', fits.Header.fromstring(open('cards').read()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.returncode
+    assert "InputError: cube.fits: the WCS of the image cannot be read" in done.stderr
 
 
 def field_wcs(projection: str, frame: str, lon: float, lat: float) -> WCS:

@@ -25,6 +25,7 @@ from .parts import PixelCounts
 
 _ENERGY_TOLERANCE = 0.02  # of keywords that were rounded
 _STEP_TOLERANCE = 0.01
+_REMARKS = ("", "COMMENT", "HISTORY")
 _NUMBER = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]")
 
 
@@ -93,6 +94,13 @@ class WcsCells:
         return wcs_coverage(self._wcs, self._shape, observed)
 
 
+def _written_anew(header: fits.Header) -> fits.Header:
+    """The same keywords in cards of our own: wcslib crashes at quotes that are not in pairs."""
+    return fits.Header(
+        [(card.keyword, card.value) for card in header.cards if card.keyword not in _REMARKS]
+    )
+
+
 def celestial_wcs(path: Path, header: fits.Header) -> WCS:
     """The two celestial axes of an image, which must be its first two.
 
@@ -108,7 +116,7 @@ def celestial_wcs(path: Path, header: fits.Header) -> WCS:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FITSFixedWarning)
-            wcs = WCS(header, naxis=2)
+            wcs = WCS(_written_anew(header), naxis=2)
     except (ValueError, KeyError, MemoryError) as error:  # wcslib raises all of these
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: the WCS of the image cannot be read ({reason})") from error
