@@ -19,8 +19,6 @@ _LATEST_FIRST = sorted(reversed(RELEASES), key=lambda name: not name.startswith(
 ONE_PLACE_DEG = 0.5
 """Sources of one name (the Crab's three) that lie nearer than this are one place."""
 
-_LONGEST_NAME = 64
-
 
 def position_of(name: str) -> SkyCoord:
     """Galactic position of a source by its name, that of an extended source or of a counterpart.
@@ -48,8 +46,7 @@ def position_of(name: str) -> SkyCoord:
                 if rows and wanted:
                     return _place(name, release, table[rows])
                 known |= {_plain(text): text for text in names}
-    # how alike two texts are takes as long as their lengths multiplied
-    close = difflib.get_close_matches(wanted, known, n=3) if len(name) < _LONGEST_NAME else []
+    close = difflib.get_close_matches(wanted, known, n=3)
     hint = f"; did you mean {' or '.join(known[text] for text in close)}?" if close else ""
     raise InputError(f"no source or counterpart called {name!r} in {', '.join(RELEASES)}{hint}")
 

@@ -24,7 +24,7 @@ from .skymodel import SkyModel, build_sky_model
 from .truth import truth_table, write_truth
 from .userlist import read_user_list
 from .variability import dr2_yearly_factors
-from .writing import Draw, file_names, write_sky_files
+from .writing import Draw, file_names, memory_gb, write_sky_files
 
 TRUTH = "truth.fits"
 _BRIGHTEST = 2e-6  # Flux1000; Vela has 1.4e-6
@@ -82,9 +82,6 @@ def simulate_to_dir(
     """
     out_dir = Path(out_dir)
     check_folder(out_dir, output_names(config), overwrite)
-    radius_deg = 180.0 if config.region is None else config.region[2]
-    # a million photons or a year of them at a time, beside a model of the whole sky
-    need_memory(0.45 + 0.25 * (1.0 - np.cos(np.radians(radius_deg))), "the simulation")
     # each step has random numbers of its own
     seeds = np.random.SeedSequence(config.seed).spawn(4)
     for_sources, for_photons, for_files, for_curves = map(np.random.default_rng, seeds)
@@ -106,6 +103,7 @@ def simulate_to_dir(
     )
     _check_brightness(config, model)
     factors = find_factors(config, model.sources, for_curves)
+    need_memory(memory_gb(config, model), "the simulation")
     draw = Draw(model, factors, for_photons, for_files, progress)
     with staging(out_dir) as folder:
         inside = write_sky_files(config, draw, folder)

@@ -39,6 +39,7 @@ WHOLE_SKY_PROJECTIONS = ("CAR", "AIT", "MOL")
 FIELD_PROJECTIONS = ("ZEA", "TAN", "STG", "CAR", "AIT")
 
 _MANY_PHOTONS = 1e7  # more than these become one file a year
+_LEAST_GB, _COUNTS_GB, _PHOTON_GB = 0.3, 0.5, 250e-9
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _write_wcs(config: SimulateConfig, draw: Draw, folder: Path) -> np.ndarray |
 
 def _write_photons(config: SimulateConfig, draw: Draw, folder: Path) -> np.ndarray | None:
     lengths = year_lengths(config.years)
-    apart = config.yearly or _expected_photons(draw.model, config) > _MANY_PHOTONS
+    apart = _years_apart(config, _expected_photons(draw.model, config))
     # (name, start in years, length in years, light curves)
     spans: list[tuple[str, float, float, np.ndarray | None]]
     spans = [("photons.fits", 0.0, config.years, draw.factors)]
@@ -187,6 +188,20 @@ def _write_photons(config: SimulateConfig, draw: Draw, folder: Path) -> np.ndarr
         )
         write_ft1(photons, folder / name, draw.for_files)
     return None if config.region is None else inside_circle(draw.model.vectors, config.region)
+
+
+def _years_apart(config: SimulateConfig, photons: float) -> bool:
+    """Whether each year becomes a file of photons of its own."""
+    return config.yearly or photons > _MANY_PHOTONS
+
+
+def memory_gb(config: SimulateConfig, model: SkyModel) -> float:
+    """Memory that drawing and writing take, GB; photons of a file are in it at once."""
+    photons = _expected_photons(model, config)
+    if config.format != "photons":
+        return _LEAST_GB + _COUNTS_GB
+    share = max(year_lengths(config.years)) / config.years if _years_apart(config, photons) else 1.0
+    return _LEAST_GB + _PHOTON_GB * photons * share
 
 
 def _expected_photons(model: SkyModel, config: SimulateConfig) -> float:
