@@ -1,11 +1,13 @@
 """What the TS of a refit tells of a candidate beside the probability of the network.
 
     PYTHONPATH=src python studies/ts_beside_probability.py [--fields 6] [--radius 10] [--seed 1]
+        [--diffuse v07]
 
 Fields of ten years of FRONT photons all over the sky, 4FGL-DR2 with its faint tail over v07, are
-searched, and the candidates measured with the diffuse model that the fields were made with. A
-candidate is real where a source of ideal TS above 9 is within 0.3 degrees. Of each field in turn
-a logistic regression on the other ones makes a score from the probability, the TS, or both.
+searched, and the candidates measured with ``--diffuse``: the model that the fields were made with,
+or another one. A candidate is real where a source of ideal TS above 9 is within 0.3 degrees. Of
+each field in turn a logistic regression on the other ones makes a score from the probability, the
+TS, or both.
 Printed is how many real candidates each score leaves in lists of 95% purity, field by field, and
 the area under the curve of real against false ones.
 """
@@ -46,12 +48,13 @@ def main() -> None:
     parser.add_argument("--fields", type=int, default=6)
     parser.add_argument("--radius", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--diffuse", default=BACKGROUND)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     known = []
     for number in range(options.fields):
         rng = np.random.default_rng([options.seed, number])
-        features, real = candidates(rng, options.radius)
+        features, real = candidates(rng, options.radius, options.diffuse)
         print(f"field {number}: {len(real)} candidates, {real.sum()} real", flush=True)
         known.append((features, real))
     for name, columns in SCORES.items():
@@ -59,7 +62,9 @@ def main() -> None:
         print(f"{name}: {sum(listed)} real ones listed {listed}, area {np.mean(area):.4f}")
 
 
-def candidates(rng: np.random.Generator, radius_deg: float) -> tuple[np.ndarray, np.ndarray]:
+def candidates(
+    rng: np.random.Generator, radius_deg: float, diffuse: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Logit of the probability and root of TS (N, 2) of a field's candidates; which are real."""
     centre = rng.uniform(0.0, 360.0), float(np.degrees(np.arcsin(rng.uniform(-1.0, 1.0))))
     model = build_sky_model(dr2_population(rng), choose(BACKGROUND), load_instrument())
@@ -69,7 +74,7 @@ def candidates(rng: np.random.Generator, radius_deg: float) -> tuple[np.ndarray,
         found = path.with_name("found.fits")
         # all that the network thinks possible
         find_to_file([path], found, FindConfig(threshold=0.05))
-        config = RefitConfig(background=BACKGROUND, localize=False, history="none")
+        config = RefitConfig(background=diffuse, localize=False, history="none")
         table = refit_to_file(found, [path], path.with_name("measured.fits"), config).table
     table = table[(separation_deg(table, centre) < radius_deg - RIM_DEG) & np.isfinite(table["TS"])]
     truth = truth_table(model, YEARS)

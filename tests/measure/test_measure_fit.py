@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from measure_samples import FLUXES, INDEX, PLACES, flat_sky, small_sky
+from scipy.optimize import lsq_linear
 
 from fermi_unek.measure.data import region_data
-from fermi_unek.measure.model import RegionModel
+from fermi_unek.measure.model import RegionModel, bounded_step
 from fermi_unek.measure.region import LEAST_RADIUS_DEG, divide, fit_region, make_task
 from fermi_unek.measure.response import build_response
 from fermi_unek.measure.sed import photon_flux, with_error
@@ -113,6 +116,47 @@ def test_curvature_is_held_in_the_joint_fit_where_the_index_is():
             assert model.stat() + model.penalty() > best - 0.01
             model.set_state(1, state)
     assert all(held < free for held, free in zip(betas[False], betas[True], strict=True))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_region_of_hardly_any_photons_has_limits(number):
+    responses = [build_response(small_sky())]
+    task = make_task(divide(VECTORS, np.array(FLUXES))[0], STATES, responses, flat_sky())
+    counts = np.zeros_like(task.data.counts)
+    counts[:number] = 1.0
+    found = fit_region(replace(task, data=replace(task.data, counts=counts, years=())))
+    for result in found:
+        assert result.ts == 0.0
+        # of a Poisson process without background and photons
+        assert result.upper_limit * result.npred == pytest.approx(0.5 * 1.6449**2, rel=0.02)
+        fit = result.power_law
+        assert not fit.errors["amplitude"] < 10.0 * fit.values["amplitude"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_step_within_bounds_is_the_best_one_there(seed):
+    rng = np.random.default_rng(seed)
+    root, wanted = rng.normal(size=(8, 6)), rng.normal(size=8)
+    best = lsq_linear(root, wanted, (-0.2, 0.1), tol=1e-12).x
+    step = bounded_step(root.T @ root, root.T @ wanted, np.full(6, -0.2), np.full(6, 0.1))
+    assert np.any(np.abs(best - 0.1) < 1e-6)
+    assert step == pytest.approx(best, abs=1e-5)
+
+
+def test_what_is_fitted_with_a_curvature_that_ends_at_its_bound_is_at_its_best():
+    """A spectrum that bends upwards: its index once stayed where it made up for that."""
+    states = [state.changed(beta=0.3, index=INDEX + 0.5) for state in STATES]
+    data = region_data(VECTORS[0], 4.0, [build_response(small_sky(beta=-0.1))], flat_sky())
+    model = RegionModel(data, states, 2, (INDEX, 0.3))
+    model.shapes = [3, 3]
+    model.fit()
+    assert model.states[0].beta < 1e-3
+    best, state = model.stat() + model.penalty(), model.states[0]
+    for changed in ("amplitude", "index"):
+        for step in (0.97, 1.03):
+            model.set_state(0, state.changed(**{changed: step * getattr(state, changed)}))
+            assert model.stat() + model.penalty() > best
+            model.set_state(0, state)
 
 
 def test_a_region_of_few_candidates_looks_as_far_around_as_one_of_many():

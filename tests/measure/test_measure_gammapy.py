@@ -15,7 +15,7 @@ from measure_samples import FLUXES, INDEX, PLACES, flat_sky, small_sky
 from fermi_unek.measure import data as measure_data
 from fermi_unek.measure.data import region_data
 from fermi_unek.measure.map_dataset import map_dataset
-from fermi_unek.measure.model import RegionModel
+from fermi_unek.measure.model import RegionModel, inverse
 from fermi_unek.measure.response import build_response
 from fermi_unek.measure.source import SourceLikelihood
 from fermi_unek.measure.state import SourceState
@@ -43,7 +43,9 @@ def fitted(response):
     ]
     model = RegionModel(data, states, 2)
     model.shapes, model.background_free = [2, 2], False
-    return model, model.fit()
+    model.fit()
+    curvature, _ = model.grams(model.expected())
+    return model, inverse(model.system(curvature))
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,8 @@ def found(places, fluxes, seed=5):
     )
     model.shapes = [2, 2]
     model.fit()
-    return scatter_of(model, RADIUS_DEG, model.expected())
+    expected = model.expected()
+    return scatter_of(model, RADIUS_DEG, expected, model.grams(expected)[0])
 
 
 def width(scatter):

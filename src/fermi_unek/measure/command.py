@@ -38,7 +38,7 @@ from .start import start_states, states_beyond
 from .state import SourceResult, SourceState
 
 # memory beside photons and images, of each worker process, and of a source in a pixel
-_FIT_GB, _WORKER_GB, _IMAGE_GB = 0.3, 0.35, 7e-9
+_FIT_GB, _WORKER_GB, _IMAGE_GB = 0.3, 0.35, 4e-9
 _ONE_PLACE_DEG = 0.01  # far below the PSF at any energy
 
 

@@ -194,14 +194,15 @@ def spectrum_fit(
     for k, parameter in enumerate(free):
         matrix[k, k] += spreads.get(parameter.name, np.inf) ** -2.0
     scale = 1.0 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
-    scaled = matrix * np.outer(scale, scale)
+    with np.errstate(over="ignore"):
+        scaled = matrix * np.outer(scale, scale)
     known = bool(np.isfinite(scaled).all())  # a fit that ran away has no second derivatives
     covariance = np.linalg.pinv(scaled) if known else np.full(matrix.shape, np.nan)
     covariance *= np.outer(scale, scale)
     with np.errstate(invalid="ignore"):
         errors = np.sqrt(np.diag(covariance))
         # of a parameter that no photon depends on nothing is known
-        errors[~(errors < _LARGEST)] = np.nan
+        errors[~((errors > 0) & (errors < _LARGEST))] = np.nan
     return SpectrumFit(
         values_of(parameters),
         {p.name: np.nan for p in parameters}

@@ -116,23 +116,23 @@ def histories(
         return {}
     data = model.data
     found = np.full((len(wanted), len(epochs), 8), np.nan)
-    light = model.photons[:, data.channel] * model.images
     expected = model.expected()
-    rest = np.maximum(expected - light.sum(axis=0), 0.0)
+    rest = model.others()
     number = model.free
     known = np.einsum("cst,sc,tc->cst", curvature[:, :number, :number], model.photons,
                       model.photons, optimize=True)  # fmt: skip
-    dark = [_known_in_the_dark(model, light[s], expected) for s in wanted]
+    dark = [_known_in_the_dark(model, s, expected) for s in wanted]
     for place, epoch in enumerate(epochs):
         share, lit = epoch.exposed, epoch.rows
         if not share.any():
             continue
         exposed = share[data.channel[lit]]
-        counts, own_light, others = epoch.counts, light[:, lit] * exposed, rest[lit] * exposed
+        counts, others = epoch.counts, rest[lit] * exposed
+        own_light = model.light_of_sources(lit) * exposed.astype(np.float32)
         total = (model.photons * model.contained) @ share
         of_year = np.einsum("cst,c->st", known, share)
         norms = _year_norms(counts, own_light, others, total, of_year)
-        seen = norms @ own_light + others
+        seen = norms.astype(np.float32) @ own_light + others
         own = 1.0 / np.maximum(np.diag(of_year) * np.diag(inverse(of_year)), 1.0)
         for curve, s, in_the_dark in zip(found, wanted, dark, strict=True):
             if total[s] > 0:
@@ -151,9 +151,10 @@ def histories(
     return {s: History(*curve.T) for s, curve in zip(wanted, found, strict=True)}
 
 
-def _known_in_the_dark(model: RegionModel, light: np.ndarray, expected: np.ndarray) -> np.ndarray:
+def _known_in_the_dark(model: RegionModel, number: int, expected: np.ndarray) -> np.ndarray:
     """What each channel (C,) would tell of the norm of a source if it did not shine."""
     data = model.data
+    light = model.photons[number][data.channel] * model.images[number]
     ratio = light / np.maximum(expected - light, 1e-12)
     return np.bincount(data.channel, data.counts * ratio**2 / (1.0 + ratio), data.n_channels)
 
@@ -169,8 +170,8 @@ def _year_norms(
     scale = 1.0 / np.sqrt(np.maximum(np.diag(known), 1e-300))
     inverse = np.linalg.pinv(known * np.outer(scale, scale), rcond=1e-6) * np.outer(scale, scale)
     for _ in range(_ROUNDS):
-        expected = np.maximum(norms @ light + others, 1e-12)
-        step = inverse @ (light @ (counts / expected) - total)
+        expected = np.maximum(norms.astype(np.float32) @ light + others, 1e-12)
+        step = inverse @ (light @ (counts / expected).astype(np.float32) - total)
         moved = np.clip(norms + step, 0.2 * norms, 5.0 * norms + 1.0)
         if np.all(np.abs(moved - norms) < 0.05 * np.sqrt(np.diag(inverse))):
             return moved

@@ -10,7 +10,7 @@ of everything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -25,6 +25,11 @@ BACKGROUND_MEV = 1000.0
 _STEP_SIGMA = 0.05  # converged when no parameter moves by more of its error
 _LEAST = 1e-12
 _FLOOR = 1e-3  # photons of a source that is not there
+_STAT_NOISE = 1e-3  # of the sums in single precision
+_RIDGE = 1e-5  # by which two parameters are known apart that the photons cannot tell apart
+_PIVOTS = 20  # of what is at its bound in a step; few are needed
+_LEAST_BETA = 1e-4
+_BACKGROUND_BOUNDS = (0.2, 5.0), (-1.0, 1.0), (0.0, 5.0)
 
 
 class RegionModel:
@@ -62,7 +67,9 @@ class RegionModel:
         self.shapes = [1] * free
         self.background = np.array([1.0, 0.0, 1.0])
         self.background_free = True
-        self.light = np.concatenate([np.zeros((free, len(data.counts))), data.diffuse])
+        # single precision: the products of every two of them are most of a fit's time and memory
+        self.light = np.zeros((free + len(data.diffuse), len(data.counts)), np.float32)
+        self.light[free:] = data.diffuse
         self.inside = np.concatenate([np.zeros((free, data.n_channels)), data.diffuse_total])
         self.images, self.contained = self.light[:free], self.inside[:free]
         self.frozen = np.zeros(len(data.counts))
@@ -119,11 +126,24 @@ class RegionModel:
 
     def expected(self) -> np.ndarray:
         """Photons (P,) of everything in each pixel."""
-        total, factors = self.frozen.copy(), self._factors()
+        return self._shining(0)
+
+    def others(self) -> np.ndarray:
+        """Photons (P,) of all but the free sources."""
+        return self._shining(self.free)
+
+    def _shining(self, first: int) -> np.ndarray:
+        """Photons (P,) of what is frozen, and of the components from a number on."""
+        total, factors = self.frozen.copy(), self._factors()[first:].astype(np.float32)
         for c in range(self.data.n_channels):
             part = slice(*self.data.edges[c : c + 2])
-            total[part] += factors[:, c] @ self.light[:, part]
+            total[part] += factors[:, c] @ self.light[first:, part]
         return np.maximum(total, _LEAST)
+
+    def light_of_sources(self, pixels: np.ndarray) -> np.ndarray:
+        """Photons (free, n) of each free source in some pixels, in single precision."""
+        photons = self.photons.astype(np.float32)
+        return np.asarray(self.images[:, pixels] * photons[:, self.data.channel[pixels]])
 
     def _factors(self) -> np.ndarray:
         """Factors (K, C) on the light of each component."""
@@ -175,8 +195,8 @@ class RegionModel:
         slope : array (C, K)
             K are the components.
         """
-        ratio = self.data.counts / expected
-        weight = ratio / expected
+        ratio = (self.data.counts / expected).astype(np.float32)
+        weight = (self.data.counts / expected**2).astype(np.float32)
         curvature = np.empty((self.data.n_channels, len(self.light), len(self.light)))
         slope = np.empty((self.data.n_channels, len(self.light)))
         for c in range(self.data.n_channels):
@@ -211,52 +231,51 @@ class RegionModel:
             ]
         return owners, np.array(slopes).reshape(-1, self.data.n_channels).T
 
-    def fit(self, most: int = 12, step_sigma: float = _STEP_SIGMA) -> np.ndarray:
-        """Newton's steps to the joint maximum; the covariance (J, J) of the free parameters."""
+    def fit(self, most: int = 12, step_sigma: float = _STEP_SIGMA) -> None:
+        """Newton's steps to the joint maximum."""
         damping = 0.0
         expected = self.expected()
         value = self.stat(expected) + self.penalty()
         for _ in range(most):
             curvature, slope = self.grams(expected)
             matrix, gradient = self.system(curvature), self._gradient(slope)
-            before = self.states[: self.free], self.background.copy()
+            bent = matrix + self._bending(slope, matrix)
             errors = np.sqrt(np.diag(inverse(matrix)))
+            before = self.states[: self.free], self.background.copy()
             for _ in range(8):
-                step = np.linalg.solve(matrix + np.diag(damping * np.diag(matrix)), gradient)
-                moved = self._take(step)
+                damped = bent + np.diag(damping * np.diag(bent))
+                step = bounded_step(damped, gradient, *self._room())
+                self._take(step)
                 expected = self.expected()
                 new = self.stat(expected) + self.penalty()
-                if new <= value + 1e-6:
+                if new <= value + _STAT_NOISE:
                     damping *= 0.2 if damping > 1e-3 else 0.0
                     break
                 damping = max(4.0 * damping, 0.05)
                 self.restore(*before)
             else:
-                expected = self.expected()
-                break
+                return
             value = new
-            if np.all(np.abs(moved) < step_sigma * errors):
-                break
-        return inverse(self.system(self.grams(expected)[0]))
+            if np.all(np.abs(step) < step_sigma * errors):
+                return
 
-    def information(self, number: int, curvature: np.ndarray) -> np.ndarray:
-        """What is known of the photons of a source in each channel, all else free, (C, C).
+    def informations(self, curvature: np.ndarray, numbers: Sequence[int]) -> Iterator[np.ndarray]:
+        """What is known of the photons of sources in each channel, all else free, each (C, C).
 
         The inverse of a covariance: second derivatives for the photons, less what the free
         parameters of everything else could make up for.
         """
         owners, slopes = self.derivatives()
-        others = [k for k, owner in enumerate(owners) if owner != number]
-        own = np.diag(curvature[:, number, number])
-        if not others:
-            return own
-        kept = [owners[k] for k in others]
-        matrix = np.einsum(
-            "cij,ci,cj->ij", curvature[:, kept][:, :, kept], slopes[:, others], slopes[:, others],
-            optimize=True,
-        )  # fmt: skip
-        across = curvature[:, number, kept] * slopes[:, others]
-        return own - across @ inverse(matrix) @ across.T
+        covariance = inverse(_products(curvature, owners, slopes))
+        for number in numbers:
+            mine = np.array(owners) == number
+            across = curvature[:, number, owners] * slopes
+            across[:, mine] = 0.0
+            shared = across @ covariance
+            # the covariance of all else while those of the source are held
+            held = np.linalg.solve(covariance[np.ix_(mine, mine)], shared[:, mine].T)
+            taken = shared @ across.T - shared[:, mine] @ held
+            yield np.diag(curvature[:, number, number]) - taken
 
     def diffuse_per_sr(self) -> np.ndarray:
         """Photons (C,) of the diffuse emission per sr, on average over the domain."""
@@ -267,11 +286,33 @@ class RegionModel:
     def system(self, curvature: np.ndarray) -> np.ndarray:
         """Second derivatives (J, J) for the free parameters, from those for the photons."""
         owners, slopes = self.derivatives()
-        matrix = np.einsum(
-            "cij,ci,cj->ij", curvature[:, owners][:, :, owners], slopes, slopes, optimize=True
-        )
-        # a source that is not there has no slope to fit
-        return matrix + np.diag(self._priors()[1] + 1e-12 * np.abs(matrix).max())
+        matrix = _products(curvature, owners, slopes)
+        # a source that is not there has no slope to fit, and a region may have no photons
+        return matrix + np.diag(self._priors()[1] + 1e-12 * np.abs(matrix).max() + 1e-30)
+
+    def _bending(self, slope: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """What the photons' second derivatives for each spectrum add to a matrix of `system`.
+
+        Of faint sources they are as large as the products of first ones; a step without them goes
+        twice as far as it should, to and fro. Only what makes steps shorter is taken, by which the
+        matrix stays one of a maximum.
+        """
+        result = np.zeros_like(matrix)
+        first = 0
+        for s, shape in enumerate(self.shapes):
+            rows = slice(first, first + shape)
+            first += shape
+            if shape == 1:  # photons are proportional to a flux
+                continue
+            state = self.states[s]
+            powers = np.log(FINE_ENERGIES_MEV / state.reference_mev) ** np.arange(5.0)[:, None]
+            t = powers * state.fine_flux() @ self._per_flux[s] @ slope[:, s]
+            bent = np.array([[0.0, t[1], t[2]], [t[1], -t[2], -t[3]], [t[2], -t[3], -t[4]]])
+            scale = np.sqrt(np.diag(matrix)[rows])
+            values, axes = np.linalg.eigh(bent[:shape, :shape] / np.outer(scale, scale))
+            more = (axes * np.maximum(values, 0.0)) @ axes.T
+            result[rows, rows] = more * np.outer(scale, scale)
+        return result
 
     def _gradient(self, slope: np.ndarray) -> np.ndarray:
         owners, slopes = self.derivatives()
@@ -288,26 +329,41 @@ class RegionModel:
         background = [(-1, "norm"), (-1, "tilt"), (-1, "isotropic")]
         return names + (background if self.background_free else [])
 
-    def _take(self, step: np.ndarray) -> np.ndarray:
-        """Go a step, as far as the bounds let; how far (J,) it went."""
-        moved = np.zeros(len(step))
-        new = list(self.states[: self.free])
-        for k, ((s, name), change) in enumerate(zip(self.names(), step, strict=True)):
+    def _room(self) -> tuple[np.ndarray, np.ndarray]:
+        """How far (J,) down and up each free parameter may go in one step."""
+        low, high = [], []
+        for s, name in self.names():
             if s < 0:
                 place = ("norm", "tilt", "isotropic").index(name)
-                low, high = ((0.2, 5.0), (-1.0, 1.0), (0.0, 5.0))[place]
-                old = self.background[place]
-                self.background[place] = np.clip(old + change, low, high)
-                moved[k] = self.background[place] - old
+                value, bounds, most = self.background[place], _BACKGROUND_BOUNDS[place], np.inf
+            elif name == "norm":  # relative: at most to a tenth, and tenfold
+                floor = _FLOOR / max(self.photons[s].sum(), 1e-300)
+                low.append(min(max(floor - 1.0, -0.9), 0.0))
+                high.append(9.0)
+                continue
+            elif name == "index":
+                value, bounds, most = self.states[s].index, (0.0, MAX_INDEX), 0.5
             else:
-                new[s], moved[k] = _changed(new[s], name, change)
+                value, bounds, most = self.states[s].beta, (_LEAST_BETA, MAX_CURVATURE), 0.2
+            low.append(max(bounds[0] - value, -most))
+            high.append(min(bounds[1] - value, most))
+        return np.array(low), np.array(high)
+
+    def _take(self, step: np.ndarray) -> None:
+        """Go a step (J,)."""
+        new = list(self.states[: self.free])
+        for (s, name), change in zip(self.names(), step.tolist(), strict=True):
+            if s < 0:
+                self.background[("norm", "tilt", "isotropic").index(name)] += change
+            elif name == "norm":
+                new[s] = new[s].scaled(new[s].amplitude * (1.0 + change))
+            elif name == "index":
+                new[s] = new[s].changed(index=new[s].index + change)
+            else:
+                new[s] = new[s].changed(beta=new[s].beta + change)
         for s, state in enumerate(new):
             if state is not self.states[s]:
-                least = _FLOOR / max(self.photons_of(s, state.scaled(1.0)).sum(), 1e-300)
-                if state.amplitude < least:
-                    state = state.scaled(least)
                 self.set_state(s, state)
-        return moved
 
     def restore(self, states: Sequence[SourceState], background: np.ndarray) -> None:
         """Go back to some states of the free sources, whose images are as they were."""
@@ -317,16 +373,27 @@ class RegionModel:
                 self.set_state(s, state)
 
 
-def _changed(state: SourceState, name: str, change: float) -> tuple[SourceState, float]:
-    """A state with one parameter changed, in units of the flux for the norm."""
-    if name == "norm":
-        factor = float(np.clip(1.0 + change, 0.1, 10.0))
-        return state.scaled(state.amplitude * factor), factor - 1.0
-    if name == "index":
-        index = float(np.clip(state.index + np.clip(change, -0.5, 0.5), 0.0, MAX_INDEX))
-        return state.changed(index=index), index - state.index
-    beta = float(np.clip(state.beta + np.clip(change, -0.2, 0.2), 1e-4, MAX_CURVATURE))
-    return state.changed(beta=beta), beta - state.beta
+def bounded_step(
+    matrix: np.ndarray, gradient: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """Newton's step (J,) within bounds.
+
+    What would go beyond one goes to it, and all else as is best with that: a step that is cut
+    afterwards leaves the others where they were to make up for it.
+    """
+    step, held = np.zeros(len(gradient)), np.zeros(len(gradient), bool)
+    for _ in range(_PIVOTS):
+        free = ~held
+        pull = gradient[free] - matrix[np.ix_(free, held)] @ step[held]
+        step[free] = np.linalg.solve(matrix[np.ix_(free, free)], pull)
+        beyond = free & ((step < low) | (step > high))
+        step = np.clip(step, low, high)
+        pull = gradient - matrix @ step
+        inward = held & np.where(step <= low, pull > 0, pull < 0)
+        if not (beyond.any() or inward.any()):
+            break
+        held = (held & ~inward) | beyond
+    return step
 
 
 def spectral_slopes(state: SourceState, shape: int, per_flux: np.ndarray) -> list[np.ndarray]:
@@ -340,7 +407,14 @@ def spectral_slopes(state: SourceState, shape: int, per_flux: np.ndarray) -> lis
     return [slope @ per_flux for slope in slopes[:shape]]
 
 
+def _products(curvature: np.ndarray, owners: Sequence[int], slopes: np.ndarray) -> np.ndarray:
+    """Second derivatives (J, J) for parameters, from those for the photons of their owners."""
+    by_owner = curvature[:, owners][:, :, owners]
+    return np.asarray(np.einsum("cij,ci,cj->ij", by_owner, slopes, slopes, optimize=True))
+
+
 def inverse(matrix: np.ndarray) -> np.ndarray:
     """Inverse of a matrix of second derivatives, in units in which it is well conditioned."""
     scale = 1.0 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
-    return np.linalg.pinv(matrix * np.outer(scale, scale), rcond=1e-12) * np.outer(scale, scale)
+    units = np.outer(scale, scale)
+    return np.asarray(np.linalg.inv(matrix * units + _RIDGE * np.eye(len(matrix))) * units)

@@ -218,13 +218,15 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
     extensions = _extensions(model, task, ellipses)
     expected = model.expected()
     curvature, _ = model.grams(expected)
-    scatter = scatter_of(model, region.radius_deg, expected) if task.scatter else None
+    scatter = None
+    if task.scatter:
+        scatter = scatter_of(model, region.radius_deg, expected, curvature)
     yearly = histories(model, task.data.years, range(len(region.own)), curvature)
     dated = [number for number, row in enumerate(region.own) if row in task.dated]
     periods = histories(model, task.data.periods, dated, curvature)
     results = []
-    for number, row in enumerate(region.own):
-        information = model.information(number, curvature)
+    known = model.informations(curvature, range(len(region.own)))
+    for number, (row, information) in enumerate(zip(region.own, known, strict=True)):
         ellipse = ellipses[number]
         if scatter is not None:
             information = scatter.lowered(information)

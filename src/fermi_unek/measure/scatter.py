@@ -59,8 +59,13 @@ class Scatter:
         return information - side @ middle @ side.T
 
 
-def scatter_of(model: RegionModel, radius_deg: float, expected: np.ndarray) -> Scatter:
-    """The scatter of a fitted region, seen up to some radius from its middle."""
+def scatter_of(
+    model: RegionModel, radius_deg: float, expected: np.ndarray, curvature: np.ndarray
+) -> Scatter:
+    """The scatter of a fitted region, seen up to some radius from its middle.
+
+    See `RegionModel.grams` for the curvature.
+    """
     data = model.data
     group = np.searchsorted(RANGES_MEV, model.energies_mev, side="right") - 1
     flux = fine_flux(_AMPLITUDE, INDEX_MEAN, 0.0, 1e3)
@@ -70,7 +75,6 @@ def scatter_of(model: RegionModel, radius_deg: float, expected: np.ndarray) -> S
     places = hp.query_disc(_NSIDE, data.centre, np.radians(radius_deg), nest=True)
     places = places[:: max(len(places) // PLACES, 1)]
     vectors = np.stack(hp.pix2vec(_NSIDE, places, nest=True), axis=-1)
-    curvature, _ = model.grams(expected)
     covariance = inverse(model.system(curvature))
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for some in np.array_split(vectors, -(-len(vectors) // _AT_ONCE)):
@@ -104,7 +108,7 @@ def residuals(
         image, weight = images[:, part], ratio[part] / expected[part]
         slope[:, c] = image @ ratio[part] - contained[:, c]
         own[:, c] = image**2 @ weight
-        across[:, c] = (image * weight) @ model.light[:, part].T
+        across[:, c] = (image * weight).astype(np.float32) @ model.light[:, part].T
     for steepness, curvature, shared in zip(slope, own, across, strict=True):
         cross = templates.T @ (shared[:, owners] * slopes)
         alone = np.diag(curvature @ templates**2)
