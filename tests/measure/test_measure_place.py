@@ -59,6 +59,26 @@ def test_near_the_rim_places_are_not_drawn_into_the_field():
     assert abs(np.mean(pulls)) < 3.0 / np.sqrt(len(pulls))
 
 
+def test_the_light_of_far_pixels_changes_with_the_place_as_its_differences_say():
+    state = SourceState(*PLACE, 2e-13)
+    sky = simulate_counts(sky_model(), YEARS, np.random.default_rng(6), SMALL)
+    region = divide(state.vector[None], np.array([1.0]))[0]
+    data = make_task(region, [state], [build_response(sky)], flat_sky()).data
+    profiles = data.profiles(state.fine_flux())
+    north = np.cross(state.vector, [0.0, 0.0, 1.0])
+    sides = np.array([north, np.cross(state.vector, north)])
+    sides /= np.linalg.norm(sides, axis=1)[:, None]
+    far = np.flatnonzero(data.vectors @ state.vector < np.cos(np.radians(1.0)))
+    slopes, step = data.image_slopes(state.vector, sides, profiles, far), 0.02
+    for side, slope in zip(np.radians(step) * sides, slopes, strict=True):
+        there, back = (
+            data.image(state.vector + sign * side, profiles, far) for sign in (1.0, -1.0)
+        )
+        difference = (there - back) / (2.0 * step)
+        assert np.abs(slope - difference).max() < 0.02 * np.abs(difference).max()
+        assert np.abs(difference).max() > 0
+
+
 def test_an_ellipse_grows_by_half_of_what_a_flux_is_less_certain_by():
     photons, alone = np.array([3.0, 5.0]), np.array([2.0, 4.0])
     ellipse = (0.2, 0.1, 30.0)

@@ -147,6 +147,29 @@ class RegionData:
         result[near] = lookup(cosine[near], profiles, channel) * self.area_sr[channel]
         return result
 
+    def image_slopes(
+        self,
+        vector: np.ndarray,
+        sides: np.ndarray,
+        profiles: np.ndarray,
+        rows: np.ndarray,
+        size_deg: float = 0.0,
+    ) -> np.ndarray:
+        """Change (2, n) of `image` a degree towards two sides (2, 3), unit vectors across."""
+        channel, vectors = self.channel[rows], self.vectors[rows]
+        cosine = vectors @ vector
+        near = np.flatnonzero(cosine > self._reach(size_deg)[channel])
+        channel = channel[near]
+        angle = angle_deg(cosine[near])
+        low, _ = profile_place(angle)
+        at = channel * _NODES + low
+        flat = profiles.ravel()
+        steepness = (flat[at + 1] - flat[at]) / np.diff(PROFILE_DEG)[low] * self.area_sr[channel]
+        towards = sides @ vectors[near].T / np.maximum(np.sin(np.radians(angle)), 1e-9)
+        result = np.zeros((2, len(cosine)))
+        result[:, near] = -steepness * towards
+        return result
+
     def _reach(self, size_deg: float) -> np.ndarray:
         """Cosine (C,) of the angle beyond which a source is not seen."""
         reach = np.maximum(REACH_RADII * self.radii_deg, LEAST_REACH_DEG)
@@ -172,10 +195,14 @@ class RegionData:
 
 def lookup(cosine: np.ndarray, profiles: np.ndarray, channel: np.ndarray) -> np.ndarray:
     """PSF per sr (P,) at cosines (P,) of the angle from a source; profiles are (C, 2048)."""
-    angle = np.degrees(2.0 * np.arcsin(np.sqrt(np.clip(0.5 * (1.0 - cosine), 0.0, 1.0))))
-    low, part = profile_place(angle)
+    low, part = profile_place(angle_deg(cosine))
     flat, at = profiles.ravel(), channel * _NODES + low
     return flat[at] * (1.0 - part) + flat[at + 1] * part
+
+
+def angle_deg(cosine: np.ndarray) -> np.ndarray:
+    """Angles of cosines, degrees."""
+    return np.asarray(np.degrees(2.0 * np.arcsin(np.sqrt(np.clip(0.5 * (1.0 - cosine), 0.0, 1.0)))))
 
 
 def _in_discs(profiles: np.ndarray, separation: float, radii: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from .model import RegionModel, inverse
 from .profile import below_zero, norm_profile
 
 _ROUNDS = 8
+_SIGMAS, _FAINT = 5.0, 1e-3  # a norm that a year may have; of all light in a pixel
 _SYSTEMATIC_LEAST = 0.1  # 4FGL's least relative error of a fractional variability
 
 
@@ -135,20 +136,35 @@ def histories(
         seen = norms.astype(np.float32) @ own_light + others
         own = 1.0 / np.maximum(np.diag(of_year) * np.diag(inverse(of_year)), 1.0)
         for curve, s, in_the_dark in zip(found, wanted, dark, strict=True):
-            if total[s] > 0:
-                without = seen - norms[s] * own_light[s]
-                profile = norm_profile(counts, without, own_light[s], float(total[s]))
-                signed, more = below_zero(
-                    counts, without, own_light[s], float(total[s]), float(in_the_dark @ share)
-                )
-                below = profile[0] <= 0.0
-                curve[place] = (
-                    *profile[:5],
-                    (profile[5] + (more if below else 0.0)) * own[s],
-                    signed if below else profile[0],
-                    of_year[s, s] * own[s],
-                )
+            if not total[s] > 0:
+                continue
+            without = np.maximum(seen - norms[s] * own_light[s], 1e-12)
+            most = max(norms[s], 1.0) + _SIGMAS / np.sqrt(max(of_year[s, s], 1e-300))
+            seen_in = _seen_pixels(counts, without, own_light[s], float(total[s]), most)
+            profile = norm_profile(*seen_in)
+            signed, more = below_zero(*seen_in, float(in_the_dark @ share))
+            below = profile[0] <= 0.0
+            curve[place] = (
+                *profile[:5],
+                (profile[5] + (more if below else 0.0)) * own[s],
+                signed if below else profile[0],
+                of_year[s, s] * own[s],
+            )
     return {s: History(*curve.T) for s, curve in zip(wanted, found, strict=True)}
+
+
+def _seen_pixels(
+    counts: np.ndarray, others: np.ndarray, own: np.ndarray, total: float, most: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """What `norm_profile` takes, of the pixels in which a source of at most some norm is seen.
+
+    In all others the likelihood is a straight line, which is part of the total.
+    """
+    lit = own * most > _FAINT * others
+    left = total - float(counts[~lit] @ (own[~lit] / others[~lit]))
+    if not left > 0:  # brighter than was thought
+        return counts, others, own, total
+    return counts[lit], others[lit], own[lit], left
 
 
 def _known_in_the_dark(model: RegionModel, number: int, expected: np.ndarray) -> np.ndarray:

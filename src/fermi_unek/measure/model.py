@@ -196,13 +196,14 @@ class RegionModel:
             K are the components.
         """
         ratio = (self.data.counts / expected).astype(np.float32)
-        weight = (self.data.counts / expected**2).astype(np.float32)
+        root = (np.sqrt(self.data.counts) / expected).astype(np.float32)
         curvature = np.empty((self.data.n_channels, len(self.light), len(self.light)))
         slope = np.empty((self.data.n_channels, len(self.light)))
         for c in range(self.data.n_channels):
             part = slice(*self.data.edges[c : c + 2])
             block = self.light[:, part]
-            curvature[c] = (block * weight[part]) @ block.T
+            weighted = block * root[part]
+            curvature[c] = weighted @ weighted.T  # numpy makes one half of it
             slope[c] = block @ ratio[part] - self.inside[:, c]
         return curvature, slope
 

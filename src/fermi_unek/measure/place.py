@@ -27,7 +27,6 @@ _UNLISTED_TS, _LISTED_TS = 10.0, 25.0
 _STEPS, _HALVINGS = 20, 6
 _CONVERGED_SIGMA = 0.05
 _DIFFERENCE_DEG = 0.01
-_COST_STEP_DEG = 0.1
 
 
 def localise(
@@ -96,12 +95,9 @@ class _LightAround:
         self._source, self._profiles = source, source.profiles()
         photons = source.photons()
         self._photons = photons[source.channel]
-        around = [
-            photons @ source.cost_at(self.vector(side), self._profiles)
-            for side in _COST_STEP_DEG * np.concatenate([np.eye(3)[:2], -np.eye(3)[:2]])
-        ]
         self._cost = float(photons @ source.cost)
-        self._cost_slopes = (np.array(around[:2]) - around[2:]) / (2.0 * _COST_STEP_DEG)
+        sides = np.array([self._east, self._north])
+        self._cost_slopes = source.cost_slopes(sides, self._profiles) @ photons
 
     def vector(self, place: np.ndarray) -> np.ndarray:
         """Galactic unit vector (3,) so many degrees east and north."""

@@ -25,6 +25,7 @@ _SEEN = 1e-3  # part of the expected photons from which a pixel is gone through
 _LEAST_PHOTONS = 3.0
 _LEAST_SIGMAS, _LEAST_IN_CHANNEL = 3.0, 1.0
 _WINDOW_RADII, _WINDOW_SIZES = 4.0, 1.5
+_COST_STEP_DEG = 0.1
 
 
 class SourceLikelihood:
@@ -122,18 +123,31 @@ class SourceLikelihood:
         channel = self._model.data.channel[self._rest]
         return contained - np.bincount(channel, self._ratio * image, len(contained))
 
-    def cost_at(self, vector: np.ndarray, profiles: np.ndarray) -> np.ndarray:
-        """`cost` as it were somewhere else: nearer to the rim less of the light is inside."""
+    def cost_slopes(self, sides: np.ndarray, profiles: np.ndarray) -> np.ndarray:
+        """Change (2, C) of `cost` a degree towards two sides (2, 3), unit vectors across.
+
+        Nearer to the rim less of the light is inside.
+        """
         data, size = self._model.data, self._size_deg
-        image = data.image(vector, profiles, self._rest, size)
-        return self._cost(data.contained(vector, profiles, size), image)
+        contained = np.array(
+            [
+                data.contained(self.vector + step * side, profiles, size)
+                for side in sides
+                for step in np.radians([_COST_STEP_DEG, -_COST_STEP_DEG])
+            ]
+        )
+        images = data.image_slopes(self.vector, sides, profiles, self._rest, size)
+        inside = (contained[::2] - contained[1::2]) / (2.0 * _COST_STEP_DEG)
+        return np.array([self._cost(*side) for side in zip(inside, images, strict=True)])
 
     def set_extent(self, extent: Extent | None) -> None:
         """Take another extent."""
         self._extent = extent
         profiles = self.profiles()
         self.image = self.image_at(self.vector, profiles)
-        self.cost = self.cost_at(self.vector, profiles)
+        data, size = self._model.data, self._size_deg
+        contained = data.contained(self.vector, profiles, size)
+        self.cost = self._cost(contained, data.image(self.vector, profiles, self._rest, size))
 
     @property
     def _size_deg(self) -> float:
