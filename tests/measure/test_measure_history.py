@@ -17,14 +17,14 @@ from measure_samples import (
     sky_model,
     small_sky,
 )
-from scipy.stats import kstest
+from scipy.stats import kstest, poisson
 
 from fermi_unek.catalog import read_catalog, write_catalog
 from fermi_unek.config import RefitConfig, build
 from fermi_unek.errors import ConfigError, InputError
 from fermi_unek.measure import refit_catalog, refit_to_file
 from fermi_unek.measure.history import History
-from fermi_unek.measure.profile import below_zero, norm_profile
+from fermi_unek.measure.profile import below_zero, likelihood_excess, norm_profile
 from fermi_unek.simulate.ft1 import write_ft1
 from fermi_unek.simulate.sky import simulate_counts, simulate_photons
 from fermi_unek.sky.counts import bin_from_pixels
@@ -160,6 +160,18 @@ def test_the_index_of_steady_sources_too_faint_for_a_year_is_a_chi_square_as_wel
             )
         found.append(History(*np.array(rows).T).variability_index())
     assert kstest(found, "chi2", args=(9,)).pvalue > 0.01
+
+
+def test_a_likelihood_ratio_of_few_photons_is_more_than_a_chi_square():
+    """Exact means over all counts of one pixel, a tenth of whose photons are background."""
+    for mean in (12.0, 40.0):
+        counts = np.arange(np.ceil(0.1 * mean), 6.0 * mean)
+        others, own = np.array([0.1 * mean]), np.array([0.9 * mean])
+        ratios = [norm_profile(np.array([n]), others, own, own[0])[5] for n in counts]
+        excess = likelihood_excess(np.array([mean]), np.array([0.9]))
+        assert excess == pytest.approx(1.0 / (6.0 * mean))
+        assert poisson.pmf(counts, mean) @ ratios == pytest.approx(1.0 + excess, abs=0.003)
+    assert likelihood_excess(np.array([3.0]), np.array([0.0])) == 0.0
 
 
 def test_the_fraction_is_the_scatter_beyond_the_errors():

@@ -4,12 +4,13 @@ As in 4FGL, spectra keep their shape in all years, the diffuse emission is that 
 and the fluxes of all sources of a region are fitted together. Errors and limits are from the
 profile of each, the others held.
 
-How variable a source is, is judged by the same likelihoods with two corrections, since the flux
-of a year is not below zero and is fitted with those of its neighbours. Where a year has fewer
-photons than all else would give, the likelihood goes on below zero as a parabola. And what a year
-gains is lessened by the part that neighbours could make up for. Without the first the index of
-faint steady sources is too low for a chi-square, without the second that of crowded ones too
-high.
+How variable a source is, is judged by the same likelihoods with three corrections, since the flux
+of a year is not below zero, is fitted with those of its neighbours, and may be of few photons.
+Where a year has fewer photons than all else would give, the likelihood goes on below zero as a
+parabola. What a year gains is lessened by the part that neighbours could make up for, and by how
+much more the likelihood ratio of so few photons is than a chi-square. Without the first the index
+of faint steady sources is too low for a chi-square, without the second that of crowded ones too
+high, without the third that of faint ones.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import numpy as np
 
 from .data import Epoch
 from .model import RegionModel, inverse
-from .profile import below_zero, norm_profile
+from .profile import below_zero, likelihood_excess, norm_profile
 
 _ROUNDS = 8
+_MOST_EXCESS = 0.16  # of a Poisson process, that of 1.5 photons
 _SIGMAS, _FAINT = 5.0, 1e-3  # a norm that a year may have; of all light in a pixel
 _SYSTEMATIC_LEAST = 0.1  # 4FGL's least relative error of a fractional variability
 
@@ -40,7 +42,7 @@ class History:
         See `profile.norm_profile`.
     lost : array (Y,)
         What the statistic of a year loses with the flux of all years, at least 0; its
-        neighbours free.
+        neighbours free, and as if its photons were many.
     signed : array (Y,)
         The norm, below 0 where there are fewer photons than all else would give.
     known : array (Y,)
@@ -123,6 +125,8 @@ def histories(
     known = np.einsum("cst,sc,tc->cst", curvature[:, :number, :number], model.photons,
                       model.photons, optimize=True)  # fmt: skip
     dark = [_known_in_the_dark(model, s, expected) for s in wanted]
+    excess = [likelihood_excess(data.counts, model.light_of(s) / expected) for s in wanted]
+    whole = np.maximum((model.photons * model.contained).sum(axis=1), 1e-300)
     for place, epoch in enumerate(epochs):
         share, lit = epoch.exposed, epoch.rows
         if not share.any():
@@ -135,7 +139,7 @@ def histories(
         norms = _year_norms(counts, own_light, others, total, of_year)
         seen = norms.astype(np.float32) @ own_light + others
         own = 1.0 / np.maximum(np.diag(of_year) * np.diag(inverse(of_year)), 1.0)
-        for curve, s, in_the_dark in zip(found, wanted, dark, strict=True):
+        for curve, s, in_the_dark, over in zip(found, wanted, dark, excess, strict=True):
             if not total[s] > 0:
                 continue
             without = np.maximum(seen - norms[s] * own_light[s], 1e-12)
@@ -144,9 +148,11 @@ def histories(
             profile = norm_profile(*seen_in)
             signed, more = below_zero(*seen_in, float(in_the_dark @ share))
             below = profile[0] <= 0.0
+            # all that makes it more than that of one norm, of many photons, and alone
+            beyond = own[s] / (1.0 + min(over * whole[s] / total[s], _MOST_EXCESS))
             curve[place] = (
                 *profile[:5],
-                (profile[5] + (more if below else 0.0)) * own[s],
+                (profile[5] + (more if below else 0.0)) * beyond,
                 signed if below else profile[0],
                 of_year[s, s] * own[s],
             )
@@ -169,8 +175,7 @@ def _seen_pixels(
 
 def _known_in_the_dark(model: RegionModel, number: int, expected: np.ndarray) -> np.ndarray:
     """What each channel (C,) would tell of the norm of a source if it did not shine."""
-    data = model.data
-    light = model.photons[number][data.channel] * model.images[number]
+    data, light = model.data, model.light_of(number)
     ratio = light / np.maximum(expected - light, 1e-12)
     return np.bincount(data.channel, data.counts * ratio**2 / (1.0 + ratio), data.n_channels)
 

@@ -140,6 +140,10 @@ class RegionModel:
             total[part] += factors[:, c] @ self.light[first:, part]
         return np.maximum(total, _LEAST)
 
+    def light_of(self, number: int) -> np.ndarray:
+        """Photons (P,) of a free source in each pixel."""
+        return np.asarray(self.photons[number][self.data.channel] * self.images[number])
+
     def light_of_sources(self, pixels: np.ndarray) -> np.ndarray:
         """Photons (free, n) of each free source in some pixels, in single precision."""
         photons = self.photons.astype(np.float32)
@@ -178,10 +182,9 @@ class RegionModel:
     def gains(self, expected: np.ndarray | None = None) -> np.ndarray:
         """TS (free,) of each source, all else as it is."""
         expected = self.expected() if expected is None else expected
-        channel, counts = self.data.channel, self.data.counts
-        result = np.zeros(self.free)
+        counts, result = self.data.counts, np.zeros(self.free)
         for s in range(self.free):
-            share = self.photons[s][channel] * self.images[s] / expected
+            share = self.light_of(s) / expected
             lost = np.log1p(-np.minimum(share, 1.0 - 1e-9))
             result[s] = -2.0 * (counts @ lost + self.photons[s] @ self.contained[s])
         return result

@@ -63,6 +63,26 @@ def below_zero(
     return -slope / max(known, 1e-300), slope**2 / max(known, 1e-300)
 
 
+def likelihood_excess(counts: np.ndarray, share: np.ndarray) -> float:
+    """How much more than 1 twice the logarithm of a likelihood ratio of a norm is on average.
+
+    That of few photons is no chi-square. This is its first correction (Bartlett 1937, Lawley 1956)
+    for rates that are straight lines in the norm; of a part of the photons it is as many times
+    larger. Of n photons that are all a source's it is 1 / 6n.
+
+    Parameters
+    ----------
+    counts : array (P,)
+        Photons in the pixels that hold some.
+    share : array (P,)
+        Part of what is expected there that is the component's.
+    """
+    second, third, fourth = (float(counts @ share**k) for k in (2, 3, 4))
+    if not second > 1e-60:
+        return 0.0
+    return fourth / (2.0 * second**2) - third**2 / (3.0 * second**3)
+
+
 def _rise(stat: Callable[[float], float], norm: float, level: float, step: float) -> float:
     """How far above its minimum the statistic reaches a level."""
     while stat(norm + step) < level:

@@ -55,7 +55,7 @@ class SourceLikelihood:
     ) -> None:
         self._model, data = model, model.data
         photons = model.photons[number]
-        own = photons[data.channel] * model.images[number]
+        own = model.light_of(number)
         others = np.maximum(expected - own, 1e-12)
         # where the spectrum has next to nothing now the fit may put photons; and in bright
         # surroundings a few are seen nowhere, but the fit may come to some sigmas
