@@ -473,6 +473,8 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(KINDS))
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
+    if options.keep is not None:
+        options.keep.mkdir(parents=True, exist_ok=True)
     limit_memory()
     logging.disable()
     print(f"{'kind':14s} {'read':>7s} {'refused':>7s} {'other':>7s} {'same':>7s} faults slowest")
