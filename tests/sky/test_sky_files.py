@@ -273,6 +273,35 @@ def test_a_file_that_is_no_fits_file_is_an_error(tmp_path, content):
         read(path)
 
 
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"NLAYERS": 2**40}, "layers"),
+        ({"NYEARS": 2**40}, "years"),
+        ({"NYEARS": 0}, "YEAR0_ORIGIN"),
+        ({"NLAYERS": 1}, "is damaged"),
+        ({"NLAYERS": "two"}, "is damaged"),
+    ],
+)
+def test_a_written_sky_whose_header_speaks_of_other_tables_is_damaged(
+    tmp_path, photons, changed, complaint
+):
+    """A number of layers was once believed until the memory was full, and years were left out."""
+    path = write_sky(read(photons, yearly=True), tmp_path / "sky.fits")
+    with fits.open(path, "update") as hdus:
+        hdus[0].header.update(changed)
+    with pytest.raises(InputError, match=complaint):
+        load_sky(path)
+
+
+def test_a_written_sky_with_a_table_too_many_is_damaged(tmp_path):
+    path = write_sky(sky_of(np.eye(3)), tmp_path / "sky.fits")
+    with fits.open(path, "update") as hdus:
+        hdus["BIN2"].name = "BIX2"
+    with pytest.raises(InputError, match="BIX2"):
+        load_sky(path)
+
+
 def test_a_damaged_gzip_file_is_an_error(tmp_path, photons):
     content = bytearray(gzip.compress(photons.read_bytes()))
     content[len(content) // 2 : len(content) // 2 + 50] = bytes(50)

@@ -145,7 +145,7 @@ def load_sky(path: str | Path) -> SkyCounts:
         old = header.get("HDUVERS", 1) == 1
         try:
             masks = _read_masks(hdus)
-            prefixes = [f"LAYER{k}_" for k in range(header.get("NLAYERS", 0))] or [""]
+            prefixes = _prefixes(hdus, len(masks))
             skies = [_read_with_years(path, hdus, prefix, masks) for prefix in prefixes]
             if old:
                 livetime = header.get("LIVETIME", float("nan"))
@@ -154,6 +154,28 @@ def load_sky(path: str | Path) -> SkyCounts:
             return with_layers(skies)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise InputError(f"{path}: the binned sky is damaged ({error})") from error
+
+
+def _prefixes(hdus: fits.HDUList, masks: int) -> list[str]:
+    """How the names of the tables of each layer begin.
+
+    Raises
+    ------
+    ValueError
+        The header does not speak of the tables that are there.
+    """
+    layers, years = hdus[0].header.get("NLAYERS", 0), hdus[0].header["NYEARS"]
+    if max(layers, years) >= len(hdus):
+        raise ValueError(f"{layers} layers of {years} years in {len(hdus) - 1} tables")
+    prefixes = [f"LAYER{k}_" for k in range(layers)] or [""]
+    tables = ["ORIGIN", *(f"BIN{index}" for index in range(N_BINS))]
+    of_layer = ["", *(f"YEAR{number}_" for number in range(years))]
+    known = {prefix + year + table for prefix in prefixes for year in of_layer for table in tables}
+    known |= {f"COVER{number}" for number in range(masks)}
+    others = [hdu.name for hdu in hdus[1:] if hdu.name not in known]
+    if others:
+        raise ValueError(f"table {others[0]!r} is of none of its {layers} layers and {years} years")
+    return prefixes
 
 
 def _read_with_years(
