@@ -1,7 +1,8 @@
 """Valid files of every kind that the program reads, with bytes changed, read in one process.
 
 Each changed file must be refused with a `UnekError` or give a result: no other exception, nothing
-that takes 20 seconds of the processor, nothing that takes 4 GB more. A result that is the same
+that takes 20 seconds of the processor, nothing that takes 4 GB more (nor is refused for want of
+memory after a second in which it filled them). A result that is the same
 although the value of a keyword that it is made of was changed is told as `unseen`, with the
 keyword.
 
@@ -59,6 +60,7 @@ from fermi_unek.sky.io.skyfile import write_sky
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "src" / "fermi_unek" / "data"
 LONGEST_S = 20
+FILLED_S = 1.0  # a size that is only declared is refused sooner
 SLOW_S = 3
 MOST_BYTES = 4 * 2**30
 CARD, BLOCK = 80, 2880
@@ -436,6 +438,11 @@ def try_kind(
                 signal.setitimer(signal.ITIMER_PROF, 0)
             except UnekError as error:
                 outcome.refused += 1
+                if (
+                    isinstance(error.__cause__, MemoryError)
+                    and time.process_time() - start > FILLED_S
+                ):
+                    outcome.faults["filled the memory: " + where(error)] += 1
                 if "\n" in str(error).strip():
                     outcome.faults["more than a line: " + where(error)] += 1
             except (Exception, TookTooLong) as error:
