@@ -30,6 +30,7 @@ from ..sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 from ..sky.io.readers import read_sky
 from . import flags
 from .columns import refitted
+from .first import PASSES, first_fit, in_coarse_bins, with_found
 from .kept import KeptRegions, forget_regions
 from .region import REGION_NSIDE, Region, RegionTask, divide, make_task, try_region
 from .response import Response, build_response
@@ -179,24 +180,40 @@ def _fitted(
     middle = _middle(vectors)
     responses = find_responses(sky, config, middle)
     dated = () if periods is None else find_responses(periods, config, middle)
-    states = [*start_states(catalog, responses, diffuse), *beyond]
+    coarse = [
+        in_coarse_bins(response, layer)
+        for response, layer in zip(responses, sky.layers or (sky,), strict=True)
+    ]
+    widened = chosen if config.extension else frozenset()
+    states = [
+        # what is to be fitted begins as a point
+        state.changed(extent=None) if row in widened else state
+        for row, state in enumerate([*start_states(catalog, coarse, diffuse), *beyond])
+    ]
     regions = divide(
         np.array([*vectors, *(state.vector for state in beyond)]),
         np.array([state.amplitude for state in states]),
         np.concatenate([inside, np.zeros(len(beyond), bool)]),
     )
+    need_memory(_fit_gb(sky, regions, config), f"the fit of {len(regions)} regions")
+    alike: dict[str, Any] = {
+        "diffuse": diffuse,
+        "prior": None if config.index_prior is None else (INDEX_MEAN, config.index_prior),
+    }
+    for _ in range(PASSES):
+        make = partial(make_task, states=states, responses=coarse, **alike)
+        found = _over_regions(first_fit, regions, make, config, "first fluxes", progress)
+        states = with_found(states, regions, found)
     settings: dict[str, Any] = {
         "states": states,
         "responses": responses,
-        "diffuse": diffuse,
-        "prior": None if config.index_prior is None else (INDEX_MEAN, config.index_prior),
+        **alike,
         "moving": config.localize,
         "scatter": config.scatter,
-        "widened": chosen if config.extension else frozenset(),
+        "widened": widened,
         "dated": chosen if dated else frozenset(),
         "periods": dated,
     }
-    need_memory(_fit_gb(sky, regions, config), f"the fit of {len(regions)} regions")
     kept = None
     if output is not None:
         kept = KeptRegions(output, [__version__, regions, settings])
@@ -290,15 +307,7 @@ def _fit_all(
     before = [None if kept is None else kept.load(region) for region in regions]
     left = [region for region, known in zip(regions, before, strict=True) if known is None]
     fit = try_region if kept is None else kept.fit
-    new = map_tasks(
-        fit,
-        map(make, left),
-        total=len(left),
-        workers=config.workers,
-        scheduler=config.scheduler,
-        label="regions",
-        progress=progress,
-    )
+    new = _over_regions(fit, left, make, config, "regions", progress)
     fresh = iter(new)
     found = [next(fresh) if known is None else known for known in before]
     results = []
@@ -315,6 +324,26 @@ def _fit_all(
             of_region = []
         results.append(of_region)
     return results
+
+
+def _over_regions(
+    fit: Callable[[RegionTask], Any],
+    regions: Sequence[Region],
+    make: Callable[..., RegionTask],
+    config: RefitConfig,
+    label: str,
+    progress: Progress,
+) -> list[Any]:
+    """What a fit finds in each region, in their order."""
+    return map_tasks(
+        fit,
+        map(make, regions),
+        total=len(regions),
+        workers=config.workers,
+        scheduler=config.scheduler,
+        label=label,
+        progress=progress,
+    )
 
 
 def find_responses(

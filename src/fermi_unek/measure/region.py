@@ -195,14 +195,9 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
         Of its own candidates, in the order of ``region.own``.
     """
     region = task.region
-    states = [
-        # what is to be fitted begins as a point
-        state.changed(extent=None) if row in task.widened else state
-        for row, state in zip(region.rows, task.states, strict=True)
-    ]
-    model = RegionModel(task.data, states, len(region.own) + len(region.border), task.prior)
+    model = RegionModel(task.data, task.states, len(region.own) + len(region.border), task.prior)
     model.fit(step_sigma=0.3)
-    _set_shapes(model)
+    set_shapes(model)
     model.fit()
     ellipses: list[Ellipse | None] = [None] * model.free
     if task.moving:
@@ -213,7 +208,7 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
                 model.move(number, state)
     for number in range(model.free):
         model.place(number)
-    _set_shapes(model)
+    set_shapes(model)
     model.fit()
     extensions = _extensions(model, task, ellipses)
     expected = model.expected()
@@ -262,7 +257,7 @@ def _extensions(
     return found
 
 
-def _set_shapes(model: RegionModel) -> None:
+def set_shapes(model: RegionModel) -> None:
     """Which parameters of the spectra are free, by the TS of the sources."""
     shaped = TS_SHAPED_FREELY if model.prior is None else TS_SHAPED
     for number, ts in enumerate(model.gains()):
