@@ -21,6 +21,7 @@ from ..sky.bins import BAND_EDGES_MEV
 from . import flags, sed, shapes
 from .history import History
 from .region import Region
+from .spectra import USUAL_BETA
 from .state import SourceResult, SpectrumFit
 
 NEW_COLUMNS = (
@@ -162,7 +163,8 @@ def _fill_spectrum(table: Table, result: SourceResult) -> None:
     table["Pivot_Energy"][row] = result.power_law.values["reference"]
     table["Npred"][row] = result.npred
     flux, error = sed.with_error(result.loose or chosen, lambda v: sed.photon_flux(v, 1e3, 1e5))
-    table["Flux1000"][row], table["Unc_Flux1000"][row] = flux, error
+    table["Flux1000"][row] = flux
+    table["Unc_Flux1000"][row] = np.hypot(error, _likely_curved(result, flux))
     table["Flux1000_UL95"][row] = flux * result.upper_limit
     energy = sed.with_error(chosen, lambda v: sed.energy_flux(v, 1e2, 1e5))
     table["Energy_Flux100"][row], table["Unc_Energy_Flux100"][row] = energy
@@ -179,6 +181,18 @@ def _fill_spectrum(table: Table, result: SourceResult) -> None:
         table[f"{prefix}_SigCurv"][row] = np.sqrt(gain)
         peak = sed.with_error(fit, sed.peak_mev)
         table[f"{prefix}_EPeak"][row], table[f"Unc_{prefix}_EPeak"][row] = peak
+
+
+def _likely_curved(result: SourceResult, flux: float) -> float:
+    """By how much Flux1000 would change, most likely, were a power law as curved as it seems.
+
+    The log parabola's curvature is drawn towards none by how curved spectra usually are.
+    """
+    fit = result.log_parabola
+    if result.loose is None or fit is None or not fit.errors["beta"] > 0:
+        return 0.0
+    drawn = USUAL_BETA**2 / (USUAL_BETA**2 + fit.errors["beta"] ** 2)
+    return drawn * (sed.photon_flux(fit.values, 1e3, 1e5) - flux)
 
 
 def _fill_form(

@@ -22,13 +22,14 @@ from .state import SourceState
 PASSES = 2
 """After these the diffuse emission of crowded regions moves by no more than a percent."""
 
+_PIXELS_A_RADIUS = 2.0  # places are held
 _STEP_SIGMA = 0.3  # that no parameter may still want to move by
 
 
 def in_coarse_bins(response: Response, layer: SkyCounts) -> Response:
     """The response of the same photons in the bins of the networks, of all time together."""
-    channels = channels_of(replace(layer, fine=(), years=()))
-    return replace(response, channels=channels or response.channels, year_shares=())
+    channels = channels_of(replace(layer, fine=(), years=())) or response.channels
+    return replace(response, channels=channels, year_shares=(), pixels_a_radius=_PIXELS_A_RADIUS)
 
 
 def first_fit(task: RegionTask) -> list[SourceState] | None:

@@ -196,7 +196,6 @@ def fit_region(task: RegionTask) -> list[SourceResult]:
     """
     region = task.region
     model = RegionModel(task.data, task.states, len(region.own) + len(region.border), task.prior)
-    model.fit(step_sigma=0.3)
     set_shapes(model)
     model.fit()
     ellipses: list[Ellipse | None] = [None] * model.free

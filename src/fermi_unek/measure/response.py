@@ -23,7 +23,7 @@ from ..sky.counts import SkyCounts
 from .channels import Channel, channels_of, no_counts
 
 PIXELS_A_RADIUS = 4.0
-"""Pixels of the likelihood along the radius that holds 68% of the PSF."""
+"""Such that a position is not blurred by the pixels."""
 
 _ORDINARY_INDEX = 2.2
 _LEAST_SHARE = 1e-4
@@ -66,11 +66,14 @@ class Response:
     channels : tuple of C Channel
     year_shares : tuple of Y float
         Part of the exposure that falls into each year of the channels.
+    pixels_a_radius : float
+        Pixels of the likelihood along the radius that holds 68% of the PSF.
     """
 
     components: tuple[Component, ...]
     channels: tuple[Channel, ...]
     year_shares: tuple[float, ...] = ()
+    pixels_a_radius: float = PIXELS_A_RADIUS
 
     @cached_property
     def without_photons(self) -> Response:
@@ -87,7 +90,7 @@ class Response:
     @cached_property
     def orders(self) -> tuple[int, ...]:
         """HEALPIX order of the pixels that each channel is compared in; follows the PSF."""
-        wanted = np.degrees(np.sqrt(np.pi / 3)) * PIXELS_A_RADIUS / self.radii_deg
+        wanted = np.degrees(np.sqrt(np.pi / 3)) * self.pixels_a_radius / self.radii_deg
         return tuple(
             channel.finest
             if channel.centered
