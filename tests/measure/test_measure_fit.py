@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from measure_samples import FLUXES, INDEX, PLACES, flat_sky, small_sky
+from measure_samples import FLUXES, INDEX, PLACES, catalog_of, flat_sky, small_sky
 from scipy.optimize import lsq_linear
 
+from fermi_unek.measure.columns import refitted
 from fermi_unek.measure.data import region_data
 from fermi_unek.measure.model import RegionModel, bounded_step
 from fermi_unek.measure.region import LEAST_RADIUS_DEG, divide, fit_region, make_task
@@ -98,6 +99,28 @@ def test_a_power_law_may_be_curved_as_far_as_is_usual_and_keeps_its_prior():
         assert loose[0] == pytest.approx(flux[0], rel=1e-6)
         assert flux[1] < loose[1] < 2.0 * flux[1]
     assert fitted(0.0, moving=False, scatter=False)[1].loose is None
+
+
+def test_the_flux_of_a_power_law_is_less_sure_the_more_curved_the_spectrum_seems():
+    """Though not by so much that it were written as a log parabola."""
+    found = fitted(0.0, moving=False, prior=(INDEX, 0.3))
+    assert found[0].state.beta == 0.0
+    region = divide(VECTORS, np.array(FLUXES))[0]
+
+    power = found[0].power_law.values
+
+    def error(beta: float) -> float:
+        curved = replace(
+            found[0].log_parabola,
+            values={**power, "alpha": power["index"], "beta": beta},
+        )
+        del curved.values["index"]
+        results = [replace(found[0], log_parabola=curved), *found[1:]]
+        return float(refitted(catalog_of(PLACES), results, [region]).table["Unc_Flux1000"][0])
+
+    loose = with_error(found[0].loose, lambda values: photon_flux(values, 1e3, 1e5))[1]
+    assert error(0.0) == pytest.approx(loose, rel=1e-5)
+    assert error(0.0) < error(0.1) < error(0.3)
 
 
 def test_curvature_is_held_in_the_joint_fit_where_the_index_is():
