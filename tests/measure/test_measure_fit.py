@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import astropy.units as u
 import numpy as np
 import pytest
-from measure_samples import FLUXES, INDEX, PLACES, catalog_of, flat_sky, small_sky
+from gammapy.catalog import SourceCatalog4FGL
+from gammapy.modeling.models import SuperExpCutoffPowerLaw4FGLSpectralModel
+from measure_samples import (
+    FLUXES,
+    INDEX,
+    PLACES,
+    REGION,
+    catalog_of,
+    flat_sky,
+    small_sky,
+    source_table,
+)
 from scipy.optimize import lsq_linear
 
+from fermi_unek.catalog import write_catalog
+from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.measure.columns import refitted
 from fermi_unek.measure.data import region_data
 from fermi_unek.measure.model import RegionModel, bounded_step
@@ -18,6 +32,8 @@ from fermi_unek.measure.sed import photon_flux, with_error
 from fermi_unek.measure.source import SourceLikelihood
 from fermi_unek.measure.spectra import USUAL_BETA
 from fermi_unek.measure.state import SourceState
+from fermi_unek.simulate.sky import simulate_counts
+from fermi_unek.simulate.skymodel import build_sky_model
 
 BETA = 0.4
 STATES = [SourceState(*place, 1e-4 * flux) for place, flux in zip(PLACES, FLUXES, strict=True)]
@@ -44,6 +60,38 @@ def test_a_curved_source_becomes_a_log_parabola_and_keeps_its_power_law(curved):
     assert found.ellipse_deg is not None
     place = (found.state.lon_deg - PLACES[0][0]) * 0.64, found.state.lat_deg - PLACES[0][1]
     assert np.hypot(*place) < 0.03
+
+
+def test_a_pulsar_that_is_bright_enough_has_a_cutoff_in_the_catalog_and_in_gammapy(tmp_path):
+    """A log parabola is off by a part of its flux that is many times the error."""
+    table = source_table(fluxes=(3e-7, 1e-9))
+    table["SpectrumType"] = ["PLSuperExpCutoff", "PowerLaw"]
+    table["PLEC_Index"], table["PLEC_Expfactor"], table["PLEC_Exp_Index"] = 1.2, 8e-3, 2.0 / 3.0
+    model = build_sky_model(table, flat_sky(), load_instrument())
+    sky = simulate_counts(model, 10.0, np.random.default_rng(5), REGION)
+    region = divide(VECTORS, np.array(FLUXES))[0]
+    found = fit_region(make_task(region, STATES, [build_response(sky)], flat_sky()))
+    pulsar, other = sorted(found, key=lambda result: -result.ts)
+    assert (pulsar.form, other.form) == ("PLSuperExpCutoff", "PowerLaw")
+    assert pulsar.spectrum.stat < pulsar.log_parabola.stat - 9.0
+    assert pulsar.state.beta > 0.1
+    catalog = refitted(catalog_of(PLACES), found, [region])
+    row = catalog.table[pulsar.row]
+    norm = table["PLEC_Flux_Density"][0] * u.Unit("cm-2 s-1 MeV-1")
+    true = (
+        SuperExpCutoffPowerLaw4FGLSpectralModel(
+            amplitude=norm, reference=1.0 * u.GeV, index_1=1.2, index_2=2.0 / 3.0, expfactor=8e-3
+        )
+        .integral(1.0 * u.GeV, 100.0 * u.GeV)
+        .to_value("cm-2 s-1")
+    )
+    assert abs(row["Flux1000"] - true) < 3.0 * row["Unc_Flux1000"]
+    assert row["Unc_Flux1000"] < 0.01 * true
+    write_catalog(catalog, tmp_path / "pulsar.fits")
+    read = SourceCatalog4FGL(tmp_path / "pulsar.fits")[pulsar.row]
+    assert read.spectral_model().tag[0] == "SuperExpCutoffPowerLaw4FGLDR3SpectralModel"
+    flux = read.spectral_model().integral(1.0 * u.GeV, 100.0 * u.GeV).to_value("cm-2 s-1")
+    assert flux == pytest.approx(row["Flux1000"], rel=0.01)
 
 
 def test_a_source_without_curvature_is_a_power_law_where_it_was_if_positions_are_held():

@@ -156,10 +156,10 @@ def _fill_position(table: Table, result: SourceResult) -> None:
 
 
 def _fill_spectrum(table: Table, result: SourceResult) -> None:
-    row, chosen = result.row, _chosen(result)
+    row, chosen = result.row, result.spectrum
     table["TS"][row] = result.ts
     table["Signif_Avg"][row] = significance(result.ts)
-    table["SpectrumType"][row] = "LogParabola" if result.state.beta else "PowerLaw"
+    table["SpectrumType"][row] = result.form
     table["Pivot_Energy"][row] = result.power_law.values["reference"]
     table["Npred"][row] = result.npred
     flux, error = sed.with_error(result.loose or chosen, lambda v: sed.photon_flux(v, 1e3, 1e5))
@@ -203,13 +203,9 @@ def _fill_form(
         table[f"Unc_{prefix}_{column}"][row] = fit.errors[name]
 
 
-def _chosen(result: SourceResult) -> SpectrumFit:
-    return result.log_parabola if result.state.beta and result.log_parabola else result.power_law
-
-
 def _fill_bands(table: Table, result: SourceResult) -> None:
     """Band fluxes; where TS < 1 the lower error is NaN and the upper one stands for the limit."""
-    values = _chosen(result).values
+    values = result.spectrum.values
     for b, band in enumerate(result.bands):
         low, high = BAND_EDGES_MEV[b : b + 2]
         flux = sed.photon_flux(values, low, high)
@@ -246,7 +242,7 @@ def _fill_history(table: Table, result: SourceResult, history: History, mark: st
 
 def _mean_flux(result: SourceResult) -> float:
     """Flux of all years, 100 MeV to 100 GeV, of the spectrum that the row states."""
-    return sed.photon_flux(_chosen(result).values, 1e2, 1e5)
+    return sed.photon_flux(result.spectrum.values, 1e2, 1e5)
 
 
 def _fill_peak(table: Table, result: SourceResult, history: History, edges_met: np.ndarray) -> None:

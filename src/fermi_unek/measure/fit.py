@@ -15,14 +15,14 @@ from .model import RegionModel
 from .place import Ellipse
 from .profile import norm_profile
 from .source import SourceLikelihood, values_of
-from .spectra import SpectrumValues, cutoff_power_law, log_parabola, power_law
-from .state import BandFit, SourceResult, SourceState, SpectrumFit
+from .spectra import SpectrumValues, cutoff_power_law, log_parabola, model_of, power_law
+from .state import BandFit, SourceResult, SourceState, SpectrumFit, SpectrumForm
 
 TS_FREE_INDEX = 9.0
 """A fainter candidate keeps the index it came with."""
 
 TS_CURVED = 9.0
-"""What a log parabola must gain over a power law to be taken, as in 4FGL."""
+"""What a log parabola must gain over a power law to be taken, as in 4FGL; a cutoff over both."""
 
 TS_LIMIT = 25.0
 """Below it the flux has an upper limit; 4FGL's threshold."""
@@ -75,27 +75,20 @@ def fit_fully(
     faint = -source.stat() < TS_FREE_INDEX
     power = _fit_power_law(source, state, information, faint)
     curved = cutoff = None
-    chosen = power
     if -power.stat > TS_LIMIT:
         cutoff = _fit_curved(source, cutoff_power_law, 0.1, power, information)
         curved = _fit_curved(source, log_parabola, 0.05, power, information)
-        if curved is not None and power.stat - curved.stat > TS_CURVED:
-            chosen = curved
+    form, chosen = _chosen(power, curved, cutoff)
     loose = None
-    if chosen is power:
-        plain = [power.values[name] for name in ("amplitude", "index", "reference")]
-        if usual_beta is not None and not faint:
-            source.set_spectrum(log_parabola(plain[0], plain[1], 0.0, plain[2]))
-            spreads = {"beta": usual_beta}
-            if source.prior is not None:
-                spreads["alpha"] = source.prior[1]
-            loose = spectrum_fit(source, information, spreads)
-        source.set_spectrum(power_law(plain[0], plain[1], plain[2]))
+    if form == "PowerLaw" and usual_beta is not None and not faint:
+        loose = _loose(source, power, information, usual_beta)
+    source.set_spectrum(model_of(chosen.values))
     ts = max(-chosen.stat, 0.0)
     return SourceResult(
         row=row,
-        state=_state(source, state),
+        state=_state(state, power if form == "PowerLaw" else curved or power),
         ts=ts,
+        form=form,
         power_law=power,
         log_parabola=curved,
         cutoff=cutoff,
@@ -110,8 +103,40 @@ def fit_fully(
     )
 
 
-def _state(source: SourceLikelihood, old: SourceState) -> SourceState:
-    values = values_of(list(source.spectral.parameters))
+def _chosen(
+    power: SpectrumFit, curved: SpectrumFit | None, cutoff: SpectrumFit | None
+) -> tuple[SpectrumForm, SpectrumFit]:
+    """The form that a catalog states: each must gain `TS_CURVED` over those that are tried before.
+
+    The brightest pulsars fall off otherwise than a log parabola does: by a percent of their flux,
+    which is many times their error.
+    """
+    form: SpectrumForm = "PowerLaw"
+    chosen, least = power, power.stat
+    if curved is not None:
+        if least - curved.stat > TS_CURVED:
+            form, chosen = "LogParabola", curved
+        least = min(least, curved.stat)
+    if cutoff is not None and least - cutoff.stat > TS_CURVED:
+        form, chosen = "PLSuperExpCutoff", cutoff
+    return form, chosen
+
+
+def _loose(
+    source: SourceLikelihood, power: SpectrumFit, information: np.ndarray, usual_beta: float
+) -> SpectrumFit:
+    """A power law as a log parabola that is not curved, but may be."""
+    amplitude, index, pivot = (power.values[name] for name in ("amplitude", "index", "reference"))
+    source.set_spectrum(log_parabola(amplitude, index, 0.0, pivot))
+    spreads = {"beta": usual_beta}
+    if source.prior is not None:
+        spreads["alpha"] = source.prior[1]
+    return spectrum_fit(source, information, spreads)
+
+
+def _state(old: SourceState, fit: SpectrumFit) -> SourceState:
+    """A source with the power law or log parabola of a fit."""
+    values = fit.values
     return replace(
         old,
         amplitude=values["amplitude"],

@@ -63,7 +63,7 @@ def judge(
     with np.errstate(invalid="ignore"):
         flags[semimajor95_deg > _LONGEST_AXIS_DEG] |= POORLY_LOCALISED
     curved = [
-        result.log_parabola is not None and result.state.beta >= 0.999 * MAX_CURVATURE
+        result.form == "LogParabola" and result.spectrum.values["beta"] >= 0.999 * MAX_CURVATURE
         for result in results
     ]
     flags[np.array(curved, bool)] |= HIGHLY_CURVED

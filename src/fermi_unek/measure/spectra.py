@@ -78,6 +78,16 @@ def cutoff_power_law(
     return model
 
 
+def model_of(values: dict[str, float]) -> SpectralModel:
+    """The model of some values by gammapy's names of its parameters."""
+    amplitude, reference_mev = values["amplitude"], values["reference"]
+    if "alpha" in values:
+        return log_parabola(amplitude, values["alpha"], values["beta"], reference_mev)
+    if "expfactor" in values:
+        return cutoff_power_law(amplitude, values["index_1"], values["expfactor"], reference_mev)
+    return power_law(amplitude, values["index"], reference_mev)
+
+
 class SpectrumValues:
     """A gammapy spectrum as plain numbers, by gammapy's own formula without its units.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from gammapy.modeling.models import SpectralModel
@@ -15,6 +15,9 @@ from .spectra import INDEX_MEAN, fine_flux, log_parabola, power_law
 
 if TYPE_CHECKING:
     from .history import History
+
+SpectrumForm = Literal["PowerLaw", "LogParabola", "PLSuperExpCutoff"]
+"""What SpectrumType may say."""
 
 START_INDEX, START_REFERENCE_MEV = INDEX_MEAN, 2000.0
 
@@ -135,9 +138,11 @@ class SourceResult:
     row : int
         Of the catalog.
     state : SourceState
-        Position and chosen spectrum.
+        Position, and the power law or log parabola that is nearest to the chosen spectrum.
     ts : float
         Of the chosen spectrum against no source.
+    form : SpectrumForm
+        Of the chosen spectrum.
     power_law : SpectrumFit
     log_parabola, cutoff : SpectrumFit or None
         Position and neighbours' spectra as with the power law; None for faint candidates.
@@ -164,6 +169,7 @@ class SourceResult:
     row: int
     state: SourceState
     ts: float
+    form: SpectrumForm
     power_law: SpectrumFit
     log_parabola: SpectrumFit | None
     cutoff: SpectrumFit | None
@@ -176,3 +182,9 @@ class SourceResult:
     periods: History | None = None
     extension: Extension | None = None
     ratio95: float = RATIO_95_TO_68
+
+    @property
+    def spectrum(self) -> SpectrumFit:
+        """The chosen spectrum."""
+        fits = {"LogParabola": self.log_parabola, "PLSuperExpCutoff": self.cutoff}
+        return fits.get(self.form) or self.power_law
