@@ -7,7 +7,8 @@ Fields of ten years of FRONT photons, circles of 8 degrees off the plane and on 
 its faint tail over v07, all of it steady. The fit starts from the sources of ideal TS above 25 at
 their true places, has the diffuse model that the field was made with, and holds such sources beyond
 the rim as they are, which shine into the field. Sources within ``--margin`` degrees of the rim are
-not counted. With ``--sky`` it is the whole sky at once, and what the fit took is printed.
+not counted. With ``--sky`` it is the whole sky at once, by the command, and what that took is
+printed.
 ``--rows`` prints the figures of a table that ``--output`` wrote.
 Printed are, off the plane and at |b| < 5, the pulls of Flux1000 by ideal TS, the share of true
 places inside of the ellipses that the fit made, TS over the ideal one, of Variability_Index the
@@ -19,12 +20,11 @@ from __future__ import annotations
 
 import argparse
 import resource
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +33,16 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table, hstack, vstack
 from fields import ERROR_DEG, listed, photons_of, separation_deg
 from scipy.stats import chi2, kstest
+from trust_memory import resident_gb
 
-from fermi_unek.catalog import Catalog
+from fermi_unek.catalog import Catalog, read_catalog, write_catalog
 from fermi_unek.config import RefitConfig
 from fermi_unek.diffuse.named import choose
 from fermi_unek.irf.instrument import load_instrument
 from fermi_unek.measure import refit_catalog
-from fermi_unek.progress import bar
+from fermi_unek.simulate.ft1 import write_ft1
 from fermi_unek.simulate.population import dr2_population
+from fermi_unek.simulate.sky import simulate_photons
 from fermi_unek.simulate.skymodel import SkyModel, build_sky_model
 from fermi_unek.simulate.truth import truth_table
 from fermi_unek.simulate.variability import dr2_yearly_factors
@@ -101,24 +103,31 @@ def off_plane(rng: np.random.Generator) -> tuple[float, float]:
 
 
 def fit_sky(rng: np.random.Generator, workers: int) -> Table:
-    """The same of a whole sky; prints what the fit took."""
-    diffuse = choose(BACKGROUND)
-    model = build_sky_model(dr2_population(rng), diffuse, load_instrument())
+    """The same of a whole sky, by the command; prints what it took."""
+    model = build_sky_model(dr2_population(rng), choose(BACKGROUND), load_instrument())
     truth = true_sources(model)
     catalog = listed(places_of(truth))
     with tempfile.TemporaryDirectory() as folder:
-        sky = photons_of(model, YEARS, None, rng, Path(folder), yearly=True)
-    config = RefitConfig(background=BACKGROUND, workers=workers)
-    start, used = time.time(), core_seconds()
-    with memory_gb() as held:
-        after = refit_catalog(catalog, sky, config, diffuse=diffuse, progress=bar)
-    used = core_seconds() - used
-    print(
-        f"{len(truth)} sources, {workers} workers: {(time.time() - start) / 60:.1f} minutes, "
-        f"{used / len(truth):.2f} core-seconds a source, {held[0]:.1f} GB before the fit (photons "
-        f"and what made them), at most {max(held):.1f} GB in it, workers included"
-    )
-    return beside_truth(after, truth, catalog)
+        photons = simulate_photons(model, YEARS, rng)
+        path = write_ft1(photons, Path(folder) / "photons.fits", rng)
+        before, after = path.with_name("before.fits"), path.with_name("after.fits")
+        write_catalog(catalog, before)
+        del model, photons
+        command = [sys.executable, "-m", "fermi_unek", "--log-level", "info", "refit", before, path]
+        command += ["-o", after, "--background", BACKGROUND, "--workers", str(workers)]
+        start, used = time.time(), core_seconds()
+        process = subprocess.Popen([str(part) for part in command])
+        most_gb = 0.0
+        while process.poll() is None:
+            most_gb = max(most_gb, resident_gb(psutil.Process(process.pid)))
+            time.sleep(0.5)
+        used = core_seconds() - used
+        print(
+            f"{len(truth)} sources, {workers} workers: {(time.time() - start) / 60:.1f} minutes, "
+            f"{used / len(truth):.2f} core-seconds a source, reading included; at most "
+            f"{most_gb:.1f} GB, workers included"
+        )
+        return beside_truth(read_catalog(after), truth, catalog)
 
 
 def fit_field(
@@ -169,28 +178,8 @@ def beside_truth(after: Catalog, truth: Table, before: Catalog) -> Table:
     return hstack([after.table[list(COLUMNS)][order], true])
 
 
-@contextmanager
-def memory_gb() -> Iterator[list[float]]:
-    """Memory of this process and its workers, looked at each second; the first is of the begin."""
-    own, held, over = psutil.Process(), [], threading.Event()
-
-    def look() -> None:
-        while not held or not over.wait(1.0):
-            processes = [own, *own.children(recursive=True)]
-            with suppress(psutil.NoSuchProcess):
-                held.append(sum(process.memory_info().rss for process in processes) / 2**30)
-
-    watch = threading.Thread(target=look)
-    watch.start()
-    try:
-        yield held
-    finally:
-        over.set()
-        watch.join()
-
-
 def core_seconds() -> float:
-    """Of this process and its workers so far."""
+    """Of this process and those that it started, so far."""
     used = [resource.getrusage(who) for who in WHO]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 

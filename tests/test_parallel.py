@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fermi_unek.errors import ConfigError, InputError
-from fermi_unek.parallel import map_tasks
+from fermi_unek.parallel import map_tasks, task_workers
 
 
 def draw(seed: int) -> tuple[int, list[float]]:
@@ -41,6 +41,13 @@ def test_one_process_and_two_give_the_same_in_order():
     assert [numbers for _, numbers in together] == [numbers for _, numbers in alone]
     assert {process for process, _ in alone} == {os.getpid()}
     assert os.getpid() not in {process for process, _ in together}
+
+
+def test_workers_stay_for_several_calls():
+    with task_workers(4, workers=2) as run:
+        first, second = (run(draw, range(4), total=4) for _ in range(2))
+    assert {process for process, _ in first} == {process for process, _ in second}
+    assert [numbers for _, numbers in second] == [draw(seed)[1] for seed in range(4)]
 
 
 def test_workers_keep_memory_as_this_process_does(monkeypatch):
@@ -89,7 +96,7 @@ def test_without_dask_several_workers_are_refused(monkeypatch):
 
 SCRIPT = """
 from fermi_unek.errors import UnekError
-from fermi_unek.parallel import map_tasks
+from fermi_unek.parallel import map_tasks, task_workers
 
 {guard}
     try:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,22 +64,52 @@ def map_tasks(
         What the function raises; items not yet begun are dropped.
     """
     total = len(items) if isinstance(items, Sized) else total
+    with task_workers(total, workers=workers, scheduler=scheduler) as run:
+        return run(function, items, total=total, label=label, progress=progress)
+
+
+@contextmanager
+def task_workers(
+    total: int | None, *, workers: int = 1, scheduler: str | None = None
+) -> Iterator[Callable[..., list[Any]]]:
+    """Workers that stay for several calls: what they run is called as `map_tasks` without them.
+
+    Parameters
+    ----------
+    total : int or None
+        Number of the items of a call; no more workers are started.
+    workers, scheduler
+        As of `map_tasks`, with its errors.
+    """
     if scheduler is None and (workers == 1 or (total is not None and total < 2)):
-        return [function(item) for item in progress(items, total=total, label=label)]
+        yield _here
+        return
     if scheduler is None:
         _check_main_guard()
         workers = min(workers, total or workers)
     with _client(workers, scheduler) as client:
-        return _on_client(client, function, items, total, label, progress)
+        yield partial(_on_client, client)
+
+
+def _here(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    total: int | None = None,
+    label: str = "",
+    progress: Progress = silent,
+) -> list[Result]:
+    return [function(item) for item in progress(items, total=total, label=label)]
 
 
 def _on_client(
     client: Any,
     function: Callable[[Item], Result],
     items: Iterable[Item],
-    total: int | None,
-    label: str,
-    progress: Progress,
+    *,
+    total: int | None = None,
+    label: str = "",
+    progress: Progress = silent,
 ) -> list[Result]:
     """`map_tasks` on a dask client."""
     from distributed import KilledWorker, as_completed

@@ -22,7 +22,7 @@ from ..config import RefitConfig
 from ..diffuse.named import DiffuseModel, choose, official
 from ..errors import ConfigError, InputError, UnekWarning
 from ..memory import need_memory
-from ..parallel import map_tasks
+from ..parallel import task_workers
 from ..progress import Progress, silent
 from ..sky.bins import COVERAGE_ORDER, MISSION_START_MET, YEAR_S
 from ..sky.counts import SkyCounts
@@ -30,7 +30,7 @@ from ..sky.geometry.frame import lonlat_to_vectors, vectors_to_lonlat
 from ..sky.io.readers import read_sky
 from . import flags
 from .columns import refitted
-from .first import PASSES, first_fit, in_coarse_bins, with_found
+from .first import first_states, in_coarse_bins
 from .kept import KeptRegions, forget_regions
 from .region import REGION_NSIDE, Region, RegionTask, divide, make_task, try_region
 from .response import Response, build_response
@@ -200,25 +200,25 @@ def _fitted(
         "diffuse": diffuse,
         "prior": None if config.index_prior is None else (INDEX_MEAN, config.index_prior),
     }
-    for _ in range(PASSES):
-        make = partial(make_task, states=states, responses=coarse, **alike)
-        found = _over_regions(first_fit, regions, make, config, "first fluxes", progress)
-        states = with_found(states, regions, found)
-    settings: dict[str, Any] = {
-        "states": states,
-        "responses": responses,
-        **alike,
-        "moving": config.localize,
-        "scatter": config.scatter,
-        "widened": widened,
-        "dated": chosen if dated else frozenset(),
-        "periods": dated,
-    }
-    kept = None
-    if output is not None:
-        kept = KeptRegions(output, [__version__, regions, settings])
-        kept.begin()
-    results = _fit_all(regions, partial(make_task, **settings), config, progress, kept)
+    with task_workers(
+        len(regions), workers=config.workers, scheduler=config.scheduler
+    ) as over_regions:
+        run = partial(over_regions, progress=progress)
+        settings: dict[str, Any] = {
+            "states": first_states(states, regions, run, responses=coarse, **alike),
+            "responses": responses,
+            **alike,
+            "moving": config.localize,
+            "scatter": config.scatter,
+            "widened": widened,
+            "dated": chosen if dated else frozenset(),
+            "periods": dated,
+        }
+        kept = None
+        if output is not None:
+            kept = KeptRegions(output, [__version__, regions, settings])
+            kept.begin()
+        results = _fit_all(regions, partial(make_task, **settings), run, kept)
     return refitted(
         catalog,
         [result for of_region in results for result in of_region],
@@ -299,15 +299,14 @@ def chosen_rows(catalog: Catalog, names: Sequence[str]) -> list[int]:
 def _fit_all(
     regions: Sequence[Region],
     make: Callable[[Region], RegionTask],
-    config: RefitConfig,
-    progress: Progress,
+    run: Callable[..., list[Any]],
     kept: KeptRegions | None,
 ) -> list[list[SourceResult]]:
     """Results of all regions, in their order; none of one whose fit failed, with a warning."""
     before = [None if kept is None else kept.load(region) for region in regions]
     left = [region for region, known in zip(regions, before, strict=True) if known is None]
     fit = try_region if kept is None else kept.fit
-    new = _over_regions(fit, left, make, config, "regions", progress)
+    new = run(fit, map(make, left), total=len(left), label="regions")
     fresh = iter(new)
     found = [next(fresh) if known is None else known for known in before]
     results = []
@@ -324,26 +323,6 @@ def _fit_all(
             of_region = []
         results.append(of_region)
     return results
-
-
-def _over_regions(
-    fit: Callable[[RegionTask], Any],
-    regions: Sequence[Region],
-    make: Callable[..., RegionTask],
-    config: RefitConfig,
-    label: str,
-    progress: Progress,
-) -> list[Any]:
-    """What a fit finds in each region, in their order."""
-    return map_tasks(
-        fit,
-        map(make, regions),
-        total=len(regions),
-        workers=config.workers,
-        scheduler=config.scheduler,
-        label=label,
-        progress=progress,
-    )
 
 
 def find_responses(

@@ -7,15 +7,17 @@ them, and its own sources for that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ..sky.counts import SkyCounts
 from .channels import channels_of
 from .model import RegionModel
-from .region import Region, RegionTask, set_shapes
+from .region import Region, RegionTask, make_task, set_shapes
 from .response import Response
 from .state import SourceState
 
@@ -30,6 +32,31 @@ def in_coarse_bins(response: Response, layer: SkyCounts) -> Response:
     """The response of the same photons in the bins of the networks, of all time together."""
     channels = channels_of(replace(layer, fine=(), years=())) or response.channels
     return replace(response, channels=channels, year_shares=(), pixels_a_radius=_PIXELS_A_RADIUS)
+
+
+def first_states(
+    states: Sequence[SourceState],
+    regions: Sequence[Region],
+    run: Callable[..., list[list[SourceState] | None]],
+    **settings: Any,
+) -> list[SourceState]:
+    """Spectra of all sources, fitted `PASSES` times.
+
+    Parameters
+    ----------
+    states : sequence of SourceState
+        To begin with.
+    regions : sequence of Region
+    run : callable
+        Of `parallel.task_workers`.
+    **settings
+        As of `make_task`, with responses of `in_coarse_bins`.
+    """
+    for _ in range(PASSES):
+        tasks = map(partial(make_task, states=states, **settings), regions)
+        found = run(first_fit, tasks, total=len(regions), label="first fluxes")
+        states = with_found(states, regions, found)
+    return list(states)
 
 
 def first_fit(task: RegionTask) -> list[SourceState] | None:
