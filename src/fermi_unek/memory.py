@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import ConfigError
@@ -33,6 +35,7 @@ def need_memory(gigabytes: float, work: str) -> None:
     ConfigError
         So much is not free.
     """
+    give_back()
     free, taken = free_bytes() / 1e9, 1.024e-6 * _numbers(_STATUS).get("VmRSS", 0.0)
     _log.info(
         "%s takes about %.1f GB of memory beside %.1f GB that are taken, %.1f GB are free",
@@ -43,6 +46,15 @@ def need_memory(gigabytes: float, work: str) -> None:
             f"not enough memory: {work} takes about {gigabytes:.1f} GB, {free:.1f} GB are free; a "
             "smaller region, fewer workers or coarser counts need less"
         )
+
+
+def give_back() -> None:
+    """Return to the system what this process has let go of.
+
+    The C library keeps it for later, after the photons of a whole sky were read some 2 GB.
+    """
+    with suppress(OSError, TypeError, AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def free_bytes(root: Path = Path("/")) -> float:

@@ -10,6 +10,7 @@ import healpy as hp
 import numpy as np
 
 from ..diffuse.named import DiffuseModel
+from ..memory import give_back
 from .data import RegionData, region_data
 from .extension import fit_extension
 from .extent import Extension
@@ -168,6 +169,7 @@ def make_task(
         diffuse,
         periods if dated.intersection(region.own) else (),
     )
+    give_back()  # before the next one is made beside it
     rows = tuple(states[row] for row in region.rows)
     return RegionTask(region, rows, data, prior, moving, scatter, widened, dated)
 
@@ -180,6 +182,7 @@ def try_region(task: RegionTask) -> list[SourceResult] | str:
         return f"{type(error).__name__}: {error}"
     finally:
         gc.collect()  # a fit leaves circles that hold its images: gigabytes in a whole sky
+        give_back()
 
 
 def fit_region(task: RegionTask) -> list[SourceResult]:
