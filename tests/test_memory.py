@@ -2,8 +2,11 @@
 
 import logging
 import resource
+import sys
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -73,6 +76,18 @@ def test_work_that_takes_more_than_is_free_is_refused_before_it_begins(monkeypat
     assert "a search of the whole sky takes about 1.4 GB of memory beside" in caplog.text
     with pytest.raises(ConfigError, match="not enough memory: .* about 1.6 GB, 1.5 GB are free"):
         memory.need_memory(1.6, "a search of the whole sky")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the kernel and glibc")
+def test_what_was_let_go_of_is_given_back():
+    """Below what is still in use the C library keeps it by itself."""
+    some = [np.ones(12_000) for _ in range(3000)]
+    last = np.ones(12_000)
+    held = psutil.Process().memory_info().rss
+    del some
+    memory.give_back()
+    assert psutil.Process().memory_info().rss < held - 2e8
+    assert last.sum() == len(last)
 
 
 @pytest.mark.parametrize(
