@@ -12,12 +12,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from ..sky.counts import SkyCounts
 from .channels import channels_of
 from .model import RegionModel
-from .region import Region, RegionTask, make_task, set_shapes
+from .region import FIT_ERRORS, Region, RegionTask, make_task, set_shapes
 from .response import Response
 from .state import SourceState
 
@@ -69,7 +67,7 @@ def first_fit(task: RegionTask) -> list[SourceState] | None:
         model.fit(step_sigma=_STEP_SIGMA)
         set_shapes(model)
         model.fit(step_sigma=_STEP_SIGMA)
-    except (ArithmeticError, ValueError, np.linalg.LinAlgError):
+    except FIT_ERRORS:
         return None  # the fit itself will tell
     return [
         # what is too faint for an index keeps the one it came with

@@ -43,6 +43,10 @@ moves its neighbours and the place where it is seen itself. Of the curvature of 
 photons tell little: without a prior the second is the threshold."""
 
 
+FIT_ERRORS = ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError
+"""Of a region whose numbers do not allow a fit."""
+
+
 @dataclass(frozen=True)
 class Region:
     """Candidates that are fitted as one piece of work.
@@ -178,7 +182,7 @@ def try_region(task: RegionTask) -> list[SourceResult] | str:
     """`fit_region`, or what went wrong with the numbers of a region."""
     try:
         return fit_region(task)
-    except (ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError) as error:
+    except FIT_ERRORS as error:
         return f"{type(error).__name__}: {error}"
     finally:
         gc.collect()  # a fit leaves circles that hold its images: gigabytes in a whole sky
