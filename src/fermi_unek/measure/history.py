@@ -133,7 +133,7 @@ def histories(
             continue
         exposed = share[data.channel[lit]]
         counts, others = epoch.counts, rest[lit] * exposed
-        own_light = model.light_of_sources(lit) * exposed.astype(np.float32)
+        own_light = model.light_of_sources(lit, share)
         total = (model.photons * model.contained) @ share
         of_year = np.einsum("cst,c->st", known, share)
         norms = _year_norms(counts, own_light, others, total, of_year)

@@ -144,10 +144,17 @@ class RegionModel:
         """Photons (P,) of a free source in each pixel."""
         return np.asarray(self.photons[number][self.data.channel] * self.images[number])
 
-    def light_of_sources(self, pixels: np.ndarray) -> np.ndarray:
-        """Photons (free, n) of each free source in some pixels, in single precision."""
-        photons = self.photons.astype(np.float32)
-        return np.asarray(self.images[:, pixels] * photons[:, self.data.channel[pixels]])
+    def light_of_sources(self, pixels: np.ndarray, share: np.ndarray) -> np.ndarray:
+        """Photons (free, n) of each free source in some pixels, rising, in single precision.
+
+        The share (C,) is of the photons of each channel.
+        """
+        light = self.images[:, pixels]  # of a whole sky the largest array beside the images
+        parts = np.searchsorted(pixels, self.data.edges)
+        factors = (self.photons * share).astype(np.float32)
+        for c in range(self.data.n_channels):
+            light[:, parts[c] : parts[c + 1]] *= factors[:, c, None]
+        return np.asarray(light)
 
     def _factors(self) -> np.ndarray:
         """Factors (K, C) on the light of each component."""

@@ -26,7 +26,7 @@ PLACES = 100
 """Places at which the residuals of a region are looked at, up to twice as many."""
 
 _NSIDE = 64
-_AT_ONCE = 25  # places, of which all pixels are held
+_AT_ONCE = 10  # places, of which all pixels are held
 _LEAST_PLACES = 10
 _MOST_USUAL = 0.5
 _LEAST_KNOWN = 0.3  # of what is known of a flux when all others are
