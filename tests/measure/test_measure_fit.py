@@ -149,6 +149,16 @@ def test_a_power_law_may_be_curved_as_far_as_is_usual_and_keeps_its_prior():
     assert fitted(0.0, moving=False, scatter=False)[1].loose is None
 
 
+def test_an_index_that_its_prior_holds_is_no_curvature():
+    """A log parabola has no prior, and gains by that alone."""
+    found = fitted(0.0, moving=False, prior=(INDEX + 0.9, 0.05))[0]
+    assert found.log_parabola.stat < found.power_law.stat - 9.0
+    assert found.form == "PowerLaw"
+    assert found.straight_stat - found.log_parabola.stat < 9.0
+    free = fitted(0.0, moving=False)[0]
+    assert free.straight_stat == free.power_law.stat
+
+
 def test_the_flux_of_a_power_law_is_less_sure_the_more_curved_the_spectrum_seems():
     """Though not by so much that it were written as a log parabola."""
     found = fitted(0.0, moving=False, prior=(INDEX, 0.3))

@@ -177,7 +177,7 @@ def _fill_spectrum(table: Table, result: SourceResult) -> None:
         if fit is None:
             continue
         _fill_form(table, row, prefix, fit, names)
-        gain = max(result.power_law.stat - fit.stat, 0.0)
+        gain = max(result.straight_stat - fit.stat, 0.0)
         table[f"{prefix}_SigCurv"][row] = np.sqrt(gain)
         peak = sed.with_error(fit, sed.peak_mev)
         table[f"{prefix}_EPeak"][row], table[f"Unc_{prefix}_EPeak"][row] = peak

@@ -75,10 +75,12 @@ def fit_fully(
     faint = -source.stat() < TS_FREE_INDEX
     power = _fit_power_law(source, state, information, faint)
     curved = cutoff = None
+    straight = power.stat
     if -power.stat > TS_LIMIT:
+        straight = _straight_stat(source, power)
         cutoff = _fit_curved(source, cutoff_power_law, 0.1, power, information)
         curved = _fit_curved(source, log_parabola, 0.05, power, information)
-    form, chosen = _chosen(power, curved, cutoff)
+    form, chosen = _chosen(power, straight, curved, cutoff)
     loose = None
     if form == "PowerLaw" and usual_beta is not None and not faint:
         loose = _loose(source, power, information, usual_beta)
@@ -90,6 +92,7 @@ def fit_fully(
         ts=ts,
         form=form,
         power_law=power,
+        straight_stat=straight,
         log_parabola=curved,
         cutoff=cutoff,
         loose=loose,
@@ -103,16 +106,35 @@ def fit_fully(
     )
 
 
+def _straight_stat(source: SourceLikelihood, power: SpectrumFit) -> float:
+    """Statistic of the power law that the photons alone want.
+
+    Over one that the prior of its index holds, a curved form would gain without being curved.
+    """
+    if source.prior is None:
+        return power.stat
+    prior, source.prior = source.prior, None
+    source.set_spectrum(model_of(power.values))
+    source.fit()
+    source.prior = prior
+    return min(source.stat(), power.stat)
+
+
 def _chosen(
-    power: SpectrumFit, curved: SpectrumFit | None, cutoff: SpectrumFit | None
+    power: SpectrumFit,
+    straight: float,
+    curved: SpectrumFit | None,
+    cutoff: SpectrumFit | None,
 ) -> tuple[SpectrumForm, SpectrumFit]:
     """The form that a catalog states: each must gain `TS_CURVED` over those that are tried before.
+
+    A log parabola over the statistic of a straight spectrum without prior.
 
     The brightest pulsars fall off otherwise than a log parabola does: by a percent of their flux,
     which is many times their error.
     """
     form: SpectrumForm = "PowerLaw"
-    chosen, least = power, power.stat
+    chosen, least = power, straight
     if curved is not None:
         if least - curved.stat > TS_CURVED:
             form, chosen = "LogParabola", curved

@@ -144,6 +144,8 @@ class SourceResult:
     form : SpectrumForm
         Of the chosen spectrum.
     power_law : SpectrumFit
+    straight_stat : float
+        Cash statistic of the power law without a prior of its index.
     log_parabola, cutoff : SpectrumFit or None
         Position and neighbours' spectra as with the power law; None for faint candidates.
     loose : SpectrumFit or None
@@ -171,6 +173,7 @@ class SourceResult:
     ts: float
     form: SpectrumForm
     power_law: SpectrumFit
+    straight_stat: float
     log_parabola: SpectrumFit | None
     cutoff: SpectrumFit | None
     loose: SpectrumFit | None
