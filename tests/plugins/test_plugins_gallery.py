@@ -29,7 +29,7 @@ def registries():
     [
         ("plot_fermipy_seed_step.py", "SpectrumType   : PowerLaw"),
         ("plot_gammapy_estimator.py", "Region: EllipseSkyRegion"),
-        ("plot_refit.py", "SpectrumType   : LogParabola"),
+        ("plot_refit.py", "SpectrumType   : PLSuperExpCutoff4"),
     ],
 )
 def test_a_worked_example_runs(script, said, registries, tmp_path, monkeypatch, capsys):
