@@ -48,7 +48,7 @@ from fermi_unek.sky.geometry.frame import lonlat_to_vectors
 
 MARGIN_DEG = 1.0
 ORDER, FINE_ORDER = 7, 9  # on whose pixels the weights are known, and summed under a PSF
-MARGINS_DEG = 6.0  # of the domain of a channel around its region
+AROUND_DEG = 6.0  # of the domain of a channel around its region
 ERRORS = ("alone", "scatter", "weights")
 
 
@@ -122,7 +122,9 @@ def weighted(
     )
     results = []
     for region in regions:
-        task = make_task(region, states, responses, diffuse, (INDEX_MEAN, 0.3))
+        task = make_task(
+            region, states, responses, diffuse, (INDEX_MEAN, RefitConfig().index_prior)
+        )
         model = RegionModel(
             task.data, task.states, len(region.own) + len(region.border), task.prior
         )
@@ -156,8 +158,8 @@ def weigh(
     ``w (n log m - m)`` is ``n' log m' - m'`` of w n and w m, up to a constant.
     """
     data = model.data
-    images = DiffuseImages(diffuse, response, data.centre, radius_deg + MARGINS_DEG)
-    disc = hp.query_disc(2**ORDER, data.centre, np.radians(radius_deg + MARGINS_DEG), nest=True)
+    images = DiffuseImages(diffuse, response, data.centre, radius_deg + AROUND_DEG)
+    disc = hp.query_disc(2**ORDER, data.centre, np.radians(radius_deg + AROUND_DEG), nest=True)
     points = np.stack(hp.pix2vec(2**ORDER, disc, nest=True), axis=-1)
     factors = model.diffuse_factors()
     density = np.array([factors[:, c] @ images.per_sr(c, points) for c in range(data.n_channels)])
@@ -181,9 +183,7 @@ def weigh(
         ]
         for kind in range(2)
     ]
-    fine = hp.query_disc(
-        2**FINE_ORDER, data.centre, np.radians(radius_deg + MARGINS_DEG), nest=True
-    )
+    fine = hp.query_disc(2**FINE_ORDER, data.centre, np.radians(radius_deg + AROUND_DEG), nest=True)
     grid = np.stack(hp.pix2vec(2**FINE_ORDER, fine, nest=True), axis=-1)
     on_grid = weights[:, fine >> 2 * (FINE_ORDER - ORDER)]
     wide = data.radii_deg > 2.0 * np.degrees(hp.nside2resol(2**FINE_ORDER))

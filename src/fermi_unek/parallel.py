@@ -95,11 +95,11 @@ def _here(
     function: Callable[[Item], Result],
     items: Iterable[Item],
     *,
-    total: int | None = None,
-    label: str = "",
     progress: Progress = silent,
+    **told: Any,
 ) -> list[Result]:
-    return [function(item) for item in progress(items, total=total, label=label)]
+    """`map_tasks` in this process."""
+    return [function(item) for item in progress(items, **told)]
 
 
 def _on_client(

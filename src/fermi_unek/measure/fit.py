@@ -130,8 +130,7 @@ def _chosen(
 
     A log parabola over the statistic of a straight spectrum without prior.
 
-    The brightest pulsars fall off otherwise than a log parabola does: by a percent of their flux,
-    which is many times their error.
+    The brightest pulsars fall off otherwise than a log parabola does: by many of their errors.
     """
     form: SpectrumForm = "PowerLaw"
     chosen, least = power, straight
